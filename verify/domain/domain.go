@@ -1,0 +1,112 @@
+// Package domain handles domain names as mail uses them: conversion of
+// internationalized names to A-labels, validation, and the parent relation.
+//
+// A name in this code base, unless a comment says otherwise, is the output of
+// [ToASCII]: lower-case A-labels without a trailing dot.
+package domain
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// MaxLength is the longest domain name in octets, in text form without a
+// trailing dot (RFC 1035 section 2.3.4 allows 255 octets on the wire).
+const MaxLength = 253
+
+// maxLabel is the longest label in octets (RFC 1035 section 2.3.4).
+const maxLabel = 63
+
+// ErrInvalid is returned for text that is not a domain name.
+var ErrInvalid = errors.New("not a valid domain name")
+
+// profile maps as browsers and mail user agents do (UTS #46, non-transitional),
+// but leaves the check of ASCII characters to valid, because names in mail
+// authentication hold underscores ("_domainkey", "_dmarc", "_spf").
+var profile = idna.New(
+	idna.MapForLookup(),
+	idna.Transitional(false),
+	idna.BidiRule(),
+	idna.StrictDomainName(false),
+)
+
+// ToASCII returns name as lower-case A-labels without a trailing dot
+// (RFC 5890 section 2.3.2.1). It accepts letters, digits, hyphens,
+// underscores, dots and U-labels, and returns an error wrapping [ErrInvalid]
+// for everything else: an empty name or label, a label over 63 octets, a name
+// over [MaxLength] octets.
+func ToASCII(name string) (string, error) {
+	// UTS #46 mapping may shrink text; four octets a character is its bound.
+	if len(name) > 4*MaxLength {
+		return "", ErrInvalid
+	}
+	if !isASCII(name) {
+		var err error
+		if name, err = profile.ToASCII(name); err != nil {
+			return "", ErrInvalid
+		}
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if !valid(name) {
+		return "", ErrInvalid
+	}
+	return name, nil
+}
+
+// valid tells whether name is made of one or more non-empty labels of
+// letters, digits, hyphens and underscores within the length limits.
+func valid(name string) bool {
+	if name == "" || len(name) > MaxLength {
+		return false
+	}
+	label := 0
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == '.':
+			if label == 0 {
+				return false
+			}
+			label = 0
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', 'A' <= c && c <= 'Z':
+			if label++; label > maxLabel {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return label > 0
+}
+
+// IsSubdomain tells whether name equals parent or lies below it. Both are
+// outputs of [ToASCII].
+func IsSubdomain(name, parent string) bool {
+	rest, ok := strings.CutSuffix(name, parent)
+	return ok && parent != "" && (rest == "" || rest[len(rest)-1] == '.')
+}
+
+// Parent returns name without its first label, or "" where name is a single
+// label.
+func Parent(name string) string {
+	_, parent, _ := strings.Cut(name, ".")
+	return parent
+}
+
+// Labels returns the number of labels of name.
+func Labels(name string) int {
+	if name == "" {
+		return 0
+	}
+	return strings.Count(name, ".") + 1
+}
+
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,204 @@
+package message
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"strings"
+)
+
+// canonState is what the canonicalization of a body must remember between two
+// writes. The octets held back are implied, never stored.
+type canonState struct {
+	// lines is the number of CRLFs held back, because they may be the empty
+	// lines at the end of the body, and cr a CR held back after them, because
+	// an LF may follow.
+	lines int64
+	cr    bool
+
+	// Of relaxed only, ahead of the above: space is white space held back,
+	// because the end of the line may follow, and spaceCR a CR held back after
+	// that white space.
+	space   bool
+	spaceCR bool
+}
+
+// Octets to emit that are not a part of the input. They are read only.
+var (
+	crlfs   = []byte(strings.Repeat("\r\n", 256))
+	spaceCR = []byte(" \r")
+)
+
+// trim passes p on without the empty lines at the end of the body (RFC 6376
+// sections 3.4.3 and 3.4.4 b). What it cannot decide yet is the end of p only,
+// so that all before goes on as one piece.
+func (s *stream) trim(p []byte) {
+	if s.cr && len(p) > 0 {
+		s.cr = false
+		if p[0] == '\n' {
+			s.lines++
+			p = p[1:]
+		} else {
+			s.releaseLines()
+			s.emit(spaceCR[1:])
+		}
+	}
+	end := len(p)
+	if end > 0 && p[end-1] == '\r' {
+		s.cr = true
+		end--
+	}
+	content := end
+	for content > 1 && p[content-2] == '\r' && p[content-1] == '\n' {
+		content -= 2
+	}
+	if content > 0 {
+		s.releaseLines()
+		s.emit(p[:content])
+	}
+	s.lines += int64(end-content) / 2
+}
+
+// releaseLines emits the CRLFs held back: content follows them.
+func (s *stream) releaseLines() {
+	for s.lines > 0 {
+		n := min(s.lines, int64(len(crlfs)/2))
+		s.emit(crlfs[:2*n])
+		s.lines -= n
+	}
+}
+
+// endTrim ends the body: its last line gets its CRLF, an empty one only in
+// simple canonicalization (RFC 6376 sections 3.4.3 and 3.4.4 b).
+func (s *stream) endTrim(c Canon) {
+	if s.cr {
+		s.releaseLines()
+		s.emit(spaceCR[1:])
+	}
+	if s.length > 0 || c == Simple {
+		s.emit(crlfs[:2])
+	}
+}
+
+// reduce passes p on to trim with white space reduced (RFC 6376 section 3.4.4
+// a): none at the end of a line, one SP for each other run. Stretches of p that
+// stay as they are go on as one piece.
+func (s *stream) reduce(p []byte) {
+	p = s.resume(p)
+	start := 0
+	for i := 0; ; {
+		run := nextRun(p, i)
+		after := run + leadingSpace(p[run:])
+		switch {
+		case run == len(p):
+			s.trim(p[start:])
+			return
+		case after == len(p):
+			s.trim(p[start:run])
+			s.space = true
+			return
+		case p[after] == '\r' && after+1 == len(p):
+			s.trim(p[start:run])
+			s.space, s.spaceCR = true, true
+			return
+		case p[after] == '\r' && p[after+1] == '\n':
+			s.trim(p[start:run])
+			start = after
+		case p[after-1] == ' ':
+			// The last SP of the run stands for all of it.
+			if after-run > 1 {
+				s.trim(p[start:run])
+				start = after - 1
+			}
+		default:
+			s.trim(p[start:run])
+			s.trim(spaceCR[:1])
+			start = after
+		}
+		i = after
+	}
+}
+
+// resume decides on the white space held back, as far as p tells, and returns
+// the rest of p.
+func (s *stream) resume(p []byte) []byte {
+	if !s.space {
+		return p
+	}
+	if !s.spaceCR {
+		p = p[leadingSpace(p):]
+		if len(p) == 0 {
+			return p
+		}
+		if p[0] != '\r' {
+			s.space = false
+			s.trim(spaceCR[:1])
+			return p
+		}
+		p = p[1:]
+		s.spaceCR = true
+	}
+	if len(p) == 0 {
+		return p
+	}
+	s.space, s.spaceCR = false, false
+	if p[0] == '\n' {
+		s.trim(crlfs[:2])
+		return p[1:]
+	}
+	s.trim(spaceCR)
+	return p
+}
+
+// endReduce ends the body. White space held back ends its last line, which has
+// no CRLF, and is dropped; before a lone CR it is not at the end.
+func (s *stream) endReduce() {
+	if s.spaceCR {
+		s.trim(spaceCR)
+	}
+	s.endTrim(Relaxed)
+}
+
+// leadingSpace returns the number of white space characters at the start of p.
+func leadingSpace(p []byte) int {
+	n := 0
+	for n < len(p) && isWSP(p[n]) {
+		n++
+	}
+	return n
+}
+
+// nextRun returns the position, i or later, of the first white space in p that
+// may have to change: every HTAB, and an SP before an SP, an HTAB, a CR or the
+// end of p. It returns len(p) where there is none. A single SP within a line,
+// which is what most white space is, is passed over.
+func nextRun(p []byte, i int) int {
+	// Eight octets at a time: octet n of here is compared together with octet
+	// n of next, its successor.
+	for ; i+9 <= len(p); i += 8 {
+		here := binary.LittleEndian.Uint64(p[i:])
+		next := binary.LittleEndian.Uint64(p[i+1:])
+		follows := equal(next, ' ') | equal(next, '\t') | equal(next, '\r')
+		if hit := equal(here, '\t') | equal(here, ' ')&follows; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(p); i++ {
+		if p[i] == '\t' || p[i] == ' ' && (i+1 == len(p) || isWSP(p[i+1]) || p[i+1] == '\r') {
+			return i
+		}
+	}
+	return len(p)
+}
+
+// equal returns a word that has the top bit set of each octet of word that is
+// b, and no other bit.
+func equal(word uint64, b byte) uint64 {
+	const (
+		ones = 0x0101010101010101
+		low  = 0x7f * ones
+	)
+	x := word ^ uint64(b)*ones
+	// Adding low to the lower seven bits carries into the top bit unless they
+	// are all zero, and never beyond it.
+	return ^((x&low + low) | x | low)
+}

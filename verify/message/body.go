@@ -144,6 +144,9 @@ func (s *stream) want(d Digest) {
 		d.Length = math.MaxInt64
 	}
 	s.limit = max(s.limit, d.Length)
+	if d.Canon == Relaxed && s.held == nil {
+		s.held = make([]byte, 0, heldSize)
+	}
 	for i := range s.hashes {
 		if s.hashes[i].hash == d.Hash {
 			s.hashes[i].want(d.Length)

@@ -20,12 +20,19 @@ type canonState struct {
 	// that white space.
 	space   bool
 	spaceCR bool
+	// held gathers short pieces on their way from reduce to trim: one long
+	// piece costs much less than many short ones, which is what text with much
+	// white space to reduce comes to. It is empty between two writes.
+	held []byte
 }
+
+// heldSize is the capacity of canonState.held.
+const heldSize = 1024
 
 // Octets to emit that are not a part of the input. They are read only.
 var (
 	crlfs   = []byte(strings.Repeat("\r\n", 256))
-	spaceCR = []byte(" \r")
+	spCR  = []byte(" \r")
 )
 
 // trim passes p on without the empty lines at the end of the body (RFC 6376
@@ -39,7 +46,7 @@ func (s *stream) trim(p []byte) {
 			p = p[1:]
 		} else {
 			s.releaseLines()
-			s.emit(spaceCR[1:])
+			s.emit(spCR[1:])
 		}
 	}
 	end := len(p)
@@ -72,7 +79,7 @@ func (s *stream) releaseLines() {
 func (s *stream) endTrim(c Canon) {
 	if s.cr {
 		s.releaseLines()
-		s.emit(spaceCR[1:])
+		s.emit(spCR[1:])
 	}
 	if s.length > 0 || c == Simple {
 		s.emit(crlfs[:2])
@@ -83,6 +90,7 @@ func (s *stream) endTrim(c Canon) {
 // a): none at the end of a line, one SP for each other run. Stretches of p that
 // stay as they are go on as one piece.
 func (s *stream) reduce(p []byte) {
+	defer s.release()
 	p = s.resume(p)
 	start := 0
 	for i := 0; ; {
@@ -90,28 +98,28 @@ func (s *stream) reduce(p []byte) {
 		after := run + leadingSpace(p[run:])
 		switch {
 		case run == len(p):
-			s.trim(p[start:])
+			s.gather(p[start:])
 			return
 		case after == len(p):
-			s.trim(p[start:run])
+			s.gather(p[start:run])
 			s.space = true
 			return
 		case p[after] == '\r' && after+1 == len(p):
-			s.trim(p[start:run])
+			s.gather(p[start:run])
 			s.space, s.spaceCR = true, true
 			return
 		case p[after] == '\r' && p[after+1] == '\n':
-			s.trim(p[start:run])
+			s.gather(p[start:run])
 			start = after
 		case p[after-1] == ' ':
 			// The last SP of the run stands for all of it.
 			if after-run > 1 {
-				s.trim(p[start:run])
+				s.gather(p[start:run])
 				start = after - 1
 			}
 		default:
-			s.trim(p[start:run])
-			s.trim(spaceCR[:1])
+			s.gather(p[start:run])
+			s.gather(spCR[:1])
 			start = after
 		}
 		i = after
@@ -131,7 +139,7 @@ func (s *stream) resume(p []byte) []byte {
 		}
 		if p[0] != '\r' {
 			s.space = false
-			s.trim(spaceCR[:1])
+			s.gather(spCR[:1])
 			return p
 		}
 		p = p[1:]
@@ -142,10 +150,10 @@ func (s *stream) resume(p []byte) []byte {
 	}
 	s.space, s.spaceCR = false, false
 	if p[0] == '\n' {
-		s.trim(crlfs[:2])
+		s.gather(crlfs[:2])
 		return p[1:]
 	}
-	s.trim(spaceCR)
+	s.gather(spCR)
 	return p
 }
 
@@ -153,9 +161,26 @@ func (s *stream) resume(p []byte) []byte {
 // no CRLF, and is dropped; before a lone CR it is not at the end.
 func (s *stream) endReduce() {
 	if s.spaceCR {
-		s.trim(spaceCR)
+		s.trim(spCR)
 	}
 	s.endTrim(Relaxed)
+}
+
+// gather passes p on to trim, at the latest with release.
+func (s *stream) gather(p []byte) {
+	if len(s.held)+len(p) > cap(s.held) {
+		s.release()
+		if len(p) >= cap(s.held)/2 {
+			s.trim(p)
+			return
+		}
+	}
+	s.held = append(s.held, p...)
+}
+
+func (s *stream) release() {
+	s.trim(s.held)
+	s.held = s.held[:0]
 }
 
 // leadingSpace returns the number of white space characters at the start of p.
@@ -172,13 +197,11 @@ func leadingSpace(p []byte) int {
 // end of p. It returns len(p) where there is none. A single SP within a line,
 // which is what most white space is, is passed over.
 func nextRun(p []byte, i int) int {
-	// Eight octets at a time: octet n of here is compared together with octet
-	// n of next, its successor.
-	for ; i+9 <= len(p); i += 8 {
-		here := binary.LittleEndian.Uint64(p[i:])
-		next := binary.LittleEndian.Uint64(p[i+1:])
-		follows := equal(next, ' ') | equal(next, '\t') | equal(next, '\r')
-		if hit := equal(here, '\t') | equal(here, ' ')&follows; hit != 0 {
+	// Eight octets at a time, seven of them together with their successor.
+	for ; i+8 <= len(p); i += 7 {
+		word := binary.LittleEndian.Uint64(p[i:])
+		sp, tab, cr := equal(word, ' '), equal(word, '\t'), equal(word, '\r')
+		if hit := tab | sp&((sp|tab|cr)>>8); hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}

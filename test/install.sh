@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs, as root on Debian, what the tests need beside Go: a C compiler for
+# the race detector, and the MTAs. Nothing is started: the tests run private
+# instances, and an MTA of the machine's own is left as it is.
+set -eu
+
+missing=
+want() { # want PACKAGE PROGRAM: PACKAGE is missing where there is no PROGRAM
+	command -v "$2" >/dev/null 2>&1 || [ -x "$2" ] || missing="$missing $1"
+}
+want gcc gcc
+want libc6-dev /usr/share/doc/libc6-dev
+want postfix /usr/sbin/postfix
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+	echo "test/install.sh: cannot install$missing: needs root and apt-get" >&2
+	exit 1
+fi
+
+# Debian starts services as their packages are installed, unless policy-rc.d
+# forbids it (exit status 101).
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+	trap 'rm -f "$policy"' EXIT
+	trap 'exit 1' HUP INT TERM
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+# "No configuration": an MTA that nobody set up must not take mail.
+echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
+apt-get update -q
+# shellcheck disable=SC2086 # a list of words
+apt-get install -y -q --no-install-recommends $missing

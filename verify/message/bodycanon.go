@@ -31,7 +31,7 @@ const heldSize = 1024
 
 // Octets to emit that are not a part of the input. They are read only.
 var (
-	crlfs   = []byte(strings.Repeat("\r\n", 256))
+	crlfs = []byte(strings.Repeat("\r\n", 256))
 	spCR  = []byte(" \r")
 )
 

@@ -75,11 +75,7 @@ func appendRelaxedName(dst []byte, name string) []byte {
 		end--
 	}
 	for i := 0; i < end; i++ {
-		b := name[i]
-		if 'A' <= b && b <= 'Z' {
-			b += 'a' - 'A'
-		}
-		dst = append(dst, b)
+		dst = append(dst, lower(name[i]))
 	}
 	return dst
 }

@@ -21,9 +21,26 @@ func NewField(name, value string) Field {
 	return Field{Name: name, Raw: crlf(value)}
 }
 
-// Is tells whether the field is called name, which is in lower case.
+// Is tells whether the field is called name, which is in lower case. Only ASCII
+// letters match in either case: a name beyond ASCII is another name.
 func (f Field) Is(name string) bool {
-	return strings.EqualFold(strings.TrimRight(f.Name, " \t"), name)
+	own := strings.TrimRight(f.Name, " \t")
+	if len(own) != len(name) {
+		return false
+	}
+	for i := 0; i < len(own); i++ {
+		if lower(own[i]) != name[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(b byte) byte {
+	if 'A' <= b && b <= 'Z' {
+		b += 'a' - 'A'
+	}
+	return b
 }
 
 // Header is the fields of a message in the order received, top first.

@@ -1,0 +1,81 @@
+package dns
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// key is a question.
+type key struct {
+	qtype uint16
+	name  string // canonical
+}
+
+// cache keeps results until they expire, and at most so many of them and so
+// many octets: past that the least recently used ones go.
+type cache struct {
+	maxEntries int
+	maxBytes   int
+
+	mu      sync.Mutex
+	entries map[key]*list.Element
+	used    *list.List // of *cached, the most recently used first
+	bytes   int
+}
+
+type cached struct {
+	key    key
+	result *result
+	size   int
+}
+
+func newCache(maxEntries, maxBytes int) *cache {
+	return &cache{
+		maxEntries: maxEntries,
+		maxBytes:   maxBytes,
+		entries:    map[key]*list.Element{},
+		used:       list.New(),
+	}
+}
+
+// get returns the result kept for k, or nil.
+func (c *cache) get(k key, now time.Time) *result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[k]
+	if e == nil {
+		return nil
+	}
+	kept := e.Value.(*cached)
+	if !now.Before(kept.result.expires) {
+		c.remove(e)
+		return nil
+	}
+	c.used.MoveToFront(e)
+	return kept.result
+}
+
+// put keeps r, which must not be modified any more, for its TTL.
+func (c *cache) put(k key, r *result) {
+	size := len(k.name) + r.size()
+	if r.ttl <= 0 || size > c.maxBytes {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[k]; e != nil {
+		c.remove(e)
+	}
+	c.entries[k] = c.used.PushFront(&cached{key: k, result: r, size: size})
+	c.bytes += size
+	for len(c.entries) > c.maxEntries || c.bytes > c.maxBytes {
+		c.remove(c.used.Back())
+	}
+}
+
+func (c *cache) remove(e *list.Element) {
+	kept := c.used.Remove(e).(*cached)
+	delete(c.entries, kept.key)
+	c.bytes -= kept.size
+}

@@ -1,0 +1,256 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Defaults of [Config].
+const (
+	DefaultTimeout      = 5 * time.Second
+	DefaultCacheEntries = 20_000
+	DefaultCacheBytes   = 16 << 20
+	DefaultMaxExchanges = 512
+)
+
+// failureHold is how long a look-up that failed after all tries is not tried
+// again (RFC 9520 section 3.2 asks for one second or more).
+const failureHold = 2 * time.Second
+
+// Config configures a [Client]. The zero value of a number means its default.
+type Config struct {
+	// Servers are recursive resolvers as host:port, in order of preference.
+	Servers []string
+	// Timeout bounds one look-up, all tries included.
+	Timeout time.Duration
+	// CacheEntries and CacheBytes bound the cache; negative CacheEntries: none.
+	CacheEntries int
+	CacheBytes   int
+	// MaxExchanges bounds the packets that await an answer, and with them the
+	// open sockets. Past it look-ups wait.
+	MaxExchanges int
+	// Observer, where set, is told of each exchange and each use of the cache.
+	Observer Observer
+	// Transport, where set, takes the place of UDP and TCP.
+	Transport Transport
+	// Now is the clock of the cache; nil means time.Now.
+	Now func() time.Time
+}
+
+// Observer counts what a [Client] does. It must be quick and safe for
+// concurrent use. Types and codes are of known sets: "TXT", "NOERROR",
+// "timeout".
+type Observer interface {
+	DNSQuery(qtype, rcode string, took time.Duration)
+	DNSCacheHit()
+	DNSCacheMiss()
+}
+
+// Transport sends one query and returns a response to it, checked only for
+// carrying the query's ID and question. network is "udp" or "tcp".
+type Transport interface {
+	Exchange(ctx context.Context, network, server string, query []byte) ([]byte, error)
+}
+
+// Client is a stub resolver: it asks recursive resolvers, caches what they say
+// and joins identical look-ups in flight. It is a [Resolver].
+type Client struct {
+	timeout   time.Duration
+	servers   []*server
+	transport Transport
+	observer  Observer
+	now       func() time.Time
+	slots     chan struct{}
+	cache     *cache // nil: none
+	flights   flights
+}
+
+var _ Resolver = (*Client)(nil)
+
+// New returns a Client.
+func New(c Config) *Client {
+	if c.Timeout <= 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.CacheEntries == 0 {
+		c.CacheEntries = DefaultCacheEntries
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = DefaultCacheBytes
+	}
+	if c.MaxExchanges == 0 {
+		c.MaxExchanges = DefaultMaxExchanges
+	}
+	if c.Observer == nil {
+		c.Observer = unobserved{}
+	}
+	if c.Transport == nil {
+		c.Transport = packets{}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	client := &Client{
+		timeout:   c.Timeout,
+		transport: c.Transport,
+		observer:  c.Observer,
+		now:       c.Now,
+		slots:     make(chan struct{}, c.MaxExchanges),
+	}
+	for _, addr := range c.Servers {
+		client.servers = append(client.servers, &server{addr: addr})
+	}
+	if c.CacheEntries > 0 {
+		client.cache = newCache(c.CacheEntries, c.CacheBytes)
+	}
+	client.flights.open = map[key]*flight{}
+	return client
+}
+
+// SystemServers returns the resolvers that the file at path, usually
+// /etc/resolv.conf, names.
+func SystemServers(path string) ([]string, error) {
+	conf, err := dns.ClientConfigFromFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(conf.Servers) == 0 {
+		return nil, fmt.Errorf("%s: no nameserver", path)
+	}
+	servers := make([]string, len(conf.Servers))
+	for i, s := range conf.Servers {
+		servers[i] = net.JoinHostPort(s, conf.Port)
+	}
+	return servers, nil
+}
+
+func (c *Client) TXT(ctx context.Context, name string) (Answer[string], error) {
+	r := c.lookup(ctx, name, dns.TypeTXT)
+	return answer(c, r, r.texts)
+}
+
+func (c *Client) MX(ctx context.Context, name string) (Answer[MX], error) {
+	r := c.lookup(ctx, name, dns.TypeMX)
+	return answer(c, r, r.hosts)
+}
+
+func (c *Client) A(ctx context.Context, name string) (Answer[netip.Addr], error) {
+	r := c.lookup(ctx, name, dns.TypeA)
+	return answer(c, r, r.addrs)
+}
+
+func (c *Client) AAAA(ctx context.Context, name string) (Answer[netip.Addr], error) {
+	r := c.lookup(ctx, name, dns.TypeAAAA)
+	return answer(c, r, r.addrs)
+}
+
+func (c *Client) PTR(ctx context.Context, addr netip.Addr) (Answer[string], error) {
+	r := c.lookup(ctx, reverseName(addr), dns.TypePTR)
+	return answer(c, r, r.texts)
+}
+
+// Ping tells whether a resolver answers.
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	_, err := c.ask(ctx, ".", dns.TypeNS)
+	return err
+}
+
+// answer makes an Answer of r, of which values are the ones asked for.
+func answer[T any](c *Client, r *result, values []T) (Answer[T], error) {
+	a := Answer[T]{CNAMEs: r.cnames}
+	if r.err != nil {
+		return a, r.err
+	}
+	a.Values, a.Authentic, a.TTL = values, r.authentic, r.ttl
+	if !r.expires.IsZero() {
+		a.TTL = r.expires.Sub(c.now())
+	}
+	return a, nil
+}
+
+// lookup returns what is known of name, from the cache or by asking.
+func (c *Client) lookup(ctx context.Context, name string, qtype uint16) *result {
+	k := key{qtype, canonical(name)}
+	if c.cache != nil {
+		if r := c.cache.get(k, c.now()); r != nil {
+			c.observer.DNSCacheHit()
+			return r
+		}
+		c.observer.DNSCacheMiss()
+	}
+	fqdn, ok := question(k.name)
+	if !ok {
+		return failed(k, ErrNotEncodable)
+	}
+	r, err := c.flights.do(ctx, k, func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+	}, func(ctx context.Context) *result {
+		r := c.resolve(ctx, k, fqdn)
+		if c.cache != nil && r.ttl > 0 {
+			r.expires = c.now().Add(r.ttl)
+			c.cache.put(k, r)
+		}
+		return r
+	})
+	if err != nil {
+		return failed(k, err)
+	}
+	return r
+}
+
+// failed returns the result of a look-up without an answer that is not kept.
+func failed(k key, err error) *result {
+	return &result{err: &Error{
+		Type:     dns.TypeToString[k.qtype],
+		Name:     k.name,
+		NotFound: errors.Is(err, ErrNoSuchName) || errors.Is(err, ErrNotEncodable),
+		Err:      err,
+	}}
+}
+
+// resolve asks for k, and on where an answer ends in an alias.
+func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
+	r := &result{}
+	for name := fqdn; name != ""; {
+		m, err := c.ask(ctx, name, k.qtype)
+		if err == nil {
+			name, err = r.read(m, name, k.qtype)
+		}
+		if err == nil {
+			continue
+		}
+		f := failed(k, err)
+		f.cnames = r.cnames
+		switch {
+		case f.err.NotFound:
+			f.ttl = r.ttl
+		case !errors.Is(err, context.Canceled):
+			f.ttl = failureHold
+		}
+		return f
+	}
+	return r
+}
+
+// unobserved is the Observer of a client that nobody watches.
+type unobserved struct{}
+
+func (unobserved) DNSQuery(string, string, time.Duration) {}
+func (unobserved) DNSCacheHit()                           {}
+func (unobserved) DNSCacheMiss()                          {}
+
+// server is one recursive resolver.
+type server struct {
+	addr string
+	// slow is when a query to it last went unanswered, in Unix nanoseconds.
+	slow atomic.Int64
+}

@@ -1,0 +1,106 @@
+package dnstest
+
+import (
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	mdns "github.com/miekg/dns"
+)
+
+// Server serves a zone in real packets, over UDP and TCP on one port.
+type Server struct {
+	addr string
+	zone atomic.Pointer[Zone]
+	udp  *mdns.Server
+	tcp  *mdns.Server
+	// closing ends the answers that are still delayed.
+	closing chan struct{}
+}
+
+// Serve serves z on loopback until the test ends, and returns the address.
+func Serve(t testing.TB, z *Zone) (addr string) {
+	t.Helper()
+	s, err := NewServer(z, "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("DNS server: %v", err)
+	}
+	t.Cleanup(s.Close)
+	return s.Addr()
+}
+
+// NewServer serves z at addr, which is host:port; port 0 picks a free one.
+func NewServer(z *Zone, addr string) (*Server, error) {
+	// A port that is free for TCP may be taken for UDP: try a few.
+	var packets net.PacketConn
+	var streams net.Listener
+	var err error
+	for range 10 {
+		if packets, err = net.ListenPacket("udp", addr); err != nil {
+			continue
+		}
+		if streams, err = net.Listen("tcp", packets.LocalAddr().String()); err == nil {
+			break
+		}
+		packets.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{addr: packets.LocalAddr().String(), closing: make(chan struct{})}
+	s.zone.Store(z)
+	handler := mdns.HandlerFunc(s.serve)
+	s.udp = &mdns.Server{PacketConn: packets, Handler: handler}
+	s.tcp = &mdns.Server{Listener: streams, Handler: handler}
+	for _, m := range []*mdns.Server{s.udp, s.tcp} {
+		started := make(chan struct{})
+		m.NotifyStartedFunc = func() { close(started) }
+		go func() { _ = m.ActivateAndServe() }() // ends with Close
+		<-started
+	}
+	return s, nil
+}
+
+// Addr returns the address served, as host:port.
+func (s *Server) Addr() string { return s.addr }
+
+// SetZone changes the zone served.
+func (s *Server) SetZone(z *Zone) { s.zone.Store(z) }
+
+// Close stops the server.
+func (s *Server) Close() {
+	close(s.closing)
+	_ = s.udp.Shutdown()
+	_ = s.tcp.Shutdown()
+}
+
+func (s *Server) serve(w mdns.ResponseWriter, q *mdns.Msg) {
+	if len(q.Question) != 1 {
+		m := new(mdns.Msg).SetRcode(q, mdns.RcodeFormatError)
+		_ = w.WriteMsg(m) // a client that went away needs no answer
+		return
+	}
+	a := s.zone.Load().ask(q.Question[0].Name, q.Question[0].Qtype)
+	select {
+	case <-time.After(a.delay):
+	case <-s.closing:
+		return
+	}
+	if a.timeout {
+		return
+	}
+	m := a.reply(q)
+	limit := mdns.MinMsgSize
+	if opt := q.IsEdns0(); opt != nil {
+		limit = int(opt.UDPSize())
+		m.SetEdns0(1232, false)
+	}
+	if w.LocalAddr().Network() == "udp" {
+		if a.truncate {
+			m.Answer, m.Truncated = nil, true
+		}
+		m.Truncate(limit)
+	}
+	_ = w.WriteMsg(m)
+}

@@ -1,0 +1,65 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Error is a look-up without an answer.
+type Error struct {
+	// Type and Name are what was asked, Name as the caller wrote it.
+	Type, Name string
+	// NotFound tells that the name does not exist; otherwise it is unknown
+	// whether it does.
+	NotFound bool
+	// Err is the cause.
+	Err error
+}
+
+// Causes of an [Error] that callers may want to tell apart.
+var (
+	// ErrNoSuchName is the answer NXDOMAIN.
+	ErrNoSuchName = errors.New("NXDOMAIN")
+	// ErrNotEncodable is a name that no packet can hold, which therefore cannot
+	// exist: an empty label, a label over 63 octets, a name over 255.
+	ErrNotEncodable = errors.New("not a possible domain name")
+	// ErrBudget ends a look-up beyond the limit of a [Meter].
+	ErrBudget = errors.New("too many DNS queries for one message")
+	// ErrChain is a chain of aliases that loops or is too long.
+	ErrChain = errors.New("CNAME chain too long")
+)
+
+// Error returns what was asked and why there is no answer.
+func (e *Error) Error() string {
+	return e.Type + " " + e.Name + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// IsNotFound tells whether err says that a name does not exist.
+func IsNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.NotFound
+}
+
+// IsTemporary tells whether err leaves open what the answer is. Any error that
+// is not known to be an answer does.
+func IsTemporary(err error) bool {
+	return err != nil && !IsNotFound(err)
+}
+
+// IsBudget tells whether err comes from the limit of a [Meter].
+func IsBudget(err error) bool { return errors.Is(err, ErrBudget) }
+
+// rcodeError is an answer that says why there is none.
+type rcodeError string
+
+func (e rcodeError) Error() string { return string(e) }
+
+// timeoutError replaces the errors of contexts and sockets by what happened.
+type timeoutError struct{ after time.Duration }
+
+func (e timeoutError) Error() string        { return fmt.Sprintf("no answer within %v", e.after) }
+func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }

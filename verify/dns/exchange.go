@@ -1,0 +1,269 @@
+package dns
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const (
+	// udpSize is the largest answer asked for over UDP: what passes without
+	// fragments nearly everywhere.
+	udpSize = 1232
+	// rounds is how often the servers that did not answer are asked.
+	rounds = 2
+	// slowHold is how long a server that did not answer comes last.
+	slowHold = 30 * time.Second
+)
+
+// ask puts one question to the servers in turn until one of them answers. An
+// answer is NOERROR or NXDOMAIN; everything else moves on to the next server.
+func (c *Client) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return nil, c.explain(ctx.Err())
+	}
+	servers := c.order()
+	if len(servers) == 0 {
+		return nil, errors.New("no DNS server configured")
+	}
+	share := c.timeout / time.Duration(rounds*len(servers))
+	var last error
+	for range rounds {
+		silent := servers[:0]
+		for _, s := range servers {
+			m, err := c.try(ctx, s, share, name, qtype)
+			if err == nil {
+				return m, nil
+			}
+			if ctx.Err() != nil {
+				return nil, c.explain(ctx.Err())
+			}
+			last = err
+			var said rcodeError
+			if !errors.As(err, &said) {
+				silent = append(silent, s)
+			}
+		}
+		servers = silent
+	}
+	return nil, c.explain(last)
+}
+
+// explain says what a deadline means for a look-up.
+func (c *Client) explain(err error) error {
+	var network net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
+		return timeoutError{c.timeout}
+	}
+	return err
+}
+
+// order returns the servers in the configured order, those that lately did not
+// answer last.
+func (c *Client) order() []*server {
+	now := c.now().UnixNano()
+	servers := slices.Clone(c.servers)
+	slices.SortStableFunc(servers, func(a, b *server) int {
+		return slowness(a, now) - slowness(b, now)
+	})
+	return servers
+}
+
+func slowness(s *server, now int64) int {
+	if slow := s.slow.Load(); slow != 0 && now-slow < int64(slowHold) {
+		return 1
+	}
+	return 0
+}
+
+// try puts a question to one server, within the time given.
+func (c *Client) try(ctx context.Context, s *server, within time.Duration, name string, qtype uint16) (*dns.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	m, err := c.exchange(ctx, "udp", s, query(name, qtype, true))
+	if err == nil && (m.Rcode == dns.RcodeFormatError || m.Rcode == dns.RcodeNotImplemented) {
+		// A server from before EDNS (RFC 6891 section 7).
+		m, err = c.exchange(ctx, "udp", s, query(name, qtype, false))
+	}
+	if err == nil && m.Truncated {
+		m, err = c.exchange(ctx, "tcp", s, query(name, qtype, true))
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case m.Truncated:
+		return nil, rcodeError("truncated answer over TCP")
+	case m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError:
+		return nil, rcodeError(rcodeText(m.Rcode))
+	}
+	return m, nil
+}
+
+func query(name string, qtype uint16, edns bool) *dns.Msg {
+	q := new(dns.Msg)
+	q.SetQuestion(name, qtype)
+	// AD in a query asks for AD in the answer (RFC 6840 section 5.7).
+	q.AuthenticatedData = true
+	if edns {
+		q.SetEdns0(udpSize, false)
+	}
+	return q
+}
+
+// exchange sends q and returns the response to it.
+func (c *Client) exchange(ctx context.Context, network string, s *server, q *dns.Msg) (*dns.Msg, error) {
+	out, err := q.Pack()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotEncodable, err)
+	}
+	begun := time.Now()
+	in, err := c.transport.Exchange(ctx, network, s.addr, out)
+	m := new(dns.Msg)
+	if err == nil {
+		if err = m.Unpack(in); err != nil {
+			err = errors.New("malformed answer")
+		}
+	}
+	code := "malformed"
+	switch {
+	case err == nil:
+		code = rcodeText(m.Rcode)
+		s.slow.Store(0)
+	case isTimeout(err):
+		code = "timeout"
+		s.slow.Store(c.now().UnixNano())
+	case in == nil:
+		code = "network"
+		s.slow.Store(c.now().UnixNano())
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		s.slow.Store(0) // nobody waited for the answer
+	} else {
+		c.observer.DNSQuery(dns.TypeToString[q.Question[0].Qtype], code, time.Since(begun))
+	}
+	return m, err
+}
+
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
+}
+
+func rcodeText(rcode int) string {
+	if s, ok := dns.RcodeToString[rcode]; ok {
+		return s
+	}
+	return "unassigned RCODE"
+}
+
+// packets is the Transport of the network.
+type packets struct{}
+
+// Exchange sends query from a socket, and so from a port, of its own. Packets
+// that do not answer the query are not an answer, and not a failure either: an
+// attacker may have sent them (RFC 5452 section 9.1).
+func (packets) Exchange(ctx context.Context, network, server string, query []byte) ([]byte, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	// Ends reads and writes as soon as ctx does.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if network == "tcp" {
+		query = append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)
+	}
+	if _, err := conn.Write(query); err != nil {
+		return nil, cause(ctx, err)
+	}
+	if network == "tcp" {
+		return readStream(ctx, conn, query[2:])
+	}
+	buf := make([]byte, udpSize)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return nil, cause(ctx, err)
+		}
+		if answers(buf[:n], query) {
+			return buf[:n], nil
+		}
+	}
+}
+
+// readStream reads one message with its length before it (RFC 1035 section
+// 4.2.2).
+func readStream(ctx context.Context, conn net.Conn, query []byte) ([]byte, error) {
+	var length [2]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return nil, cause(ctx, err)
+	}
+	buf := make([]byte, binary.BigEndian.Uint16(length[:]))
+	if _, err := io.ReadFull(conn, buf); err != nil {
+		return nil, cause(ctx, err)
+	}
+	if !answers(buf, query) {
+		return buf, errors.New("the answer is to another question")
+	}
+	return buf, nil
+}
+
+// cause prefers the reason why ctx ended to what the socket made of it.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// answers tells whether message is a response with the ID and the question of
+// query (RFC 5452 section 9.1). A refusal may leave the question out.
+func answers(message, query []byte) bool {
+	const header, response = 12, 0x80
+	if len(message) < header || message[2]&response == 0 ||
+		message[0] != query[0] || message[1] != query[1] {
+		return false
+	}
+	if binary.BigEndian.Uint16(message[4:]) == 0 {
+		return message[3]&0x0f != dns.RcodeSuccess && message[3]&0x0f != dns.RcodeNameError
+	}
+	end := header
+	for query[end] != 0 {
+		end += 1 + int(query[end])
+	}
+	end += 1 + 4 // the root label, type and class
+	return len(message) >= end &&
+		// Servers may answer in another case.
+		equalFold(message[header:end-4], query[header:end-4]) &&
+		string(message[end-4:end]) == string(query[end-4:end])
+}
+
+// equalFold compares names on the wire, where only ASCII letters have case (RFC
+// 4343 section 3).
+func equalFold(a, b []byte) bool {
+	for i := range a {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}

@@ -1,0 +1,77 @@
+package dns
+
+import (
+	"context"
+	"sync"
+)
+
+// flights joins identical look-ups: while one is under way, others for the same
+// key wait for its result.
+type flights struct {
+	mu   sync.Mutex
+	open map[key]*flight
+}
+
+type flight struct {
+	done    chan struct{}
+	cancel  context.CancelFunc
+	waiters int // guarded by flights.mu
+
+	// Set before done is closed.
+	result *result
+	panic  any
+}
+
+// do returns the result of fn for k, which runs once however many call do at
+// the same time, in a goroutine with a context made by begin. A caller whose
+// ctx ends leaves with the error of ctx; when the last has left, the look-up is
+// cancelled. A panic of fn reaches every caller that waits.
+func (s *flights) do(ctx context.Context, k key, begin func() (context.Context, context.CancelFunc), fn func(context.Context) *result) (*result, error) {
+	s.mu.Lock()
+	f := s.open[k]
+	if f == nil {
+		var own context.Context
+		f = &flight{done: make(chan struct{})}
+		own, f.cancel = begin()
+		s.open[k] = f
+		go s.run(own, k, f, fn)
+	}
+	f.waiters++
+	s.mu.Unlock()
+
+	select {
+	case <-f.done:
+		if f.panic != nil {
+			panic(f.panic)
+		}
+		return f.result, nil
+	case <-ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if f.waiters--; f.waiters == 0 {
+			s.forget(k, f)
+			f.cancel()
+		}
+		return nil, ctx.Err()
+	}
+}
+
+func (s *flights) run(ctx context.Context, k key, f *flight, fn func(context.Context) *result) {
+	defer close(f.done)
+	defer f.cancel()
+	defer func() {
+		f.panic = recover()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.forget(k, f)
+	}()
+	f.result = fn(ctx)
+}
+
+// forget lets the next look-up for k start anew. f may have been forgotten
+// before, and another have taken its place.
+func (s *flights) forget(k key, f *flight) {
+	if s.open[k] == f {
+		delete(s.open, k)
+	}
+}

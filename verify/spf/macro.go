@@ -1,0 +1,272 @@
+package spf
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// Bounds of one macro-string. The RFC sets none; no domain name has room for
+// the expansion of more macros than these.
+const (
+	maxMacros = 256
+	maxParts  = 1 << 16
+)
+
+// MacroString is text with macros in it (RFC 7208 section 7.1). The zero value
+// stands for a macro-string that was not given.
+type MacroString struct {
+	// literal is the whole text where it holds no macro, which is the rule.
+	literal  string
+	segments []segment
+	letters  letterSet
+}
+
+// segment is a run of literal text, or one macro-expand.
+type segment struct {
+	// literal is set where letter is 0.
+	literal string
+	// letter is the macro-letter in lower case, or '%', '_' or '-' for the
+	// three macros without braces.
+	letter byte
+	// escape asks for URL escaping: the letter was in upper case.
+	escape bool
+	// reverse is the transformer "r".
+	reverse bool
+	// parts is how many of the right-hand parts to keep; 0 means all.
+	parts int
+	// delimiters are the characters to split at; "" means the default, ".".
+	delimiters string
+}
+
+// letterSet is a set of lower-case letters.
+type letterSet uint32
+
+func (s letterSet) has(letter byte) bool { return s&(1<<(letter-'a')) != 0 }
+
+func (s *letterSet) add(letter byte) { *s |= 1 << (letter - 'a') }
+
+// macroUse is where a macro-string stands, which decides what it may hold.
+type macroUse int
+
+const (
+	inDomainSpec macroUse = iota
+	inModifier
+	inExplanation
+)
+
+// Macro-letters, RFC 7208 section 7.2: those of any macro-string, and those
+// that only explanations may hold. An unknown modifier is left to whoever knows
+// it, and may hold both.
+const (
+	letters            = "slodiphv"
+	explanationLetters = "crt"
+)
+
+var (
+	errCharacter    = errors.New("character that is not allowed")
+	errPercent      = errors.New(`"%" not followed by "{", "%", "_" or "-"`)
+	errUnclosed     = errors.New(`macro without "}"`)
+	errLetter       = errors.New("unknown macro letter")
+	errExplainOnly  = errors.New("macro letter that only explanations may use")
+	errZeroParts    = errors.New("macro that keeps zero parts")
+	errTransformer  = errors.New("malformed macro transformer or delimiter")
+	errTooManyMacro = errors.New("too many macros")
+	errNoDomain     = errors.New("domain name missing")
+	errTopLabel     = errors.New("domain name does not end in a valid top-level label")
+	errAddress      = errors.New("IP address where a domain name must be")
+)
+
+// IsZero tells whether the macro-string was not given.
+func (m MacroString) IsZero() bool { return m.literal == "" && m.segments == nil }
+
+// String returns the macro-string as a record holds it.
+func (m MacroString) String() string {
+	if m.segments == nil {
+		return m.literal
+	}
+	var b strings.Builder
+	for _, s := range m.segments {
+		s.print(&b)
+	}
+	return b.String()
+}
+
+func (s segment) print(b *strings.Builder) {
+	switch s.letter {
+	case 0:
+		b.WriteString(s.literal)
+		return
+	case '%', '_', '-':
+		b.WriteByte('%')
+		b.WriteByte(s.letter)
+		return
+	}
+	b.WriteString("%{")
+	if s.escape {
+		b.WriteByte(s.letter - 'a' + 'A')
+	} else {
+		b.WriteByte(s.letter)
+	}
+	if s.parts > 0 {
+		b.WriteString(strconv.Itoa(s.parts))
+	}
+	if s.reverse {
+		b.WriteByte('r')
+	}
+	b.WriteString(s.delimiters)
+	b.WriteByte('}')
+}
+
+// parseMacroString parses a macro-string, or the explain-string of an
+// explanation (RFC 7208 section 7.1).
+func parseMacroString(text string, use macroUse) (MacroString, error) {
+	if strings.IndexByte(text, '%') < 0 {
+		if !isLiteral(text, use) {
+			return MacroString{}, errCharacter
+		}
+		return MacroString{literal: text}, nil
+	}
+	var m MacroString
+	for rest := text; rest != ""; {
+		if len(m.segments) == maxMacros {
+			return MacroString{}, errTooManyMacro
+		}
+		n := strings.IndexByte(rest, '%')
+		if n < 0 {
+			n = len(rest)
+		}
+		if n > 0 {
+			if !isLiteral(rest[:n], use) {
+				return MacroString{}, errCharacter
+			}
+			m.segments = append(m.segments, segment{literal: rest[:n]})
+			rest = rest[n:]
+			continue
+		}
+		s, n, err := parseMacro(rest, use)
+		if err != nil {
+			return MacroString{}, err
+		}
+		if isAlpha(s.letter) {
+			m.letters.add(s.letter)
+		}
+		m.segments = append(m.segments, s)
+		rest = rest[n:]
+	}
+	return m, nil
+}
+
+// parseMacro parses the macro-expand that text, which starts with "%", begins
+// with, and returns its length.
+func parseMacro(text string, use macroUse) (segment, int, error) {
+	if len(text) < 2 {
+		return segment{}, 0, errPercent
+	}
+	switch text[1] {
+	case '%', '_', '-':
+		return segment{letter: text[1]}, 2, nil
+	case '{':
+	default:
+		return segment{}, 0, errPercent
+	}
+	end := strings.IndexByte(text, '}')
+	if end < 0 {
+		return segment{}, 0, errUnclosed
+	}
+	body := text[2:end]
+	if body == "" || !isAlpha(body[0]) {
+		return segment{}, 0, errLetter
+	}
+	s := segment{letter: body[0] | 0x20, escape: body[0] < 'a'}
+	switch {
+	case strings.IndexByte(letters, s.letter) >= 0:
+	case strings.IndexByte(explanationLetters, s.letter) < 0:
+		return segment{}, 0, errLetter
+	case use == inDomainSpec:
+		return segment{}, 0, errExplainOnly
+	}
+	i := 1
+	for ; i < len(body) && isDigit(body[i]); i++ {
+		// More parts than there can be are all of them (section 7.3).
+		s.parts = min(s.parts*10+int(body[i]-'0'), maxParts)
+	}
+	if i > 1 && s.parts == 0 {
+		return segment{}, 0, errZeroParts
+	}
+	if i < len(body) && body[i]|0x20 == 'r' {
+		s.reverse = true
+		i++
+	}
+	s.delimiters = body[i:]
+	for j := 0; j < len(s.delimiters); j++ {
+		if !isDelimiter(s.delimiters[j]) {
+			return segment{}, 0, errTransformer
+		}
+	}
+	return s, end + 1, nil
+}
+
+// parseDomainSpec parses a domain-spec: a macro-string that ends in a macro or
+// in "." and a top-level label (RFC 7208 section 7.1).
+func parseDomainSpec(text string) (MacroString, error) {
+	if text == "" {
+		return MacroString{}, errNoDomain
+	}
+	m, err := parseMacroString(text, inDomainSpec)
+	if err != nil {
+		return MacroString{}, err
+	}
+	end := m.literal
+	if m.segments != nil {
+		last := m.segments[len(m.segments)-1]
+		if last.letter != 0 {
+			return m, nil
+		}
+		end = last.literal
+	}
+	end = strings.TrimSuffix(end, ".")
+	dot := strings.LastIndexByte(end, '.')
+	if dot >= 0 && isTopLabel(end[dot+1:]) {
+		return m, nil
+	}
+	if isIP4(end) {
+		return MacroString{}, errAddress
+	}
+	return MacroString{}, errTopLabel
+}
+
+// isLiteral tells whether text is made of macro-literals, and in explanations
+// of spaces too.
+func isLiteral(text string, use macroUse) bool {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if (c <= ' ' || c > '~') && (c != ' ' || use != inExplanation) {
+			return false
+		}
+	}
+	return true
+}
+
+// isTopLabel tells whether label is a toplabel: letters, digits and inner
+// hyphens, and not digits only.
+func isTopLabel(label string) bool {
+	if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
+		return false
+	}
+	digits := true
+	for i := 0; i < len(label); i++ {
+		c := label[i]
+		if !isAlpha(c) && !isDigit(c) && c != '-' {
+			return false
+		}
+		digits = digits && isDigit(c)
+	}
+	return !digits
+}
+
+func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isDelimiter(c byte) bool { return strings.IndexByte(".-+,/_=", c) >= 0 }

@@ -1,0 +1,264 @@
+package spf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"authmilter/verify/clean"
+)
+
+// version is how every record begins (RFC 7208 section 4.5).
+const version = "v=spf1"
+
+// Bounds of a record. A DNS message holds 65535 octets; records in use are far
+// below either.
+const (
+	maxRecord = 65535
+	maxTerms  = 2000
+)
+
+// maxShown is how many octets of a term an error repeats.
+const maxShown = 100
+
+var (
+	errVersion       = errors.New(`record does not begin with "v=spf1"`)
+	errRecordLength  = errors.New("record is too long")
+	errTermCount     = errors.New("record has too many terms")
+	errName          = errors.New("malformed name of a mechanism or modifier")
+	errMechanism     = errors.New("unknown mechanism")
+	errArgument      = errors.New("mechanism takes no argument")
+	errNetwork       = errors.New("malformed IP network")
+	errPrefix        = errors.New("malformed prefix length")
+	errPrefixTooLong = errors.New("prefix length out of range")
+	errTwice         = errors.New("modifier given twice")
+)
+
+// IsRecord tells whether the text of a TXT record is an SPF record: whether it
+// has the version section of RFC 7208 section 4.5.
+func IsRecord(txt string) bool {
+	return len(txt) >= len(version) && strings.EqualFold(txt[:len(version)], version) &&
+		(len(txt) == len(version) || txt[len(version)] == ' ')
+}
+
+// ParseRecord parses the text of an SPF record, all of it: an error anywhere
+// makes the whole record unusable (RFC 7208 section 4.6). The error names the
+// term at fault.
+func ParseRecord(txt string) (*Record, error) {
+	if !IsRecord(txt) {
+		return nil, errVersion
+	}
+	if len(txt) > maxRecord {
+		return nil, errRecordLength
+	}
+	rest := txt[len(version):]
+	// One space a term is the rule: this is the size, or a little more.
+	n := strings.Count(rest, " ")
+	r := &Record{Mechanisms: make([]Mechanism, 0, min(n, 32))}
+	for terms := 0; rest != ""; {
+		var term string
+		if term, rest, _ = strings.Cut(rest, " "); term == "" {
+			continue
+		}
+		if terms++; terms > maxTerms {
+			return nil, errTermCount
+		}
+		if err := r.addTerm(term); err != nil {
+			return nil, fmt.Errorf("%s: %w", clean.Text(term, maxShown), err)
+		}
+	}
+	return r, nil
+}
+
+// addTerm parses a term and adds it.
+func (r *Record) addTerm(term string) error {
+	// What has "=" right behind a name is a modifier, all else a directive
+	// (RFC 7208 section 4.6.1).
+	if n := nameLength(term); n > 0 && n < len(term) && term[n] == '=' {
+		return r.addModifier(term[:n], term[n+1:])
+	}
+	m, err := parseDirective(term)
+	if err != nil {
+		return err
+	}
+	r.Mechanisms = append(r.Mechanisms, m)
+	return nil
+}
+
+// nameLength returns the length of the name that text begins with.
+func nameLength(text string) int {
+	if text == "" || !isAlpha(text[0]) {
+		return 0
+	}
+	for i := 1; i < len(text); i++ {
+		c := text[i]
+		if !isAlpha(c) && !isDigit(c) && c != '-' && c != '_' && c != '.' {
+			return i
+		}
+	}
+	return len(text)
+}
+
+func (r *Record) addModifier(name, value string) error {
+	var known *MacroString
+	switch {
+	case strings.EqualFold(name, "redirect"):
+		known = &r.Redirect
+	case strings.EqualFold(name, "exp"):
+		known = &r.Exp
+	default:
+		m, err := parseMacroString(value, inModifier)
+		if err != nil {
+			return err
+		}
+		r.Unknown = append(r.Unknown, Modifier{Name: name, Value: m})
+		return nil
+	}
+	// RFC 7208 section 6: neither may appear more than once.
+	if !known.IsZero() {
+		return errTwice
+	}
+	var err error
+	*known, err = parseDomainSpec(value)
+	return err
+}
+
+// parseDirective parses a directive (RFC 7208 sections 4.6.1 and 12).
+func parseDirective(term string) (Mechanism, error) {
+	m := Mechanism{Qualifier: '+'}
+	switch term[0] {
+	case '+', '-', '~', '?':
+		m.Qualifier = Qualifier(term[0])
+		term = term[1:]
+	}
+	n := nameLength(term)
+	if n == 0 {
+		return m, errName
+	}
+	kind, argument := term[:n], term[n:]
+	if argument != "" && argument[0] != ':' && argument[0] != '/' {
+		return m, errName
+	}
+	if m.Kind = kindOf(kind); m.Kind == "" {
+		return m, errMechanism
+	}
+	var err error
+	switch m.Kind {
+	case All:
+		if argument != "" {
+			return m, errArgument
+		}
+	case Include, Exists:
+		spec, ok := strings.CutPrefix(argument, ":")
+		if !ok {
+			return m, errNoDomain
+		}
+		m.Domain, err = parseDomainSpec(spec)
+	case PTR:
+		m.Domain, err = parseOptionalDomain(argument)
+	case IP4, IP6:
+		m.Network, err = parseNetwork(m.Kind, argument)
+	case A, MX:
+		if argument, err = m.parsePrefixes(argument); err == nil {
+			m.Domain, err = parseOptionalDomain(argument)
+		}
+	}
+	return m, err
+}
+
+// kindOf returns the mechanism of a name, or "" where there is none.
+func kindOf(name string) Kind {
+	for _, k := range [...]Kind{IP4, IP6, Include, All, A, MX, Exists, PTR} {
+		if strings.EqualFold(name, string(k)) {
+			return k
+		}
+	}
+	return ""
+}
+
+// parseOptionalDomain parses [ ":" domain-spec ].
+func parseOptionalDomain(argument string) (MacroString, error) {
+	if argument == "" {
+		return MacroString{}, nil
+	}
+	spec, ok := strings.CutPrefix(argument, ":")
+	if !ok {
+		return MacroString{}, errPrefix
+	}
+	return parseDomainSpec(spec)
+}
+
+// parsePrefixes cuts the dual-cidr-length from the end of argument. No
+// domain-spec ends in a slash and digits, so that the two cannot be confused.
+func (m *Mechanism) parsePrefixes(argument string) (string, error) {
+	m.Prefix4, m.Prefix6 = 32, 128
+	rest, digits := cutPrefixLength(argument)
+	var err error
+	if digits != "" && strings.HasSuffix(rest, "/") {
+		if m.Prefix6, err = parsePrefixLength(digits, 128); err != nil {
+			return "", err
+		}
+		rest, digits = cutPrefixLength(rest[:len(rest)-1])
+	}
+	if digits != "" {
+		m.Prefix4, err = parsePrefixLength(digits, 32)
+	}
+	return rest, err
+}
+
+// cutPrefixLength cuts "/" and digits from the end of text, and returns the
+// text as it is and no digits where it does not end so.
+func cutPrefixLength(text string) (rest, digits string) {
+	i := len(text)
+	for i > 0 && isDigit(text[i-1]) {
+		i--
+	}
+	if i == len(text) || i == 0 || text[i-1] != '/' {
+		return text, ""
+	}
+	return text[:i-1], text[i:]
+}
+
+// parsePrefixLength parses the digits of an ip4-cidr-length or
+// ip6-cidr-length, which have no leading zeros (RFC 7208 section 5.6).
+func parsePrefixLength(digits string, limit int) (int, error) {
+	if digits == "" || (digits[0] == '0' && len(digits) > 1) {
+		return 0, errPrefix
+	}
+	n := 0
+	for i := 0; i < len(digits); i++ {
+		if !isDigit(digits[i]) {
+			return 0, errPrefix
+		}
+		if n = n*10 + int(digits[i]-'0'); n > limit {
+			return 0, errPrefixTooLong
+		}
+	}
+	return n, nil
+}
+
+// parseNetwork parses the argument of "ip4" and "ip6" (RFC 7208 section 5.6).
+func parseNetwork(kind Kind, argument string) (netip.Prefix, error) {
+	text, ok := strings.CutPrefix(argument, ":")
+	if !ok {
+		return netip.Prefix{}, errNetwork
+	}
+	address, digits, long := strings.Cut(text, "/")
+	ip, err := netip.ParseAddr(address)
+	if err != nil || ip.Is4() != (kind == IP4) || ip.Zone() != "" {
+		return netip.Prefix{}, errNetwork
+	}
+	bits := ip.BitLen()
+	if long {
+		if bits, err = parsePrefixLength(digits, bits); err != nil {
+			return netip.Prefix{}, err
+		}
+	}
+	return netip.PrefixFrom(ip, bits), nil
+}
+
+func isIP4(text string) bool {
+	ip, err := netip.ParseAddr(text)
+	return err == nil && ip.Is4()
+}

@@ -1,0 +1,233 @@
+package authres
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestFormat(t *testing.T) {
+	got := Format("mx.example.org", []Method{
+		{Name: "dkim", Result: "pass", Comment: "2048-bit rsa key", Props: []Prop{
+			{"header", "d", "example.com"}, {"header", "i", "@example.com"}, {"header", "s", "s1"},
+			{"header", "a", "rsa-sha256"}, {"header", "b", "dzd/yO+A"}}},
+		{Name: "spf", Result: "fail", Reason: `a "quoted" reason; with (everything) and so long that it must be folded`, Props: []Prop{
+			{"smtp", "mailfrom", `odd"local part@example.com`}, {"smtp", "helo", "[192.0.2.1]"}}},
+		{Name: "dmarc", Result: "pass", Comment: "p=reject; x)\r\n(y", Props: []Prop{{"header", "from", "example.com"}}},
+	})
+	want := strings.ReplaceAll(`mx.example.org;
+	dkim=pass (2048-bit rsa key) header.d=example.com
+	header.i=@example.com header.s=s1 header.a=rsa-sha256
+	header.b="dzd/yO+A";
+	spf=fail reason="a \"quoted\" reason; with (everything) and so long
+	that it must be folded" smtp.mailfrom="odd\"local part"@example.com
+	smtp.helo="[192.0.2.1]";
+	dmarc=pass (p=reject, x]??[y) header.from=example.com`, "\n", "\r\n")
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	if got := Format("mx", nil); got != "mx; none" {
+		t.Errorf("no methods: %q", got)
+	}
+}
+
+func TestParse(t *testing.T) {
+	for _, test := range []struct {
+		field string
+		want  *Results // nil: an error
+	}{
+		// RFC 8601 appendix B.
+		{"example.org 1; none", &Results{AuthservID: "example.org"}},
+		{"example.com;\r\n          spf=pass smtp.mailfrom=example.net",
+			&Results{"example.com", []Method{{Name: "spf", Result: "pass", Props: []Prop{{"smtp", "mailfrom", "example.net"}}}}}},
+		{"example.com;\r\n auth=pass (cram-md5) smtp.auth=sender@example.net;\r\n spf=pass smtp.mailfrom=example.net",
+			&Results{"example.com", []Method{
+				{Name: "auth", Result: "pass", Comment: "cram-md5", Props: []Prop{{"smtp", "auth", "sender@example.net"}}},
+				{Name: "spf", Result: "pass", Props: []Prop{{"smtp", "mailfrom", "example.net"}}}}}},
+		{"foo.example.net (foobar) 1 (baz);\r\n    dkim (Because I like it) / 1 (One yay) = (wait for it) fail\r\n      policy (A dot can go here) . (like that) expired\r\n      (this surprised me) = (as I wasn't expecting it) 1362471462",
+			&Results{"foo.example.net", []Method{{Name: "dkim", Result: "fail", Props: []Prop{{"policy", "expired", "1362471462"}}}}}},
+		{`example.com; dkim=pass reason="good signature" header.i=@mail-router.example.net`,
+			&Results{"example.com", []Method{{Name: "dkim", Result: "pass", Reason: "good signature", Props: []Prop{{"header", "i", "@mail-router.example.net"}}}}}},
+		// As met.
+		{"example.com;", &Results{AuthservID: "example.com"}},
+		{"example.com; spf=pass;", &Results{"example.com", []Method{{Name: "spf", Result: "pass"}}}},
+		{"spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=example.com; dkim=none (message not signed)\r\n header.d=none;",
+			&Results{"", []Method{
+				{Name: "spf", Result: "pass", Comment: "sender IP is 192.0.2.1", Props: []Prop{{"smtp", "mailfrom", "example.com"}}},
+				{Name: "dkim", Result: "none", Comment: "message not signed", Props: []Prop{{"header", "d", "none"}}}}}},
+		{"x; dkim=pass header.b=Ab/c+d==", &Results{"x", []Method{{Name: "dkim", Result: "pass", Props: []Prop{{"header", "b", "Ab/c+d=="}}}}}},
+		{`x; spf=pass smtp.mailfrom="a b"@example.com`, &Results{"x", []Method{{Name: "spf", Result: "pass", Props: []Prop{{"smtp", "mailfrom", `"a b"@example.com`}}}}}},
+		{"x; dkim=fail (a;b(c)d) header.d=e", &Results{"x", []Method{{Name: "dkim", Result: "fail", Comment: "a;b(c)d", Props: []Prop{{"header", "d", "e"}}}}}},
+		{"x; (null)=pass", nil},
+		{"", nil},
+		{"; spf=pass", nil},
+		{"x; spf", nil},
+		{"x; spf=", nil},
+		{"x; spf=pass smtp", nil},
+		{"x; spf=pass (", nil},
+		{`x; spf=pass reason="`, nil},
+		{"x " + strings.Repeat("(", 100_000), nil},
+		{"x" + strings.Repeat("; a=b", 2000), nil},
+		{strings.Repeat("x", 70_000), nil},
+	} {
+		got, err := Parse(test.field)
+		if test.want == nil {
+			if err == nil {
+				t.Errorf("%.60q: got %+v", test.field, got)
+			}
+			continue
+		}
+		if err != nil || !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%q:\n got %+v, %v\nwant %+v", test.field, got, err, test.want)
+		}
+	}
+}
+
+func TestClaims(t *testing.T) {
+	c := NewClaimant("mx.example.org", "bücher.example")
+	ours := []string{
+		"mx.example.org; none",
+		" mx.example.org; dkim=pass header.d=example.com",
+		"mx.example.org",
+		"mx.example.org;",
+		"MX.Example.ORG; none",
+		"mx.example.org.; none",
+		"mx.example.org 1; none",
+		"mx.example.org/1; none",
+		"(comment) mx.example.org (another) 1; none",
+		"\r\n\tmx.example.org;\r\n\tnone",
+		`"mx.example.org"; none`,
+		`"mx\.example.org"; none`,
+		`"MX.EXAMPLE.ORG" 1; none`,
+		"sub.mx.example.org; none",
+		"a.b.mx.example.org; none",
+		"xn--bcher-kva.example; none",
+		"bücher.example; none",
+		"BÜCHER.example; none",
+		"mail.bücher.example; none",
+		"mx．example．org; none",
+		// Malformed, but naming us.
+		"mx.example.org dkim=pass",
+		"mx.example.org, x; dkim=pass",
+		"@mx.example.org; none",
+		"<mx.example.org>; none",
+		`"mx.example.org; none`,
+		"(mx.example.org; none",
+		"((((((((((((((((((((( mx.example.org; none",
+		"; mx.example.org; none",
+		"dkim=pass header.d=mx.example.org",
+		"x (" + strings.Repeat("a", 70_000) + ") 1 1; mx.example.org",
+		"mx.example.org; " + strings.Repeat("x=y;", 300_000),
+		"(" + strings.Repeat("a", 1<<20) + ") mx.example.org; none",
+		"\x01mx.example.org; none",
+		`m"x.example.org; none`,
+	}
+	for _, field := range ours {
+		if !c.Claims(field) {
+			t.Errorf("not claimed: %.80q", field)
+		}
+	}
+	others := []string{
+		"",
+		"example.org; none",
+		"org; none",
+		"notmx.example.org; none",
+		"mx.example.org.example.com; none",
+		"mx.example.com; none",
+		"mx-example.org; none",
+		"other.example; dkim=pass header.d=mx.example.org header.i=@mx.example.org",
+		"other.example (mx.example.org); dkim=pass",
+		"other.example 1; dmarc=pass header.from=mx.example.org",
+		`"other.example"; none`,
+		"dkim=pass header.d=example.com",
+		"other.example garbage",
+		"bücher.example.com; none",
+		"(" + strings.Repeat("(", 100_000),
+	}
+	for _, field := range others {
+		if c.Claims(field) {
+			t.Errorf("claimed: %.80q", field)
+		}
+	}
+}
+
+// FuzzFormat holds that whatever goes into a field comes out of it as the same
+// structure: nothing from outside adds a result, a property or a line.
+func FuzzFormat(f *testing.F) {
+	f.Add("mx.example.org", "pass", "2048-bit", "reason", "user@example.com", "[192.0.2.1]")
+	f.Add("mx; dkim=pass", "x", ") ; spf=pass (", "\"; a=b", "a\r\nSubject: x", "\" @b")
+	f.Add("", "x", "\\", "\\\"", "@", "a@\x00")
+	f.Add("id", "x", "a  b", " a ", "ü@bücher.example", strings.Repeat("long ", 500))
+	f.Fuzz(func(t *testing.T, id, comment, reason, a, b, c string) {
+		if strings.TrimSpace(id) == "" {
+			id = "id"
+		}
+		in := []Method{
+			{Name: "dkim", Result: "pass", Comment: comment, Reason: reason, Props: []Prop{{"header", "d", a}, {"header", "i", b}}},
+			{Name: "spf", Result: "fail", Props: []Prop{{"smtp", "mailfrom", c}}},
+		}
+		text := Format(id, in)
+		for line := range strings.SplitSeq(text, "\r\n") {
+			if len(line) > 998 || strings.ContainsAny(line, "\r\n\x00") {
+				t.Fatalf("line %q", line)
+			}
+		}
+		out, err := Parse(text)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if len(out.Methods) != len(in) {
+			t.Fatalf("%q: %d methods", text, len(out.Methods))
+		}
+		for i, m := range out.Methods {
+			want := in[i].Cleaned()
+			if m.Name != want.Name || m.Result != want.Result || m.Comment != want.Comment || m.Reason != want.Reason || len(m.Props) != len(want.Props) {
+				t.Fatalf("%q:\n got %+v\nwant %+v", text, m, want)
+			}
+			for j, p := range m.Props {
+				if w := want.Props[j]; p.Type != w.Type || p.Name != w.Name || !sameAddress(p.Value, w.Value) {
+					t.Fatalf("%q:\n got %+v\nwant %+v", text, p, w)
+				}
+			}
+		}
+		if again := Format(id, out.Methods); again != text {
+			t.Fatalf("once  %q\ntwice %q", text, again)
+		}
+	})
+}
+
+// sameAddress compares values, of which an address may have come back with its
+// local part quoted.
+func sameAddress(got, want string) bool {
+	if got == want {
+		return true
+	}
+	at := strings.LastIndexByte(want, '@')
+	return at >= 0 && got == quoted(want[:at])+want[at:]
+}
+
+// FuzzParse holds that what is read and written again reads the same.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"example.org 1; none",
+		`a; dkim=pass (c) reason="x" header.i=@b.c header.b="a/b="; spf=none`,
+		"spf=pass smtp.mailfrom=example.com; dkim=none;",
+		"foo (x(y)z) 1; dkim/1 = fail policy . expired = 1",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := Parse(s)
+		if err != nil || r.AuthservID == "" {
+			return
+		}
+		text := Format(r.AuthservID, r.Methods)
+		again, err := Parse(text)
+		if err != nil {
+			t.Fatalf("%q, written as %q: %v", s, text, err)
+		}
+		if twice := Format(again.AuthservID, again.Methods); twice != text {
+			t.Fatalf("%q:\nonce  %q\ntwice %q", s, text, twice)
+		}
+	})
+}

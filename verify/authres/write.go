@@ -1,0 +1,203 @@
+package authres
+
+import (
+	"strings"
+
+	"authmilter/verify/clean"
+)
+
+const (
+	// foldAt is the line length that folding aims at, without the CRLF (RFC
+	// 5322 section 2.1.1).
+	foldAt = 78
+	// tabWidth is what a TAB counts for in that.
+	tabWidth = 8
+	// fieldName begins the first line.
+	fieldName = "Authentication-Results: "
+	fold      = "\r\n\t"
+)
+
+// Format returns the value of an Authentication-Results field that authservID
+// adds for methods, without white space at its start: one line a method, folded
+// at 78 characters where it can be. All text in it is cleaned and quoted, so
+// that nothing in the arguments can add to the structure of the field.
+func Format(authservID string, methods []Method) string {
+	w := writer{column: len(fieldName)}
+	w.b.Grow(64 + 192*len(methods))
+	w.word(token(clean.Text(authservID, maxValue)))
+	if len(methods) == 0 {
+		w.b.WriteString("; none")
+		return w.b.String()
+	}
+	for _, m := range methods {
+		w.b.WriteByte(';')
+		w.newline()
+		w.word(m.Name + "=" + m.Result)
+		if c := cleanComment(m.Comment); c != "" {
+			w.text("(" + c + ")")
+		}
+		if m.Reason != "" {
+			w.text("reason=" + quoted(clean.Text(m.Reason, maxComment)))
+		}
+		for _, p := range m.Props {
+			w.word(p.Type + "." + p.Name + "=" + value(clean.Text(p.Value, maxValue)))
+		}
+	}
+	return w.b.String()
+}
+
+// writer puts words on lines.
+type writer struct {
+	b strings.Builder
+	// column is the width of the line so far; empty tells that it has no word.
+	column int
+	begun  bool
+}
+
+func (w *writer) newline() {
+	w.b.WriteString(fold)
+	w.column, w.begun = tabWidth, false
+}
+
+// word adds s, which is never broken, after a space or a fold. One column is
+// kept free for a semicolon.
+func (w *writer) word(s string) {
+	if w.begun {
+		if w.column+1+len(s)+1 > foldAt {
+			w.newline()
+		} else {
+			w.b.WriteByte(' ')
+			w.column++
+		}
+	}
+	w.b.WriteString(s)
+	w.column += len(s)
+	w.begun = true
+}
+
+// text adds s, a comment or a quoted string, which may be folded at its spaces:
+// folding white space is a part of both that means the space (RFC 5322 sections
+// 3.2.2 and 3.2.4).
+func (w *writer) text(s string) {
+	// A fold after a space would add to a run of spaces; only single ones are
+	// places to fold.
+	if w.column+1+len(s)+1 <= foldAt || tabWidth+len(s)+1 <= foldAt || strings.Contains(s, "  ") {
+		w.word(s)
+		return
+	}
+	for part := range strings.SplitSeq(s, " ") {
+		w.word(part)
+	}
+}
+
+// token returns s bare where it is a token, otherwise quoted.
+func token(s string) string {
+	if isToken(s) {
+		return s
+	}
+	return quoted(s)
+}
+
+// value returns s as a pvalue: bare where it is a token, an address or a domain
+// (RFC 8601 section 2.2), otherwise quoted.
+func value(s string) string {
+	if at := strings.LastIndexByte(s, '@'); at >= 0 && isDomain(s[at+1:]) {
+		switch local := s[:at]; {
+		case local == "" || isDotAtom(local) || isQuoted(local):
+			return s
+		default:
+			return quoted(local) + s[at:]
+		}
+	}
+	return token(s)
+}
+
+// quoted returns s as a quoted-string.
+func quoted(s string) string {
+	var b strings.Builder
+	b.Grow(len(s) + 2)
+	b.WriteByte('"')
+	for i := 0; i < len(s); i++ {
+		if s[i] == '"' || s[i] == '\\' {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(s[i])
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// cleanComment returns s as the content of a comment. Parentheses and
+// backslashes, which could end it, become brackets and slashes instead of being
+// escaped, and semicolons commas, because readers in use do not know that a
+// comment may hold them.
+func cleanComment(s string) string {
+	return commentReplacer.Replace(clean.Text(s, maxComment))
+}
+
+var commentReplacer = strings.NewReplacer("(", "[", ")", "]", `\`, "/", ";", ",", `"`, "'")
+
+// isToken tells whether s is a token (RFC 2045 section 5.1).
+func isToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isTokenChar(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isTokenChar(c byte) bool {
+	return c > ' ' && c < 0x7f && strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
+}
+
+// isDomain tells whether s has the form of a domain name (RFC 6376 section
+// 3.5), with underscores.
+func isDomain(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isQuoted tells whether s is one quoted-string already.
+func isQuoted(s string) bool {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return false
+	}
+	for i := 1; i < len(s)-1; i++ {
+		switch s[i] {
+		case '"':
+			return false
+		case '\\':
+			if i++; i == len(s)-1 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isDotAtom tells whether s is a dot-atom (RFC 5322 section 3.2.3), with UTF-8
+// (RFC 6532 section 3.2).
+func isDotAtom(s string) bool {
+	atom := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '.':
+			if atom == 0 {
+				return false
+			}
+			atom = 0
+		case c <= ' ' || c == 0x7f || strings.IndexByte(`()<>[]:;@\,"`, c) >= 0:
+			return false
+		default:
+			atom++
+		}
+	}
+	return atom > 0
+}

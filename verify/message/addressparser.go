@@ -209,14 +209,15 @@ func (p *addressParser) addrSpec(name string) error {
 // two (RFC 5322 section 4.4 obs-local-part). What stands between a word and a
 // dot, or the "@", means nothing.
 func (p *addressParser) localPart() (string, error) {
+	const badLocalPart = "local part that is not words and dots in turn"
 	if len(p.words)%2 == 0 {
-		return "", malformed("local part with a word missing")
+		return "", malformed(badLocalPart)
 	}
 	p.odd = p.odd || p.apart
 	for i := range p.words {
 		w := &p.words[i]
 		if (w.kind == dot) != (i%2 == 1) {
-			return "", malformed("local part of several words")
+			return "", malformed(badLocalPart)
 		}
 		if i > 0 {
 			p.odd = p.odd || w.apart

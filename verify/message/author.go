@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"authmilter/verify/domain"
 )
@@ -159,6 +160,11 @@ func (f *authorFinder) try(name string) bool {
 		return true
 	}
 	f.tried++
+	// What is not UTF-8 is no U-label (RFC 6532 section 3.1), whatever its octets
+	// may be mapped to.
+	if !utf8.ValidString(name) {
+		return false
+	}
 	name, err := domain.ToASCII(name)
 	if err != nil {
 		return false

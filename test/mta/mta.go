@@ -1,0 +1,102 @@
+// Package mta runs mail transfer agents for whole-system tests: a private
+// instance of a real MTA on loopback that consults the milter under test, a
+// client that sends it exact octets in anybody's name, and the sink that it
+// relays to.
+package mta
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+)
+
+// Hostname is the name of every MTA of this package, and so of the host that
+// verifies. Each accepts mail for [Domain].
+const (
+	Hostname = "mx.example.org"
+	Domain   = "rcpt.example.org"
+)
+
+// MTA takes mail from a client, asks the milter under test about it, and
+// passes it on.
+type MTA interface {
+	// Deliver sends messages over one connection, and returns what became of
+	// each. It fails the test where the MTA breaks the dialogue, or where an
+	// accepted message is not passed on.
+	Deliver(t testing.TB, c Client, messages ...Message) []Delivery
+}
+
+// Client is who the MTA shall believe to talk to.
+type Client struct {
+	Addr netip.Addr
+	// Name is the verified host name; "" where there is none.
+	Name string
+	Helo string
+	// Login is the user that the client authenticated as; "" for none.
+	Login string
+}
+
+// Message is what a client sends.
+type Message struct {
+	// From and To are the paths of the envelope, without angle brackets.
+	From, To string
+	// Args are the parameters of MAIL, such as "BODY=8BITMIME SMTPUTF8".
+	Args string
+	// Data is the message as it travels, with CRLF line ends and before dot
+	// stuffing.
+	Data []byte
+}
+
+// Delivery is what became of a message.
+type Delivery struct {
+	// Code and Reply are the MTA's answer at the end of the message, or the
+	// earlier one that refused it.
+	Code  int
+	Reply string
+	// Args are the parameters of MAIL with which the message was passed on.
+	// They, and all below, are empty where it was not accepted.
+	Args string
+	// Top holds the header fields above the MTA's own Received field, Header
+	// those beneath, and Body what follows the empty line: all as passed on,
+	// with CRLF line ends.
+	Top, Header, Body []byte
+}
+
+// Require fails the test where something that it needs is missing and must not
+// be: on CI, and where test/install.sh has been run. Elsewhere it skips.
+func Require(t testing.TB, missing error) {
+	t.Helper()
+	if missing == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" || os.Getenv("AUTHMILTER_TEST_REQUIRE") != "" {
+		t.Fatalf("%v, and this run may not skip a test", missing)
+	}
+	t.Skipf("%v: skipped (make test, as root on Debian, installs what is missing)", missing)
+}
+
+// FreePort returns a TCP port of 127.0.0.1 that nobody listens on. It lies
+// below the range that the kernel takes for outgoing connections, so that none
+// of them can occupy it before it is used.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		port := 20000 + rand.IntN(12000)
+		l, err := net.Listen("tcp", Loopback(port))
+		if err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+// Loopback returns the address of a port of 127.0.0.1.
+func Loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+var errNotRoot = errors.New("a private MTA needs root")

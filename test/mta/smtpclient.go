@@ -1,0 +1,150 @@
+package mta
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// smtpTimeout bounds one SMTP session of the client.
+const smtpTimeout = 2 * time.Minute
+
+// smtpClient sends exact octets, which net/smtp does not.
+type smtpClient struct {
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+// dialSMTP connects to the MTA at addr and says HELO as c, whom Postfix's
+// XCLIENT makes it believe to see.
+func dialSMTP(addr string, c Client) (*smtpClient, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	s := &smtpClient{conn: conn, r: bufio.NewReader(conn)}
+	if err := s.greet(c); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *smtpClient) greet(c Client) error {
+	if err := s.conn.SetDeadline(time.Now().Add(smtpTimeout)); err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		command string
+		code    int
+	}{
+		{"", 220},
+		{"EHLO " + c.Helo, 250},
+		{xclient(c), 220},
+		{"EHLO " + c.Helo, 250},
+	} {
+		if code, reply, err := s.command(step.command); err != nil {
+			return err
+		} else if code != step.code {
+			return fmt.Errorf("%q is answered %q", step.command, reply)
+		}
+	}
+	return nil
+}
+
+// xclient returns the command that makes Postfix believe to talk to c.
+func xclient(c Client) string {
+	addr := c.Addr.String()
+	if c.Addr.Is6() {
+		addr = "IPV6:" + addr
+	}
+	name := "[UNAVAILABLE]"
+	if c.Name != "" {
+		name = c.Name
+	}
+	command := "XCLIENT ADDR=" + addr + " NAME=" + name
+	if c.Login != "" {
+		command += " LOGIN=" + c.Login
+	}
+	return command
+}
+
+// command sends a line, unless it is empty, and reads the reply to it.
+func (s *smtpClient) command(line string) (code int, reply string, err error) {
+	if line != "" {
+		if _, err := fmt.Fprintf(s.conn, "%s\r\n", line); err != nil {
+			return 0, "", err
+		}
+	}
+	var b strings.Builder
+	for {
+		l, err := s.r.ReadString('\n')
+		if err != nil {
+			return 0, "", fmt.Errorf("after %.60q: %w", line, err)
+		}
+		l = strings.TrimRight(l, "\r\n")
+		b.WriteString(l)
+		if len(l) < 4 || l[3] != '-' {
+			break
+		}
+		b.WriteByte('\n')
+	}
+	reply = b.String()
+	if code, err = strconv.Atoi(reply[:min(3, len(reply))]); err != nil {
+		return 0, "", fmt.Errorf("after %.60q: a reply without a code: %q", line, reply)
+	}
+	return code, reply, nil
+}
+
+// send sends one message, and returns the reply to its end or the one that
+// refused it before.
+func (s *smtpClient) send(m Message) (code int, reply string, err error) {
+	if err := s.conn.SetDeadline(time.Now().Add(smtpTimeout)); err != nil {
+		return 0, "", err
+	}
+	mail := "MAIL FROM:<" + m.From + ">"
+	if m.Args != "" {
+		mail += " " + m.Args
+	}
+	for _, line := range []string{mail, "RCPT TO:<" + m.To + ">", "DATA"} {
+		if code, reply, err = s.command(line); err != nil {
+			return 0, "", err
+		}
+		if code >= 400 {
+			if _, _, err := s.command("RSET"); err != nil {
+				return 0, "", err
+			}
+			return code, reply, nil
+		}
+	}
+	if _, err := s.conn.Write(stuff(m.Data)); err != nil {
+		return 0, "", err
+	}
+	return s.command(".")
+}
+
+// quit ends the session. The server may be gone already.
+func (s *smtpClient) quit() {
+	_, _, _ = s.command("QUIT")
+	s.conn.Close()
+}
+
+// stuff doubles the dots at the start of lines (RFC 5321 section 4.5.2), and
+// ends the last line where it is open.
+func stuff(data []byte) []byte {
+	out := make([]byte, 0, len(data)+2)
+	for line := range bytes.Lines(data) {
+		if line[0] == '.' {
+			out = append(out, '.')
+		}
+		out = append(out, line...)
+	}
+	if len(data) > 0 && !bytes.HasSuffix(out, []byte("\r\n")) {
+		out = append(out, "\r\n"...)
+	}
+	return out
+}

@@ -167,6 +167,7 @@ var authorCases = []struct {
 	{"=?utf-8?q?admin@c.example?= <a@b.example>", "c.example,b.example", []error{ErrFromSyntax}},
 	{"=?utf-8?q?admin=40c.example=00?= a@b.example", "b.example,c.example", []error{ErrFromSyntax}},
 	{"=?utf-8?x?admin=40c.example?=", "", []error{ErrFromSyntax, ErrNoDomain}},
+	{"=?utf-8?q?a_=4gb=40c.example=2f=2F=?=", "c.example", []error{ErrFromSyntax}},
 	{"=?=?utf-8?q?a=40b.example?=", "b.example", []error{ErrFromSyntax}},
 
 	// Beyond ASCII (RFC 6531, RFC 6532).

@@ -77,6 +77,9 @@ func TestParseCanon(t *testing.T) {
 		{"nowsp", 0, 0, ErrCanon},
 	} {
 		header, body, err := ParseCanon(c.text)
+		if back := header.String() + "/" + body.String(); err == nil && !strings.HasPrefix(back, strings.ToLower(c.text)) {
+			t.Errorf("%q: printed %q", c.text, back)
+		}
 		if !errors.Is(err, c.err) || err == nil && (header != c.header || body != c.body) {
 			t.Errorf("%q: got %v/%v, %v; want %v/%v, %v", c.text, header, body, err, c.header, c.body, c.err)
 		}

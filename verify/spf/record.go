@@ -73,17 +73,6 @@ type Modifier struct {
 	Value MacroString
 }
 
-// hasAll tells whether the record has an "all", which makes its redirect void
-// (RFC 7208 section 6.1).
-func (r *Record) hasAll() bool {
-	for i := range r.Mechanisms {
-		if r.Mechanisms[i].Kind == All {
-			return true
-		}
-	}
-	return false
-}
-
 // String returns a record that [ParseRecord] reads as the same Record: the
 // mechanisms, then the modifiers, with defaults left out.
 func (r *Record) String() string {

@@ -28,3 +28,59 @@ const (
 	MailFrom Identity = "mailfrom"
 	Helo     Identity = "helo"
 )
+
+// Statuses returns all statuses.
+func Statuses() []Status {
+	return []Status{None, Neutral, Pass, Fail, SoftFail, TempError, PermError}
+}
+
+// Default is the Mechanism of a [Result] where no mechanism of the record
+// matched (RFC 7208 sections 4.7 and 9.1).
+const Default = "default"
+
+// Result is the outcome of an evaluation. Its texts may hold anything that the
+// client or a domain owner wrote: clean them before they are shown.
+type Result struct {
+	Status   Status
+	Identity Identity
+	// Domain is the identity's domain in A-labels; "" where it has none that is
+	// valid.
+	Domain string
+	// Record is the domain whose record decided: Domain, unless that redirects.
+	Record string
+	// Mechanism is the term of that record that matched or could not be
+	// evaluated, such as "-all" or "include:_spf.example.com"; [Default] where
+	// none matched; "" where no term was reached.
+	Mechanism string
+	// Explanation is what the domain says about a [Fail], if [Args] asks for it:
+	// printable US-ASCII, written by whoever controls the domain.
+	Explanation string
+	// Err is the cause of [None], [TempError] and [PermError], and otherwise
+	// nil.
+	Err error
+	// Lookups is how many terms with look-ups were met, and Void how many of
+	// those found nothing (RFC 7208 section 4.6.4).
+	Lookups, Void int
+}
+
+// Reason says in a few words why the result is what it is.
+func (r Result) Reason() string {
+	switch {
+	case r.Err != nil:
+		return r.Err.Error() + r.where()
+	case r.Mechanism == Default:
+		return "no mechanism matched" + r.where()
+	case r.Mechanism != "":
+		return "matched " + r.Mechanism + r.where()
+	default:
+		return ""
+	}
+}
+
+// where names the record that decided, where it is another domain's.
+func (r Result) where() string {
+	if r.Record == r.Domain || r.Record == "" {
+		return ""
+	}
+	return " in the record of " + r.Record
+}

@@ -1,0 +1,129 @@
+package spf
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"authmilter/verify/dns"
+	"authmilter/verify/domain"
+)
+
+// clientNames are the names that the reverse tree has for the client. They are
+// looked up once for an evaluation.
+type clientNames struct {
+	asked bool
+	names []clientName
+}
+
+// clientName is a name that may be the client's. It is only looked up when a
+// term turns on it.
+type clientName struct {
+	name    string // in lower case
+	checked bool
+	valid   bool
+}
+
+// askNames looks the client's names up, unless that was done. Where that fails
+// there are none (RFC 7208 section 5.5).
+func (e *evaluation) askNames(ctx context.Context) *exception {
+	if e.client.asked {
+		return nil
+	}
+	a, err := e.resolver.PTR(ctx, e.ip)
+	if x := unfinished(ctx, err); x != nil {
+		return x
+	}
+	e.client.asked = true
+	if len(a.Values) == 0 && (err == nil || dns.IsNotFound(err)) {
+		return e.countVoid()
+	}
+	// RFC 7208 section 4.6.4: names beyond the first ten are ignored, because
+	// whoever controls the client's address decides how many there are.
+	for _, name := range a.Values[:min(len(a.Values), MaxNames)] {
+		e.client.names = append(e.client.names, clientName{name: strings.ToLower(name)})
+	}
+	return nil
+}
+
+// validate tells whether n has the client's address. Where the look-up fails it
+// has not, and neither that nor a look-up that finds nothing counts against the
+// record's publisher (RFC 7208 section 5.5).
+func (e *evaluation) validate(ctx context.Context, n *clientName) (bool, *exception) {
+	if n.checked || !isName(n.name) {
+		return n.valid, nil
+	}
+	a, err := e.addresses(ctx, n.name)
+	if x := unfinished(ctx, err); x != nil {
+		return false, x
+	}
+	n.checked = true
+	n.valid = err == nil && slices.Contains(a.Values, e.ip)
+	return n.valid, nil
+}
+
+// unfinished returns the exception for a look-up that was ended on our side. It
+// says nothing of the client, unlike the DNS errors that "ptr" passes over.
+func unfinished(ctx context.Context, err error) *exception {
+	if err != nil && (ctx.Err() != nil || dns.IsBudget(err)) {
+		return tempError(err)
+	}
+	return nil
+}
+
+// matchPTR evaluates "ptr" (RFC 7208 section 5.5). The second statement there
+// of when it matches has the two names the wrong way round; the text before it
+// and the example after it have them right.
+func (e *evaluation) matchPTR(ctx context.Context, target string) (bool, *exception) {
+	if x := e.askNames(ctx); x != nil {
+		return false, x
+	}
+	target = strings.ToLower(target)
+	for i := range e.client.names {
+		n := &e.client.names[i]
+		if !domain.IsSubdomain(n.name, target) {
+			continue
+		}
+		if valid, x := e.validate(ctx, n); valid || x != nil {
+			return valid, x
+		}
+	}
+	return false, nil
+}
+
+// validatedName returns the expansion of %{p}: the validated name that equals
+// current, else one below it, else any (RFC 7208 section 7.3). The look-up
+// counts as that of a term does (section 4.6.4).
+func (e *evaluation) validatedName(ctx context.Context, current string) (string, *exception) {
+	if !e.client.asked {
+		void := e.termVoid
+		if x := e.countLookup(); x != nil {
+			return "", x
+		}
+		e.termVoid = void
+		if x := e.askNames(ctx); x != nil {
+			return "", x
+		}
+	}
+	current = strings.ToLower(current)
+	for _, fits := range [...]func(name string) bool{
+		func(name string) bool { return name == current },
+		func(name string) bool { return domain.IsSubdomain(name, current) },
+		func(string) bool { return true },
+	} {
+		for i := range e.client.names {
+			n := &e.client.names[i]
+			if !fits(n.name) {
+				continue
+			}
+			valid, x := e.validate(ctx, n)
+			if x != nil {
+				return "", x
+			}
+			if valid {
+				return n.name, nil
+			}
+		}
+	}
+	return unknownName, nil
+}

@@ -1,0 +1,30 @@
+package spf
+
+import "context"
+
+// explain returns the explanation of a fail (RFC 7208 section 6.2), or "" where
+// the record that decided has none. Whatever goes wrong on the way, there is
+// none.
+func (e *evaluation) explain(ctx context.Context, o outcome) string {
+	if o.exp.IsZero() || !e.expandable(o.exp) {
+		return ""
+	}
+	e.explaining = true
+	target, ok, x := e.target(ctx, o.exp, o.domain)
+	if x != nil || !ok {
+		return ""
+	}
+	a, err := e.resolver.TXT(ctx, target)
+	if err != nil || len(a.Values) != 1 {
+		return ""
+	}
+	m, err := parseMacroString(a.Values[0], inExplanation)
+	if err != nil {
+		return ""
+	}
+	text, ok := e.explanation(ctx, m, o.domain)
+	if !ok {
+		return ""
+	}
+	return text
+}

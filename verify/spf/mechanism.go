@@ -1,0 +1,121 @@
+package spf
+
+import (
+	"context"
+	"net/netip"
+
+	"authmilter/verify/dns"
+)
+
+// match evaluates m, a mechanism of the record of current (RFC 7208 section 5).
+// target is the name it was about, where it has one.
+func (e *evaluation) match(ctx context.Context, m *Mechanism, current string, depth int) (target string, match bool, x *exception) {
+	switch m.Kind {
+	case All:
+		return "", true, nil
+	case IP4, IP6:
+		// Contains is false for an address of the other family.
+		return "", m.Network.Contains(e.ip), nil
+	}
+	if x := e.countLookup(); x != nil {
+		return "", false, x
+	}
+	if !e.expandable(m.Domain) {
+		return "", false, nil
+	}
+	if m.Kind == Include {
+		return e.matchInclude(ctx, m, current, depth)
+	}
+	target, ok, x := e.target(ctx, m.Domain, current)
+	if x != nil || !ok {
+		return target, false, x
+	}
+	switch m.Kind {
+	case A:
+		match, x = e.matchHost(ctx, m, target)
+	case MX:
+		match, x = e.matchMX(ctx, m, target)
+	case PTR:
+		match, x = e.matchPTR(ctx, target)
+	case Exists:
+		match, x = e.matchExists(ctx, target)
+	}
+	return target, match, x
+}
+
+// matchInclude evaluates "include" (RFC 7208 section 5.2).
+func (e *evaluation) matchInclude(ctx context.Context, m *Mechanism, current string, depth int) (string, bool, *exception) {
+	target, x := e.recordTarget(ctx, m.Domain, current)
+	if x != nil {
+		return target, false, x
+	}
+	switch o := e.checkHost(ctx, target, depth+1); o.status {
+	case Pass:
+		return target, true, nil
+	case TempError:
+		return target, false, tempError(o.err)
+	case PermError, None:
+		return target, false, permError(o.err)
+	default:
+		return target, false, nil
+	}
+}
+
+// addresses looks up the addresses of name that can equal the client's.
+func (e *evaluation) addresses(ctx context.Context, name string) (dns.Answer[netip.Addr], error) {
+	if e.ip.Is4() {
+		return e.resolver.A(ctx, name)
+	}
+	return e.resolver.AAAA(ctx, name)
+}
+
+// matchHost tells whether name has the client's address, within the prefix
+// length of m (RFC 7208 section 5.3).
+func (e *evaluation) matchHost(ctx context.Context, m *Mechanism, name string) (bool, *exception) {
+	a, err := e.addresses(ctx, name)
+	if err != nil || len(a.Values) == 0 {
+		return false, e.empty(err)
+	}
+	bits := m.Prefix6
+	if e.ip.Is4() {
+		bits = m.Prefix4
+	}
+	for _, addr := range a.Values {
+		if netip.PrefixFrom(addr, bits).Contains(e.ip) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// matchMX evaluates "mx" (RFC 7208 section 5.4).
+func (e *evaluation) matchMX(ctx context.Context, m *Mechanism, name string) (bool, *exception) {
+	a, err := e.resolver.MX(ctx, name)
+	if err != nil || len(a.Values) == 0 {
+		return false, e.empty(err)
+	}
+	if len(a.Values) > MaxNames {
+		// Before any is asked for: what comes of an "mx" must not depend on the
+		// order of exchangers of equal preference.
+		return false, permError(errNames)
+	}
+	for _, mx := range a.Values {
+		if !isName(mx.Host) {
+			continue // the null MX of RFC 7505 among others
+		}
+		if match, x := e.matchHost(ctx, m, mx.Host); match || x != nil {
+			return match, x
+		}
+	}
+	return false, nil
+}
+
+// matchExists evaluates "exists": the look-up is for IPv4 addresses whatever
+// the client's is (RFC 7208 section 5.7).
+func (e *evaluation) matchExists(ctx context.Context, name string) (bool, *exception) {
+	a, err := e.resolver.A(ctx, name)
+	if err != nil || len(a.Values) == 0 {
+		return false, e.empty(err)
+	}
+	return true, nil
+}

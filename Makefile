@@ -1,0 +1,37 @@
+# What is built and tested here, and how. CI runs .ci/run, which runs these.
+
+GO = go
+VERSION != git describe --tags --always --dirty 2>/dev/null || echo unknown
+FUZZTIME = 30s
+# The race detector of the tests needs cgo; nothing else does.
+export CGO_ENABLED = 0
+
+build:
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/authmilter ./cmd/authmilter
+
+# Runs the milter on its defaults.
+run: build
+	bin/authmilter serve
+
+# Runs every test. As root on Debian it installs what is missing; where it
+# cannot, the tests that need it skip, and say so.
+test:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		test/install.sh && export AUTHMILTER_TEST_REQUIRE=1; \
+	fi && CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+
+# Rewrites what the whole-system tests expect: read the difference.
+golden:
+	$(GO) test ./test -update
+
+lint:
+	test/lint.sh
+
+# Runs each fuzz target for FUZZTIME.
+fuzz:
+	test/fuzz.sh $(FUZZTIME)
+
+clean:
+	rm -rf bin
+
+.PHONY: build run test golden lint fuzz clean

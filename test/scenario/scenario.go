@@ -1,0 +1,254 @@
+// Package scenario reads whole-system tests from files: a message, who sends
+// it, what DNS says, and what authmilter must make of it, whatever the MTA.
+//
+// A scenario is a txtar archive. Its comment says what it shows; its files are:
+//
+//	envelope  "key value" lines: client (address, and verified name if any),
+//	          helo, login, from, args (parameters of MAIL), and pad (octets of
+//	          body to add to the message)
+//	zone      all of DNS, as package dnstest reads it; {rsa2048}, {rsa1024} and
+//	          {ed25519} stand for the records of the test keys
+//	config    TOML for authmilter, with dotted keys
+//	message   the message, before it is signed
+//	sign      a line a signature, such as
+//	          "rsa2048 d=example.com s=s1 c=relaxed/relaxed h=from:subject";
+//	          each one comes above those before
+//	alter     "old => new" lines: what happens to the signed message on its way
+//	added     wanted: the header fields on top of the delivered message
+//	removed   wanted: the header fields taken away
+//
+// Lines end with LF there, and with CRLF in the message. The wanted files are
+// written by [Scenario.Check] when it is told to.
+package scenario
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"authmilter/test/mta"
+)
+
+// Scenario is one whole-system test.
+type Scenario struct {
+	// Name is the name of the file without its extension.
+	Name    string
+	Client  mta.Client
+	Message mta.Message
+	// Zone is what DNS says, as package dnstest reads it.
+	Zone string
+	// Config is TOML for the milter under test.
+	Config string
+
+	path    string
+	archive *txtar.Archive
+	pad     int
+}
+
+// Load reads every scenario of a directory, and signs the messages with the
+// keys of another one.
+func Load(t *testing.T, dir, keyDir string) []*Scenario {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no scenarios in %s", dir)
+	}
+	keys := loadKeys(t, keyDir)
+	var all []*Scenario
+	for _, path := range paths {
+		s, err := read(path)
+		if err == nil {
+			err = s.finish(t, keys)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// read reads a scenario. Its message is not signed yet.
+func read(path string) (*Scenario, error) {
+	a, err := txtar.ParseFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Scenario{
+		Name:    strings.TrimSuffix(filepath.Base(path), ".txtar"),
+		Message: mta.Message{To: "reader@" + mta.Domain},
+		path:    path,
+		archive: a,
+	}
+	for _, f := range a.Files {
+		switch f.Name {
+		case "envelope":
+			if err := s.envelope(f.Data); err != nil {
+				return nil, err
+			}
+		case "zone":
+			s.Zone = string(f.Data)
+		case "config":
+			s.Config = string(f.Data)
+		case "message":
+			s.Message.Data = crlf(f.Data)
+		case "sign", "alter", "added", "removed":
+		default:
+			return nil, fmt.Errorf("unknown file %q", f.Name)
+		}
+	}
+	if !s.Client.Addr.IsValid() || s.Client.Helo == "" {
+		return nil, fmt.Errorf("the envelope needs client and helo")
+	}
+	return s, nil
+}
+
+func (s *Scenario) envelope(text []byte) error {
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		var err error
+		switch key {
+		case "client":
+			addr, name, _ := strings.Cut(value, " ")
+			s.Client.Name = name
+			s.Client.Addr, err = netip.ParseAddr(addr)
+		case "helo":
+			s.Client.Helo = value
+		case "login":
+			s.Client.Login = value
+		case "from":
+			s.Message.From = value
+		case "args":
+			s.Message.Args = value
+		case "pad":
+			s.pad, err = strconv.Atoi(value)
+		default:
+			err = fmt.Errorf("unknown key %q", key)
+		}
+		if err != nil {
+			return fmt.Errorf("envelope: %w", err)
+		}
+	}
+	return nil
+}
+
+// finish pads, signs and alters the message, and completes the zone.
+func (s *Scenario) finish(t *testing.T, keys keyring) error {
+	for n := 0; n < s.pad; n += 80 {
+		s.Message.Data = fmt.Appendf(s.Message.Data, "%078d\r\n", n)
+	}
+	for line := range strings.Lines(s.file("sign")) {
+		o, err := keys.options(strings.Fields(line))
+		if err != nil {
+			return fmt.Errorf("sign: %w", err)
+		}
+		if s.Message.Data, err = sign(t, s.Message.Data, o); err != nil {
+			return fmt.Errorf("sign: %w", err)
+		}
+	}
+	for line := range strings.Lines(s.file("alter")) {
+		old, altered, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " => ")
+		if !ok || bytes.Count(s.Message.Data, []byte(old)) != 1 {
+			return fmt.Errorf("alter: %q is not once in the message", old)
+		}
+		s.Message.Data = bytes.Replace(s.Message.Data, []byte(old), []byte(altered), 1)
+	}
+	s.Zone = keys.fillIn(s.Zone)
+	return nil
+}
+
+func (s *Scenario) file(name string) string {
+	for _, f := range s.archive.Files {
+		if f.Name == name {
+			return string(f.Data)
+		}
+	}
+	return ""
+}
+
+func crlf(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n")) }
+
+// Check compares what became of the message with what the scenario wants, octet
+// by octet. Where update is set it writes what it got into the scenario's file
+// instead; that nothing else changed on the way is checked all the same.
+func (s *Scenario) Check(t testing.TB, d mta.Delivery, update bool) {
+	t.Helper()
+	if d.Code != 250 {
+		t.Fatalf("refused: %s", d.Reply)
+	}
+	head, body, _ := bytes.Cut(s.Message.Data, []byte("\r\n\r\n"))
+	if !bytes.Equal(d.Body, body) {
+		t.Errorf("the body changed on its way: %.200q, sent %.200q", d.Body, body)
+	}
+	removed, changed := difference(fields(append(head, "\r\n"...)), fields(d.Header))
+	if changed != "" {
+		t.Errorf("this field was not sent: %q", changed)
+	}
+	for _, part := range []struct {
+		name string
+		got  []byte
+	}{{"added", d.Top}, {"removed", []byte(strings.Join(removed, ""))}} {
+		if update {
+			s.set(part.name, part.got)
+		} else if want := crlf([]byte(s.file(part.name))); !bytes.Equal(part.got, want) {
+			t.Errorf("%s:\n%s\nwant:\n%s\nor, quoted:\n%q\nwant:\n%q", part.name, part.got, want, part.got, want)
+		}
+	}
+	if update {
+		if err := os.WriteFile(s.path, txtar.Format(s.archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// set puts a file with CRLF line ends into the archive, or takes it out where
+// it is empty.
+func (s *Scenario) set(name string, data []byte) {
+	var kept []txtar.File
+	for _, f := range s.archive.Files {
+		if f.Name != name {
+			kept = append(kept, f)
+		}
+	}
+	if len(data) > 0 {
+		kept = append(kept, txtar.File{Name: name, Data: bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))})
+	}
+	s.archive.Files = kept
+}
+
+// fields splits a header into its fields, each with its folds and its last line
+// end.
+func fields(header []byte) []string {
+	var all []string
+	for line := range bytes.Lines(header) {
+		if len(all) > 0 && (line[0] == ' ' || line[0] == '\t') {
+			all[len(all)-1] += string(line)
+		} else if string(line) != "\r\n" {
+			all = append(all, string(line))
+		}
+	}
+	return all
+}
+
+// difference returns the fields of sent that are missing in got, and the first
+// field of got that is not, in its place, one of sent.
+func difference(sent, got []string) (removed []string, changed string) {
+	for _, f := range sent {
+		if len(got) > 0 && got[0] == f {
+			got = got[1:]
+		} else {
+			removed = append(removed, f)
+		}
+	}
+	if len(got) > 0 {
+		return removed, got[0]
+	}
+	return removed, ""
+}

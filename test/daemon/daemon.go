@@ -1,0 +1,137 @@
+// Package daemon runs the authmilter binary, as users do, for whole-system
+// tests.
+package daemon
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Times within which the daemon must be ready, and have stopped.
+const (
+	startTime = 20 * time.Second
+	stopTime  = 40 * time.Second
+)
+
+// Config is what a test says of a daemon.
+type Config struct {
+	// Listen is the address for the MTA, such as "inet:8894@127.0.0.1".
+	Listen string
+	// AuthservID is the name in Authentication-Results.
+	AuthservID string
+	// DNS is the host:port of the resolver.
+	DNS string
+	// Metrics is the host:port for /metrics, /healthz and /readyz.
+	Metrics string
+	// More is further TOML. It must write keys of tables with dots, as
+	// dns.timeout = "1s".
+	More string
+}
+
+// Daemon is a running authmilter.
+type Daemon struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+	exit  error // valid once ended is closed
+	log   lockedBuffer
+}
+
+// Start runs "authmilter serve" until the end of the test, and waits until it
+// is ready. A daemon that does not end with status 0 then fails the test, which
+// shows its log; so does a data race, where the test looks for those.
+func Start(t testing.TB, c Config) *Daemon {
+	t.Helper()
+	binary := Binary(t)
+	path := filepath.Join(t.TempDir(), "authmilter.toml")
+	text := fmt.Sprintf("authserv_id = %q\nlisten = [%q]\ndns.servers = [%q]\nmetrics.listen = %q\n%s",
+		c.AuthservID, c.Listen, c.DNS, c.Metrics, c.More)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &Daemon{cmd: exec.Command(binary, "serve", "--config", path), ended: make(chan struct{})}
+	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatalf("authmilter: %v", err)
+	}
+	go func() {
+		d.exit = d.cmd.Wait()
+		close(d.ended)
+	}()
+	t.Cleanup(func() {
+		d.Stop(t)
+		if t.Failed() {
+			t.Logf("authmilter's log:\n%s", d.Log())
+		}
+	})
+	d.waitReady(t, "http://"+c.Metrics+"/readyz")
+	return d
+}
+
+func (d *Daemon) waitReady(t testing.TB, url string) {
+	t.Helper()
+	client := http.Client{Timeout: startTime}
+	defer client.CloseIdleConnections()
+	deadline := time.After(startTime)
+	for {
+		if resp, err := client.Get(url); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-d.ended:
+			t.Fatalf("authmilter ended at its start: %v", d.exit)
+		case <-deadline:
+			t.Fatalf("authmilter is not ready after %v", startTime)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Stop sends SIGTERM and waits for the end. A second call does nothing.
+func (d *Daemon) Stop(t testing.TB) {
+	t.Helper()
+	_ = d.cmd.Process.Signal(syscall.SIGTERM) // gone already: its status tells
+	select {
+	case <-d.ended:
+	case <-time.After(stopTime):
+		_ = d.cmd.Process.Kill()
+		<-d.ended
+		t.Errorf("authmilter did not stop within %v of SIGTERM", stopTime)
+		return
+	}
+	if d.exit != nil {
+		t.Errorf("authmilter: %v", d.exit)
+	}
+}
+
+// Log returns what the daemon logged so far.
+func (d *Daemon) Log() string { return d.log.String() }
+
+// lockedBuffer is a buffer that is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -8,6 +8,7 @@ package domain
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -43,6 +44,9 @@ func ToASCII(name string) (string, error) {
 		return "", ErrInvalid
 	}
 	if !isASCII(name) {
+		if !utf8.ValidString(name) {
+			return "", ErrInvalid
+		}
 		var err error
 		if name, err = profile.ToASCII(name); err != nil {
 			return "", ErrInvalid

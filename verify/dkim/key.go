@@ -1,0 +1,163 @@
+package dkim
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"strings"
+
+	"authmilter/verify/dns"
+)
+
+// maxKeyText bounds the base64 text of a key, in octets: an RSA key of 16384
+// bits takes 2,800.
+const maxKeyText = 4096
+
+// Key is a key record (RFC 6376 section 3.6.1).
+type Key struct {
+	Type KeyType
+	// Public is the key: *rsa.PublicKey or ed25519.PublicKey.
+	Public crypto.PublicKey
+	// Bits is the size of the key.
+	Bits int
+	// Hashes are the names in the h= tag; nil allows all.
+	Hashes []string
+	// Services are the names in the s= tag; nil allows all.
+	Services []string
+	// Testing is the flag t=y: the domain is trying DKIM out. It changes no
+	// result.
+	Testing bool
+	// Strict is the flag t=s: the domain of i= must be d= itself.
+	Strict bool
+
+	// Of a key that was looked up: the aliases passed on the way to it, and
+	// whether the resolver vouched for the answer.
+	CNAMEs    []string
+	Authentic bool
+}
+
+var (
+	errNoKey     = fault(PermError, ReasonNoKey, "no key for signature")
+	errKeySyntax = fault(PermError, ReasonKeySyntax, "malformed key record")
+	errRevoked   = fault(PermError, ReasonRevoked, "key revoked")
+	errKeyDNS    = fault(TempError, ReasonDNS, "key not available now")
+)
+
+func keySyntax(text string) *Error {
+	return fault(PermError, ReasonKeySyntax, "malformed key record: "+text)
+}
+
+// ParseKey parses the text of a key record. An error is an *[Error].
+func ParseKey(txt string) (*Key, error) {
+	tags, err := ParseTags(txt)
+	if err != nil {
+		return nil, errKeySyntax.because(err)
+	}
+	// RFC 6376 section 3.6.1: v= comes first where it is there at all.
+	if v, ok := tags.Get("v"); ok && (tags[0].Name != "v" || v != "DKIM1") {
+		return nil, keySyntax("tag v=")
+	}
+	k := &Key{Type: RSA}
+	if t, ok := tags.Get("k"); ok {
+		k.Type = KeyType(strings.ToLower(t))
+	}
+	k.Hashes = list(tags, "h")
+	k.Services = list(tags, "s")
+	for _, flag := range list(tags, "t") {
+		switch flag {
+		case "y":
+			k.Testing = true
+		case "s":
+			k.Strict = true
+		}
+	}
+	p, ok := tags.Get("p")
+	if !ok {
+		return nil, keySyntax("tag p= is missing")
+	}
+	if p = removeFWS(p); p == "" {
+		return nil, errRevoked
+	}
+	if len(p) > maxKeyText {
+		return nil, keySyntax("tag p= is too long")
+	}
+	data, err := base64.StdEncoding.DecodeString(p)
+	if err != nil {
+		return nil, keySyntax("tag p= is not base64")
+	}
+	return k, k.parsePublic(data)
+}
+
+// list returns the names of a colon-separated tag, nil where it is absent.
+func list(tags Tags, name string) []string {
+	text, ok := tags.Get(name)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for s := range strings.SplitSeq(text, ":") {
+		names = append(names, strings.ToLower(trimFWS(s)))
+	}
+	return names
+}
+
+func (k *Key) parsePublic(data []byte) error {
+	switch k.Type {
+	case RSA:
+		// RFC 6376 section 3.6.1 means an RSAPublicKey; in use
+		// is the SubjectPublicKeyInfo around it.
+		public, err := x509.ParsePKIXPublicKey(data)
+		if err != nil {
+			if public, err = x509.ParsePKCS1PublicKey(data); err != nil {
+				return keySyntax("tag p= is not an RSA key")
+			}
+		}
+		key, ok := public.(*rsa.PublicKey)
+		if !ok {
+			return keySyntax("tag p= is not an RSA key")
+		}
+		k.Public, k.Bits = key, key.N.BitLen()
+	case Ed25519:
+		// RFC 8463 section 4.2: the 32 octets alone.
+		if len(data) != ed25519.PublicKeySize {
+			return keySyntax("tag p= is not an Ed25519 key")
+		}
+		k.Public, k.Bits = ed25519.PublicKey(data), 8*len(data)
+	default:
+		return keySyntax("unknown key type")
+	}
+	return nil
+}
+
+// LookupKey returns the key that domain publishes for selector. An error is an
+// *[Error]: a TempError where it is unknown what is published.
+//
+// What several records mean is undefined (RFC 6376 section 3.6.2.2). The first
+// that is a key is taken: other text at the name, or a key half replaced, is
+// then no reason to distrust good mail.
+func LookupKey(ctx context.Context, r dns.Resolver, selector, domain string) (*Key, error) {
+	answer, err := r.TXT(ctx, selector+"._domainkey."+domain)
+	switch {
+	case dns.IsNotFound(err):
+		return nil, errNoKey
+	case err != nil:
+		return nil, errKeyDNS.because(err)
+	case len(answer.Values) == 0:
+		return nil, errNoKey
+	}
+	var first error
+	for _, txt := range answer.Values {
+		key, err := ParseKey(txt)
+		if err == nil {
+			key.CNAMEs, key.Authentic = answer.CNAMEs, answer.Authentic
+			return key, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}

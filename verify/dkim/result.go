@@ -1,0 +1,105 @@
+// Package dkim verifies DomainKeys Identified Mail signatures: RFC 6376 with
+// the algorithms of RFC 8301 and RFC 8463 and the internationalized names of
+// RFC 8616.
+//
+// [ParseSignature] and [ParseKey] parse, [LookupKey] looks up, and a [Verifier]
+// puts them together for a message whose body is still arriving. Nothing here
+// starts a goroutine or reads a clock.
+package dkim
+
+// Status is the result of one signature, in the words of RFC 8601 section
+// 2.7.1.
+type Status string
+
+// The statuses, and when each is given.
+const (
+	None      Status = "none"      // the message has no signature
+	Pass      Status = "pass"      // verified and acceptable
+	Fail      Status = "fail"      // the body hash or the signature does not match
+	Policy    Status = "policy"    // not acceptable here, by key, hash, coverage or number
+	Neutral   Status = "neutral"   // the signature field is malformed, of an unknown kind, or not valid now
+	TempError Status = "temperror" // the key could not be fetched now
+	PermError Status = "permerror" // it can never verify
+)
+
+// Statuses returns every Status.
+func Statuses() []Status {
+	return []Status{None, Pass, Fail, Policy, Neutral, TempError, PermError}
+}
+
+// Reason names why a signature did not pass, from a fixed set, for counting.
+type Reason string
+
+// The reasons, by the status they lead to.
+const (
+	// Fail.
+	ReasonBodyHash   Reason = "body_hash"
+	ReasonBodyLength Reason = "body_length"
+	ReasonSignature  Reason = "signature"
+	// Policy.
+	ReasonWeakKey           Reason = "weak_key"
+	ReasonLargeKey          Reason = "large_key"
+	ReasonWeakHash          Reason = "weak_hash"
+	ReasonPartialBody       Reason = "partial_body"
+	ReasonUnsignedDuplicate Reason = "unsigned_duplicate"
+	ReasonTooMany           Reason = "too_many_signatures"
+	// Neutral.
+	ReasonSyntax           Reason = "syntax"
+	ReasonVersion          Reason = "version"
+	ReasonAlgorithm        Reason = "algorithm"
+	ReasonCanonicalization Reason = "canonicalization"
+	ReasonQuery            Reason = "query_method"
+	ReasonExpired          Reason = "expired"
+	ReasonFuture           Reason = "future"
+	// TempError.
+	ReasonDNS Reason = "dns"
+	// PermError.
+	ReasonFromNotSigned  Reason = "from_not_signed"
+	ReasonNoKey          Reason = "no_key"
+	ReasonKeySyntax      Reason = "key_syntax"
+	ReasonRevoked        Reason = "revoked"
+	ReasonKeyUse         Reason = "key_use"
+	ReasonHeaderTooLarge Reason = "header_too_large"
+)
+
+// Result is what became of one signature.
+type Result struct {
+	Status Status
+	// Reason is empty for a pass.
+	Reason Reason
+	// Err explains each status but pass to a person.
+	Err error
+	// Signature is what could be read of the field; it is never nil in a result
+	// of a [Verification].
+	Signature *Signature
+	// Key is the key as published, where it was found and could be read.
+	Key *Key
+}
+
+// Error is why a signature did not pass. Every error of this package's parsers
+// and look-ups is one.
+type Error struct {
+	Status Status
+	Reason Reason
+	text   string
+	cause  error
+}
+
+// Error returns what is wrong, and why where a cause is known.
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return e.text + ": " + e.cause.Error()
+	}
+	return e.text
+}
+
+func (e *Error) Unwrap() error { return e.cause }
+
+func fault(s Status, r Reason, text string) *Error { return &Error{Status: s, Reason: r, text: text} }
+
+// because returns a copy of e with a cause.
+func (e *Error) because(cause error) *Error {
+	c := *e
+	c.cause = cause
+	return &c
+}

@@ -1,0 +1,311 @@
+package dkim
+
+import (
+	"crypto"
+	"encoding/base64"
+	"math"
+	"strconv"
+	"strings"
+
+	"authmilter/verify/domain"
+	"authmilter/verify/message"
+)
+
+// FieldName is the name of the signature field in lower case.
+const FieldName = "dkim-signature"
+
+// Bounds of a signature field.
+const (
+	maxHeaderNames = 1024
+	maxSignature   = 16384 / 8 // octets, of the largest key that can be configured
+	maxIdentity    = 1024      // octets of an i= tag
+	maxTimeDigits  = 12        // RFC 6376 section 3.5, tag t=
+	maxLengthDigit = 76        // RFC 6376 section 3.5, tag l=
+)
+
+// KeyType is the public-key part of a signature algorithm, as a k= tag names it.
+type KeyType string
+
+// The key types of RFC 6376 section 3.3 and RFC 8463 section 3.
+const (
+	RSA     KeyType = "rsa"
+	Ed25519 KeyType = "ed25519"
+)
+
+// Absent is the value of an optional number or time that is not there.
+const Absent = -1
+
+// Signature is a DKIM-Signature field (RFC 6376 section 3.5).
+type Signature struct {
+	// Algorithm is the a= tag as written; KeyType and Hash are what it means.
+	Algorithm string
+	KeyType   KeyType
+	Hash      crypto.Hash
+	// Domain is the d= tag, the signing domain (SDID), and Selector the s= tag,
+	// both as lower-case A-labels.
+	Domain   string
+	Selector string
+	// Identity is the i= tag (AUID) as written, "@" and Domain where it is
+	// absent; IdentityDomain is its domain as A-labels.
+	Identity       string
+	IdentityDomain string
+	// Fields are the names of the h= tag as written, without white space.
+	Fields      []string
+	HeaderCanon message.Canon
+	BodyCanon   message.Canon
+	BodyHash    []byte
+	// Value is the signature itself, and Text the b= tag without white space.
+	Value []byte
+	Text  string
+	// Length is the l= tag, or Absent; a length beyond what int64 holds is the
+	// largest that it does.
+	Length int64
+	// Time and Expires are the t= and x= tags in seconds since 1970, or Absent.
+	Time    int64
+	Expires int64
+
+	// unsigned is the field without its signature: what is hashed of it.
+	unsigned message.Field
+}
+
+var (
+	errSyntax     = fault(Neutral, ReasonSyntax, "malformed signature field")
+	errVersion    = fault(Neutral, ReasonVersion, "unknown signature version")
+	errAlgorithm  = fault(Neutral, ReasonAlgorithm, "unknown signature algorithm")
+	errCanon      = fault(Neutral, ReasonCanonicalization, "unknown canonicalization")
+	errQuery      = fault(Neutral, ReasonQuery, "unknown key query method")
+	errFromAbsent = fault(PermError, ReasonFromNotSigned, "From field not signed")
+	errWeakHash   = fault(Policy, ReasonWeakHash, "hash too weak: rsa-sha1")
+)
+
+// syntax returns an error about one tag.
+func syntax(tag string) *Error {
+	return fault(Neutral, ReasonSyntax, "malformed signature field: tag "+tag)
+}
+
+// ParseSignature parses a DKIM-Signature field. An error is an *[Error]; the
+// Signature returned with it holds what could be read, for reports.
+func ParseSignature(f message.Field) (*Signature, error) {
+	s := &Signature{Length: Absent, Time: Absent, Expires: Absent}
+	tags, err := ParseTags(f.Raw)
+	if err != nil {
+		return s, errSyntax.because(err)
+	}
+	s.unsigned = message.Field{Name: f.Name, Raw: tags.without("b", f.Raw)}
+	// Whom the signature is from is read first, so that every error tells.
+	if err := s.parseNames(tags); err != nil {
+		return s, err
+	}
+	if v, ok := tags.Get("v"); !ok {
+		return s, syntax("v= is missing")
+	} else if v != "1" {
+		return s, errVersion
+	}
+	if err := s.parseCommon(tags); err != nil {
+		return s, err
+	}
+	if err := s.parseIdentity(tags); err != nil {
+		return s, err
+	}
+	if s.Hash == crypto.SHA1 {
+		// RFC 8301 section 3.1: not to be used for verifying.
+		return s, errWeakHash
+	}
+	return s, nil
+}
+
+// parseNames reads d=, s= and the text of b=.
+func (s *Signature) parseNames(tags Tags) error {
+	b, ok := tags.Get("b")
+	s.Text = removeFWS(b)
+	d, found := tags.Get("d")
+	if !found {
+		return syntax("d= is missing")
+	}
+	var err error
+	// RFC 6376 section 3.5 has at least two labels in a domain-name. U-labels
+	// are allowed by RFC 8616 section 4.
+	if s.Domain, err = domain.ToASCII(d); err != nil || domain.Labels(s.Domain) < 2 {
+		s.Domain = ""
+		return syntax("d=")
+	}
+	selector, found := tags.Get("s")
+	if !found {
+		return syntax("s= is missing")
+	}
+	if s.Selector, err = domain.ToASCII(selector); err != nil {
+		return syntax("s=")
+	}
+	if !ok {
+		return syntax("b= is missing")
+	}
+	return nil
+}
+
+// parseCommon reads the tags whose syntax a DKIM-Signature shares with an
+// ARC-Message-Signature (RFC 8617 section 4.1.2).
+func (s *Signature) parseCommon(tags Tags) error {
+	if err := s.parseAlgorithm(tags); err != nil {
+		return err
+	}
+	var err error
+	if s.Value, err = base64.StdEncoding.DecodeString(s.Text); err != nil || len(s.Value) == 0 || len(s.Value) > maxSignature {
+		return syntax("b=")
+	}
+	if c, ok := tags.Get("c"); ok {
+		if s.HeaderCanon, s.BodyCanon, err = message.ParseCanon(removeFWS(c)); err != nil {
+			return errCanon
+		}
+	}
+	bh, ok := tags.Get("bh")
+	if !ok {
+		return syntax("bh= is missing")
+	}
+	if s.BodyHash, err = base64.StdEncoding.DecodeString(removeFWS(bh)); err != nil || len(s.BodyHash) != s.Hash.Size() {
+		return syntax("bh=")
+	}
+	if err := s.parseFields(tags); err != nil {
+		return err
+	}
+	if q, ok := tags.Get("q"); ok && !hasQuery(q) {
+		return errQuery
+	}
+	return s.parseNumbers(tags)
+}
+
+func (s *Signature) parseAlgorithm(tags Tags) error {
+	a, ok := tags.Get("a")
+	if !ok {
+		return syntax("a= is missing")
+	}
+	s.Algorithm = strings.ToLower(a)
+	switch s.Algorithm {
+	case "rsa-sha256":
+		s.KeyType, s.Hash = RSA, crypto.SHA256
+	case "ed25519-sha256":
+		s.KeyType, s.Hash = Ed25519, crypto.SHA256
+	case "rsa-sha1":
+		s.KeyType, s.Hash = RSA, crypto.SHA1
+	default:
+		s.Algorithm = ""
+		return errAlgorithm
+	}
+	return nil
+}
+
+// parseFields reads the h= tag.
+func (s *Signature) parseFields(tags Tags) error {
+	h, ok := tags.Get("h")
+	if !ok {
+		return syntax("h= is missing")
+	}
+	n := strings.Count(h, ":") + 1
+	if n > maxHeaderNames {
+		return syntax("h= is too long")
+	}
+	s.Fields = make([]string, 0, n)
+	from := false
+	for name := range strings.SplitSeq(h, ":") {
+		if name = trimFWS(name); !isFieldName(name) {
+			return syntax("h=")
+		}
+		from = from || strings.EqualFold(name, "from")
+		s.Fields = append(s.Fields, name)
+	}
+	// RFC 6376 section 5.4: the From field MUST be signed.
+	if !from {
+		return errFromAbsent
+	}
+	return nil
+}
+
+// isFieldName tells whether s is a field-name (RFC 5322 section 2.2).
+func isFieldName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == ':' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// hasQuery tells whether a q= tag names the one query method there is.
+func hasQuery(q string) bool {
+	for method := range strings.SplitSeq(q, ":") {
+		if strings.EqualFold(trimFWS(method), "dns/txt") {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Signature) parseNumbers(tags Tags) error {
+	var ok bool
+	if s.Length, ok = number(tags, "l", maxLengthDigit); !ok {
+		return syntax("l=")
+	}
+	if s.Time, ok = number(tags, "t", math.MaxInt); !ok {
+		return syntax("t=")
+	}
+	if s.Expires, ok = number(tags, "x", math.MaxInt); !ok {
+		return syntax("x=")
+	}
+	if s.Time != Absent && s.Expires != Absent && s.Expires <= s.Time {
+		return syntax("x= is not after t=")
+	}
+	return nil
+}
+
+// number returns the unsigned number in the tag called name, Absent where there
+// is none. One beyond what int64 holds is the largest that it does.
+func number(tags Tags, name string, maxDigits int) (n int64, ok bool) {
+	text, ok := tags.Get(name)
+	if !ok {
+		return Absent, true
+	}
+	if text == "" || len(text) > maxDigits {
+		return Absent, false
+	}
+	for i := 0; i < len(text); i++ {
+		if text[i] < '0' || text[i] > '9' {
+			return Absent, false
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		n = math.MaxInt64
+	}
+	return n, true
+}
+
+// parseIdentity reads the i= tag, whose domain is d= or below it (RFC 6376
+// section 3.5).
+func (s *Signature) parseIdentity(tags Tags) error {
+	s.Identity, s.IdentityDomain = "@"+s.Domain, s.Domain
+	i, ok := tags.Get("i")
+	if !ok {
+		return nil
+	}
+	at := strings.LastIndexByte(i, '@')
+	if at < 0 || len(i) > maxIdentity {
+		return syntax("i=")
+	}
+	name, err := domain.ToASCII(i[at+1:])
+	if err != nil {
+		return syntax("i=")
+	}
+	if !domain.IsSubdomain(name, s.Domain) {
+		return syntax("i= is not within d=")
+	}
+	s.Identity, s.IdentityDomain = i, name
+	return nil
+}
+
+// Digest returns the digest of the body that the signature covers.
+func (s *Signature) Digest() message.Digest {
+	length := s.Length
+	if length == Absent {
+		length = message.WholeBody
+	}
+	return message.Digest{Canon: s.BodyCanon, Hash: s.Hash, Length: length}
+}

@@ -243,8 +243,14 @@ func ownReceived(c Client, m Message) *regexp.Regexp {
 	if c.Login != "" {
 		with += "A"
 	}
+	helo := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" <>()\\\";@", r) {
+			return '?' // as smtpd writes what could be taken for syntax
+		}
+		return r
+	}, c.Helo)
 	quote := regexp.QuoteMeta
-	return regexp.MustCompile(`(?m)^Received: from ` + quote(c.Helo) +
+	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo) +
 		` \(` + quote(name) + ` \[` + quote(traceAddr(c.Addr)) + `\]\)\r\n` +
 		`\tby ` + quote(Hostname) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
 		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)

@@ -3,31 +3,34 @@ package mta_test
 import (
 	"fmt"
 	"net"
-	"sync"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/d--j/go-milter"
 )
 
-// recording is what an MTA showed to a milter that changes nothing but inserts
-// one field.
-type recording struct {
-	mu     sync.Mutex
+// session is what an MTA showed, over one milter connection, to a milter that
+// changes nothing but inserts one field.
+type session struct {
 	events []string
 	fields []string // name and value, quoted
 	body   []byte
 }
 
-// inserted is the value of the field that the recording milter inserts.
-const inserted = " first;\n\tsecond"
+// insertedValue is the value of the field that the recording milter inserts.
+const insertedValue = " first;\n\tsecond"
+
+// recording hands out the sessions of a recording milter as they end.
+type recording chan *session
 
 // serveRecorder serves a recording milter until the test ends, and returns its
 // address in Postfix's notation.
-func serveRecorder(t *testing.T) (*recording, string) {
+func serveRecorder(t *testing.T) (recording, string) {
 	t.Helper()
-	r := &recording{}
+	ended := make(recording, 1000)
 	s := milter.NewServer(
-		milter.WithMilter(func() milter.Milter { return recorder{r: r} }),
+		milter.WithMilter(func() milter.Milter { return &recorder{ended: ended} }),
 		milter.WithActions(milter.OptAddHeader),
 		milter.WithProtocol(milter.OptHeaderLeadingSpace),
 	)
@@ -35,89 +38,98 @@ func serveRecorder(t *testing.T) (*recording, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(l) }()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
 		s.Close()
-		<-ended
+		<-served
 	})
-	return r, "inet:" + l.Addr().String()
+	return ended, "inet:" + l.Addr().String()
 }
 
-// take returns what was recorded since it was last called.
-func (r *recording) take() (events, fields []string, body []byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	events, fields, body = r.events, r.fields, r.body
-	r.events, r.fields, r.body = nil, nil, nil
-	return events, fields, body
-}
-
-func (r *recording) event(format string, args ...any) (*milter.Response, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, fmt.Sprintf(format, args...))
-	return milter.RespContinue, nil
+// next returns the next session that is not one of the rig's own address, where
+// every connection begins.
+func (r recording) next(t *testing.T) *session {
+	t.Helper()
+	for {
+		select {
+		case s := <-r:
+			if !strings.HasSuffix(s.events[0], " 127.0.0.1") {
+				return s
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("the milter session does not end")
+		}
+	}
 }
 
 // recorder implements [milter.Milter].
-type recorder struct{ r *recording }
-
-func (c recorder) NewConnection(milter.Modifier) error { return nil }
-
-func (c recorder) Connect(host, family string, _ uint16, addr string, _ milter.Modifier) (*milter.Response, error) {
-	return c.r.event("CONNECT %s %s %s", host, family, addr)
+type recorder struct {
+	session
+	ended recording
 }
 
-func (c recorder) Helo(name string, _ milter.Modifier) (*milter.Response, error) {
-	return c.r.event("HELO %s", name)
-}
-
-func (c recorder) MailFrom(from, args string, m milter.Modifier) (*milter.Response, error) {
-	return c.r.event("MAIL <%s> %q login=%q", from, args, m.Get(milter.MacroAuthAuthen))
-}
-
-func (c recorder) RcptTo(to, _ string, m milter.Modifier) (*milter.Response, error) {
-	_, known := m.GetEx(milter.MacroQueueId)
-	return c.r.event("RCPT <%s> queue id: %t", to, known)
-}
-
-func (c recorder) Data(m milter.Modifier) (*milter.Response, error) {
-	_, known := m.GetEx(milter.MacroQueueId)
-	return c.r.event("DATA queue id: %t", known)
-}
-
-func (c recorder) Header(name, value string, _ milter.Modifier) (*milter.Response, error) {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	c.r.fields = append(c.r.fields, fmt.Sprintf("%q %q", name, value))
+func (c *recorder) event(format string, args ...any) (*milter.Response, error) {
+	c.events = append(c.events, fmt.Sprintf(format, args...))
 	return milter.RespContinue, nil
 }
 
-func (c recorder) Headers(milter.Modifier) (*milter.Response, error) { return c.r.event("EOH") }
+func (c *recorder) NewConnection(milter.Modifier) error { return nil }
 
-func (c recorder) BodyChunk(chunk []byte, _ milter.Modifier) (*milter.Response, error) {
-	c.r.mu.Lock()
-	c.r.body = append(c.r.body, chunk...)
-	c.r.mu.Unlock()
-	return c.r.event("BODY %d", len(chunk))
+func (c *recorder) Connect(host, family string, _ uint16, addr string, _ milter.Modifier) (*milter.Response, error) {
+	return c.event("CONNECT %s %s %s", host, family, addr)
 }
 
-func (c recorder) EndOfMessage(m milter.Modifier) (*milter.Response, error) {
-	if err := m.InsertHeader(0, "X-Inserted", inserted); err != nil {
+func (c *recorder) Helo(name string, _ milter.Modifier) (*milter.Response, error) {
+	return c.event("HELO %s", name)
+}
+
+func (c *recorder) MailFrom(from, args string, m milter.Modifier) (*milter.Response, error) {
+	return c.event("MAIL <%s> %q login=%q", from, args, m.Get(milter.MacroAuthAuthen))
+}
+
+func (c *recorder) RcptTo(to, _ string, m milter.Modifier) (*milter.Response, error) {
+	_, mailbox, _ := strings.Cut(to, ".") // behind the message's number
+	_, known := m.GetEx(milter.MacroQueueId)
+	return c.event("RCPT <%s> queue id: %t", mailbox, known)
+}
+
+func (c *recorder) Data(m milter.Modifier) (*milter.Response, error) {
+	_, known := m.GetEx(milter.MacroQueueId)
+	return c.event("DATA queue id: %t", known)
+}
+
+func (c *recorder) Header(name, value string, _ milter.Modifier) (*milter.Response, error) {
+	c.fields = append(c.fields, fmt.Sprintf("%q %q", name, value))
+	return milter.RespContinue, nil
+}
+
+func (c *recorder) Headers(milter.Modifier) (*milter.Response, error) { return c.event("EOH") }
+
+func (c *recorder) BodyChunk(chunk []byte, _ milter.Modifier) (*milter.Response, error) {
+	c.body = append(c.body, chunk...)
+	return c.event("BODY %d", len(chunk))
+}
+
+func (c *recorder) EndOfMessage(m milter.Modifier) (*milter.Response, error) {
+	if err := m.InsertHeader(0, "X-Inserted", insertedValue); err != nil {
 		return nil, err
 	}
-	_, _ = c.r.event("EOM")
+	_, _ = c.event("EOM")
 	return milter.RespAccept, nil
 }
 
-func (c recorder) Abort(milter.Modifier) error {
-	_, err := c.r.event("ABORT")
+func (c *recorder) Abort(milter.Modifier) error {
+	_, err := c.event("ABORT")
 	return err
 }
 
-func (c recorder) Unknown(command string, _ milter.Modifier) (*milter.Response, error) {
-	return c.r.event("UNKNOWN %s", command)
+func (c *recorder) Unknown(command string, _ milter.Modifier) (*milter.Response, error) {
+	return c.event("UNKNOWN %s", command)
 }
 
-func (c recorder) Cleanup(milter.Modifier) {}
+func (c *recorder) Cleanup(milter.Modifier) {
+	if len(c.events) > 0 { // a connection that ended before CONNECT says nothing
+		c.ended <- &c.session
+	}
+}

@@ -1,0 +1,173 @@
+package dmarc
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Defaults of the tags that RFC 9989 dropped (RFC 7489 section 6.3).
+const (
+	DefaultPercent  = 100
+	DefaultInterval = 24 * time.Hour
+)
+
+// Alignment is how an identifier must match the author domain (RFC 9989 section
+// 3.2.10).
+type Alignment string
+
+// The values of the tags adkim and aspf.
+const (
+	Relaxed Alignment = "r" // the same Organizational Domain
+	Strict  Alignment = "s" // the same domain
+)
+
+// PSD is what a record says of its domain being a public suffix (RFC 9989
+// section 4.7, tag psd).
+type PSD string
+
+// The values of the tag psd.
+const (
+	PSDUnknown PSD = "u" // not a public suffix, perhaps an Organizational Domain
+	PSDYes     PSD = "y" // a public suffix
+	PSDNo      PSD = "n" // an Organizational Domain
+)
+
+// FailureOptions are the occasions for failure reports that a domain owner asks
+// for (RFC 9989 section 4.7, tag fo).
+type FailureOptions struct {
+	All  bool // "0": no mechanism produced an aligned pass
+	Any  bool // "1": some mechanism did not
+	DKIM bool // "d": a signature failed
+	SPF  bool // "s": SPF failed
+}
+
+// String returns the options as the value of a tag fo.
+func (o FailureOptions) String() string {
+	var b []byte
+	for _, c := range []struct {
+		set  bool
+		char byte
+	}{{o.All, '0'}, {o.Any, '1'}, {o.DKIM, 'd'}, {o.SPF, 's'}} {
+		if !c.set {
+			continue
+		}
+		if len(b) > 0 {
+			b = append(b, ':')
+		}
+		b = append(b, c.char)
+	}
+	return string(b)
+}
+
+// Record is a DMARC Policy Record (RFC 9989 section 4.7). Tags that are absent
+// or have no valid value have their defaults.
+type Record struct {
+	// P, SP and NP are the policies for the domain, its subdomains and its
+	// subdomains that do not exist; "" where the tag is absent. All are "" where
+	// NoPolicy is set.
+	P, SP, NP Disposition
+	// NoPolicy tells that p is missing or invalid, or sp or np invalid: the
+	// record then stands for p=none, or for nothing. See [Record.Usable].
+	NoPolicy bool
+	PSD      PSD
+	// Testing is the tag t: the policy is to be applied one level below.
+	Testing     bool
+	ADKIM, ASPF Alignment
+	// RUA and RUF are where aggregate and failure reports are wanted, at most
+	// MaxURIs each.
+	RUA, RUF []URI
+	// FO has a meaning only where RUF is not empty.
+	FO FailureOptions
+	// Percent and Interval are the tags pct and ri of RFC 7489, which RFC 9989
+	// ignores.
+	Percent  int
+	Interval time.Duration
+	// Warnings tell what is odd about the record, at most MaxWarnings. They do
+	// not change its meaning.
+	Warnings []string
+}
+
+// Usable tells whether DMARC applies to mail under this record: where it holds
+// no valid policy, only if it asks for aggregate reports (RFC 9989 section
+// 4.10.1).
+func (r *Record) Usable() bool { return !r.NoPolicy || len(r.RUA) > 0 }
+
+// For returns how strictly identifiers of method must align, and false for a
+// method that DMARC does not know.
+func (r *Record) For(method string) (Alignment, bool) {
+	switch method {
+	case MethodDKIM:
+		return r.ADKIM, true
+	case MethodSPF:
+		return r.ASPF, true
+	}
+	return "", false
+}
+
+// domainPolicy returns the policy for the domain of the record, and the tag
+// that gives it.
+func (r *Record) domainPolicy() (Disposition, string) {
+	if r.NoPolicy {
+		return DispositionNone, "p"
+	}
+	return r.P, "p"
+}
+
+// subdomainPolicy returns the policy for existing subdomains, and the tag that
+// gives it.
+func (r *Record) subdomainPolicy() (Disposition, string) {
+	if r.SP != "" {
+		return r.SP, "sp"
+	}
+	return r.domainPolicy()
+}
+
+// String returns the record in its plainest form: parsing it gives the same
+// record without warnings about its form.
+func (r *Record) String() string {
+	var b strings.Builder
+	b.WriteString("v=DMARC1")
+	put := func(name, value string) {
+		b.WriteString("; ")
+		b.WriteString(name)
+		b.WriteByte('=')
+		b.WriteString(value)
+	}
+	for _, t := range []struct {
+		name  string
+		value Disposition
+	}{{"p", r.P}, {"sp", r.SP}, {"np", r.NP}} {
+		if t.value != "" {
+			put(t.name, string(t.value))
+		}
+	}
+	if r.PSD != PSDUnknown {
+		put("psd", string(r.PSD))
+	}
+	if r.Testing {
+		put("t", "y")
+	}
+	if r.ADKIM != Relaxed {
+		put("adkim", string(r.ADKIM))
+	}
+	if r.ASPF != Relaxed {
+		put("aspf", string(r.ASPF))
+	}
+	if len(r.RUA) > 0 {
+		put("rua", joinURIs(r.RUA))
+	}
+	if len(r.RUF) > 0 {
+		put("ruf", joinURIs(r.RUF))
+	}
+	if fo := r.FO.String(); fo != "0" {
+		put("fo", fo)
+	}
+	if r.Percent != DefaultPercent {
+		put("pct", strconv.Itoa(r.Percent))
+	}
+	if r.Interval != DefaultInterval {
+		put("ri", strconv.FormatInt(int64(r.Interval/time.Second), 10))
+	}
+	return b.String()
+}

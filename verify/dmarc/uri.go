@@ -1,0 +1,157 @@
+package dmarc
+
+import (
+	"strings"
+
+	"authmilter/verify/domain"
+)
+
+const (
+	// maxURI is the longest URI in octets.
+	maxURI = 1024
+	// maxAddress is the longest mail address in octets (RFC 5321 section
+	// 4.5.3.1.3, without the angle brackets).
+	maxAddress = 254
+)
+
+// URI is a DMARC Reporting URI (RFC 9989 section 4.6).
+type URI struct {
+	// Text is the URI as published, without the size limit that RFC 7489 allowed.
+	Text string
+	// Scheme is in lower case. Only "mailto" can be relied upon.
+	Scheme string
+	// Address is the mail address of a "mailto" URI, with its domain as
+	// [domain.ToASCII] returns it; otherwise "".
+	Address string
+}
+
+// Domain returns the domain of the Address, or "" where there is none.
+func (u URI) Domain() string {
+	_, name, _ := strings.Cut(u.Address, "@")
+	return name
+}
+
+func joinURIs(list []URI) string {
+	var b strings.Builder
+	for i, u := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(u.Text)
+	}
+	return b.String()
+}
+
+// parseURI parses one dmarc-uri or obs-dmarc-uri (RFC 9989 section 4.8), and
+// tells whether it had a size limit, which is dropped.
+func parseURI(text string) (u URI, sized, ok bool) {
+	if len(text) > maxURI {
+		return URI{}, false, false
+	}
+	text, size, sized := strings.Cut(text, "!")
+	if sized && !isSize(size) {
+		return URI{}, false, false
+	}
+	scheme, rest, _ := strings.Cut(text, ":")
+	if !isScheme(scheme) || rest == "" || !isURIText(rest) {
+		return URI{}, false, false
+	}
+	u = URI{Text: text, Scheme: strings.ToLower(scheme)}
+	if u.Scheme == "mailto" {
+		// A mailto URI may name no address, or several (RFC 6068 section 2);
+		// neither is an address for reports.
+		if u.Address, ok = mailAddress(rest); !ok {
+			return URI{}, false, false
+		}
+	}
+	return u, sized, true
+}
+
+// isSize tells whether s is what follows the "!" of obs-dmarc-report-size.
+func isSize(s string) bool {
+	digits := strings.TrimLeft(s, "0123456789")
+	return len(digits) < len(s) && (digits == "" || len(digits) == 1 && strings.Contains("kmgtKMGT", digits))
+}
+
+// isScheme follows RFC 3986 section 3.1.
+func isScheme(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isAlpha(s[i]) && (i == 0 || !isDigit(s[i]) && strings.IndexByte("+-.", s[i]) < 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isURIText tells whether s is made of what may follow the scheme of a URI
+// (RFC 3986 section 2). Of the reserved characters, comma, semicolon and "!"
+// have a meaning of their own in a record, and must be percent-encoded.
+func isURIText(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case isAlpha(c), isDigit(c), strings.IndexByte("-._~:/?#[]@$&'()*+=", c) >= 0:
+		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+			i += 2
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// mailAddress returns the one address of a mailto URI, given what follows its
+// scheme. Its local part is a dot-string (RFC 5321 section 4.1.2): quoted and
+// internationalized ones are refused, since nobody uses them to receive reports.
+func mailAddress(rest string) (string, bool) {
+	to, _, _ := strings.Cut(rest, "?")
+	to, _, _ = strings.Cut(to, "#")
+	address := percentDecode(to)
+	local, host, found := strings.Cut(address, "@")
+	if !found || len(address) > maxAddress || !isDotString(local) {
+		return "", false
+	}
+	host, err := domain.ToASCII(host)
+	if err != nil {
+		return "", false
+	}
+	return local + "@" + host, true
+}
+
+// percentDecode decodes s, whose percent signs are known to begin encodings.
+func percentDecode(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '%' {
+			c = unhex(s[i+1])<<4 | unhex(s[i+2])
+			i += 2
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}
+
+// isDotString follows RFC 5321 section 4.1.2, but does not mind where the dots
+// are: addresses that break that rule exist, and work.
+func isDotString(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !isAlpha(c) && !isDigit(c) && strings.IndexByte(".!#$%&'*+-/=?^_`{|}~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+func isHex(c byte) bool   { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+func unhex(c byte) byte {
+	if isDigit(c) {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}

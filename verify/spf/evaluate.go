@@ -47,7 +47,7 @@ func permError(err error) *exception { return &exception{PermError, err} }
 type outcome struct {
 	status Status
 	term   string // what decided
-	domain string // whose record decided
+	domain string // whose record decided; "" where none was found
 	exp    MacroString
 	err    error
 }
@@ -101,23 +101,23 @@ func (e *evaluation) failed(term, name string, x *exception) outcome {
 // there is none to evaluate, the outcome has a status.
 func (e *evaluation) findRecord(ctx context.Context, name string) (string, outcome) {
 	if err := ctx.Err(); err != nil {
-		return "", outcome{status: TempError, domain: name, err: err}
+		return "", outcome{status: TempError, err: err}
 	}
 	a, err := e.resolver.TXT(ctx, name)
 	if err != nil && !dns.IsNotFound(err) {
-		return "", outcome{status: TempError, domain: name, err: err}
+		return "", outcome{status: TempError, err: err}
 	}
 	if err != nil || len(a.Values) == 0 {
 		// The first look-up is not that of a term.
 		if e.lookups > 0 {
 			if x := e.countVoid(); x != nil {
-				return "", outcome{status: x.status, domain: name, err: x.err}
+				return "", outcome{status: x.status, err: x.err}
 			}
 		}
 		if err != nil {
-			return "", outcome{status: None, domain: name, err: errNotFound}
+			return "", outcome{status: None, err: errNotFound}
 		}
-		return "", outcome{status: None, domain: name, err: errNoRecord}
+		return "", outcome{status: None, err: errNoRecord}
 	}
 	text, found := "", false
 	for _, txt := range a.Values {
@@ -125,12 +125,12 @@ func (e *evaluation) findRecord(ctx context.Context, name string) (string, outco
 			continue
 		}
 		if found {
-			return "", outcome{status: PermError, domain: name, err: errManyRecords}
+			return "", outcome{status: PermError, err: errManyRecords}
 		}
 		text, found = txt, true
 	}
 	if !found {
-		return "", outcome{status: None, domain: name, err: errNoRecord}
+		return "", outcome{status: None, err: errNoRecord}
 	}
 	return text, outcome{}
 }
@@ -150,12 +150,16 @@ func (e *evaluation) redirect(ctx context.Context, record *Record, name string, 
 		}
 		e.trace(s)
 	}
-	var o outcome
 	if x == nil {
-		if o = e.checkHost(ctx, target, depth); o.status != None {
+		o := e.checkHost(ctx, target, depth)
+		switch {
+		case o.domain != "":
 			return o
+		case o.status == None:
+			x = permError(o.err)
+		default:
+			x = &exception{o.status, o.err}
 		}
-		x = permError(o.err)
 	}
 	return e.failed("redirect="+record.Redirect.String(), name, x)
 }

@@ -46,7 +46,8 @@ type Result struct {
 	// Domain is the identity's domain in A-labels; "" where it has none that is
 	// valid.
 	Domain string
-	// Record is the domain whose record decided: Domain, unless that redirects.
+	// Record is the domain whose record decided: Domain, unless that redirects;
+	// "" where no record was found.
 	Record string
 	// Mechanism is the term of that record that matched or could not be
 	// evaluated, such as "-all" or "include:_spf.example.com"; [Default] where

@@ -22,7 +22,7 @@ const (
 )
 
 // MTA takes mail from a client, asks the milter under test about it, and
-// passes it on.
+// passes it on. It is safe for concurrent use.
 type MTA interface {
 	// Deliver sends messages over one connection, and returns what became of
 	// each. It fails the test where the MTA breaks the dialogue, or where an
@@ -77,6 +77,22 @@ func Require(t testing.TB, missing error) {
 		t.Fatalf("%v, and this run may not skip a test", missing)
 	}
 	t.Skipf("%v: skipped (make test, as root on Debian, installs what is missing)", missing)
+}
+
+// TempDir returns a new directory that is removed at the end of the test. Other
+// than that of t.TempDir, its name is short enough for unix sockets, and every
+// user may enter it, as those must that an MTA's processes run as.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mta")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // FreePort returns a TCP port of 127.0.0.1 that nobody listens on. It lies

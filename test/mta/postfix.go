@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ type Postfix struct {
 	addr string
 	dir  string
 	sink *Sink
-	sent int
+	sent atomic.Int64
 }
 
 var _ MTA = (*Postfix)(nil)
@@ -82,15 +83,10 @@ func findPostfix() (program string, owner *user.User, err error) {
 	return program, owner, err
 }
 
-// makeDirs makes the directories of the instance. They are not those of
-// t.TempDir, whose names are long and which the user postfix may not enter.
+// makeDirs makes the directories of the instance.
 func (p *Postfix) makeDirs(t testing.TB, owner *user.User) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "mta")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := TempDir(t)
 	if len(dir) > maxSocketPath {
 		t.Fatalf("%s is too long for Postfix's sockets: set TMPDIR to something shorter", dir)
 	}
@@ -99,7 +95,6 @@ func (p *Postfix) makeDirs(t testing.TB, owner *user.User) string {
 		t.Fatal(err)
 	}
 	for _, err := range []error{
-		os.Chmod(dir, 0o755),
 		os.Mkdir(filepath.Join(dir, "etc"), 0o755),
 		os.Mkdir(filepath.Join(dir, "queue"), 0o755),
 		os.Mkdir(filepath.Join(dir, "data"), 0o700),
@@ -207,8 +202,7 @@ func (p *Postfix) Deliver(t testing.TB, c Client, messages ...Message) []Deliver
 	defer s.quit()
 	deliveries := make([]Delivery, len(messages))
 	for i, m := range messages {
-		p.sent++
-		m.To = fmt.Sprintf("%d.%s", p.sent, m.To)
+		m.To = fmt.Sprintf("%d.%s", p.sent.Add(1), m.To)
 		d := &deliveries[i]
 		if d.Code, d.Reply, err = s.send(m); err != nil {
 			t.Fatalf("SMTP: %v", err)

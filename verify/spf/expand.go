@@ -11,8 +11,9 @@ import (
 
 const (
 	// maxIdentity bounds a local-part and a HELO argument that macros may
-	// expand to. RFC 5321 section 4.5.3.1 allows 64 and 255 octets.
-	maxIdentity = 512
+	// expand to, and so the work of expanding them. RFC 5321 section 4.5.3.1
+	// allows 64 and 255 octets.
+	maxIdentity = 256
 	// nameTail is how much of the end of an expansion can matter for a name:
 	// the longest name, the dot before it and the dot after it.
 	nameTail = domain.MaxLength + 2

@@ -195,7 +195,7 @@ func TestExplanationMacros(t *testing.T) {
 		{Args{IP: rfcArgs.IP, MailFrom: "\u00fc@example.com"}, "%{d} %{l}", ""},
 		{Args{IP: rfcArgs.IP, MailFrom: "\u00fc@example.com"}, "%{d}", "example.com"},
 		{rfcArgs, strings.Repeat("a", 500), strings.Repeat("a", maxExplanation)},
-		{rfcArgs, strings.Repeat("%%", 250) + strings.Repeat("a", 500), strings.Repeat("%", 250) + strings.Repeat("a", 150)},
+		{rfcArgs, strings.Repeat("%%", 100) + strings.Repeat("a", 500), strings.Repeat("%", 100) + strings.Repeat("a", 300)},
 	} {
 		m, err := parseMacroString(test.text, inExplanation)
 		if err != nil {

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// Bounds of one macro-string. The RFC sets none; no domain name has room for
-// the expansion of more macros than these.
 const (
-	maxMacros = 256
-	maxParts  = 1 << 16
+	// maxMacros bounds the macros of one macro-string, together with the text
+	// between them. The RFC has no bound; a domain name has no room for more.
+	maxMacros = 128
+	// maxParts is more parts than any value has.
+	maxParts = 1 << 16
 )
 
 // MacroString is text with macros in it (RFC 7208 section 7.1). The zero value

@@ -58,6 +58,8 @@ func Start(t testing.TB, c Config) *Daemon {
 	}
 	d := &Daemon{cmd: exec.Command(binary, "serve", "--config", path), ended: make(chan struct{})}
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
+	// The race detector would wait a second at the end for reports to come.
+	d.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
 		t.Fatalf("authmilter: %v", err)
@@ -98,10 +100,16 @@ func (d *Daemon) waitReady(t testing.TB, url string) {
 	}
 }
 
-// Stop sends SIGTERM and waits for the end. A second call does nothing.
+// Terminate sends SIGTERM.
+func (d *Daemon) Terminate() {
+	_ = d.cmd.Process.Signal(syscall.SIGTERM) // gone already: its status tells
+}
+
+// Stop sends SIGTERM, waits for the end, and fails the test where that is not
+// with status 0. It may be called again.
 func (d *Daemon) Stop(t testing.TB) {
 	t.Helper()
-	_ = d.cmd.Process.Signal(syscall.SIGTERM) // gone already: its status tells
+	d.Terminate()
 	select {
 	case <-d.ended:
 	case <-time.After(stopTime):

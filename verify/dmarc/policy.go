@@ -47,9 +47,8 @@ func (p *Policy) Applies() bool { return p.Published != "" }
 
 // Discover finds the policy for an author domain and its Organizational Domain.
 // It makes at most [MaxWalk]+1 look-ups. A domain without a policy is not an
-// error. An error is either about the author domain's form, and there is no
-// Policy, or says that a look-up did not finish, so that the Policy holds only
-// what is known.
+// error. An error either wraps [domain.ErrInvalid], and there is no Policy, or
+// says that a look-up did not finish, and the Policy holds what is known.
 func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*Policy, error) {
 	name, err := domain.ToASCII(author)
 	if err != nil {

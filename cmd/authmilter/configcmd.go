@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
+)
+
+// configFlag adds --config to cmd.
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", "", "config `file` (default: built-in defaults)")
+}
+
+func configCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Check or show the configuration",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{fmt.Errorf("config needs a command: check or show")}
+		},
+	}
+	check := &cobra.Command{
+		Use:   "check",
+		Short: "Tell whether a config file is valid, and what the MTA needs",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			fmt.Fprintln(out, "The configuration is valid. For the MTA:")
+			for _, a := range cfg.Listen {
+				fmt.Fprintf(out, "\n# Postfix, main.cf\nsmtpd_milters = { %s, default_action=accept }\n", a.Postfix())
+				fmt.Fprintf(out, "dnl Sendmail, sendmail.mc\nINPUT_MAIL_FILTER(`authmilter', `S=%s, T=C:30s;S:30s;R:60s;E:5m')dnl\n", a.Sendmail())
+			}
+			return nil
+		},
+	}
+	show := &cobra.Command{
+		Use:   "show",
+		Short: "Print the whole configuration in force, defaults included",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			return toml.NewEncoder(cmd.OutOrStdout()).Encode(cfg)
+		},
+	}
+	configFlag(check, &path)
+	configFlag(show, &path)
+	c.AddCommand(check, show)
+	return c
+}

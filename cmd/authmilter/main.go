@@ -1,0 +1,86 @@
+// Command authmilter verifies inbound mail for Postfix and Sendmail: DKIM, SPF
+// and DMARC for each message, the verdicts written into
+// Authentication-Results.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFinding = 1 // a check failed, a config is invalid, the service could not start
+	exitUsage   = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// errFinding ends a command that has already said what it found.
+var errFinding = errors.New("a finding was reported")
+
+// usageError is wrong use of the command line.
+type usageError struct{ error }
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errFinding):
+		return exitFinding
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "authmilter: %v\nSee authmilter --help.\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "authmilter: %v\n", err)
+		return exitFinding
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "authmilter",
+		Short: "Verifies inbound mail for Postfix and Sendmail: DKIM, SPF and DMARC",
+		Long: `authmilter is a milter that verifies DKIM, SPF and DMARC for each inbound message
+and writes what it found into Authentication-Results.
+
+Exit status: 0 fine, 1 a finding (a failed check, an invalid config, a service
+that could not start), 2 wrong usage.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{errors.New("no command given")}
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(serveCommand(), checkCommand(), lookupCommand(), configCommand(), versionCommand(), manCommand())
+	return root
+}
+
+// usageArgs makes what check complains of a wrong usage.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+
+	"authmilter/policy"
+	"authmilter/verify/clean"
+	"authmilter/verify/dkim"
+	"authmilter/verify/spf"
+)
+
+// maxLogged bounds a piece of text from outside within a log line, in octets.
+const maxLogged = 256
+
+// messageLog writes one line a message to the log in force.
+type messageLog struct{ log func() *slog.Logger }
+
+// Observe implements [policy.Observer].
+func (m messageLog) Observe(v *policy.Verdict) {
+	attrs := []slog.Attr{
+		outside("queue_id", v.QueueID),
+		slog.String("client", v.Envelope.ClientIP.String()),
+		outside("client_name", v.Envelope.ClientName),
+		outside("helo", v.Envelope.Helo),
+		outside("mail_from", v.Envelope.MailFrom),
+		slog.Int("recipients", len(v.Recipients)),
+		slog.String("listener", v.Listener),
+	}
+	if v.Removed > 0 {
+		attrs = append(attrs, slog.Int("forged_removed", v.Removed))
+	}
+	if v.Skip != policy.NotSkipped {
+		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
+		m.log().LogAttrs(context.Background(), slog.LevelInfo, "message skipped", attrs...)
+		return
+	}
+	r := v.Result
+	attrs = append(attrs,
+		outside("author_domain", strings.Join(r.Author.Domains, ",")),
+		slog.Any("dkim", dkimLog(r.DKIM)),
+		slog.Any("spf", spfLog(r.SPF)),
+		slog.Any("dmarc", loggedMethods{{
+			Result: string(r.DMARC.Status),
+			Domain: r.DMARCDomain(),
+			Reason: reason(r.DMARC.Err),
+		}}),
+		slog.String("disposition", string(v.Decision.Disposition)),
+		slog.String("requested", string(v.Decision.Requested)),
+		slog.Int64("bytes", r.Size),
+		slog.Int("dns_queries", r.Queries),
+		slog.Float64("ms", float64(v.Took.Microseconds())/1000),
+		slog.Float64("eom_ms", float64(v.EndOfMessage.Microseconds())/1000),
+	)
+	m.log().LogAttrs(context.Background(), slog.LevelInfo, "message", attrs...)
+}
+
+func outside(key, value string) slog.Attr {
+	return slog.String(key, clean.Text(value, maxLogged))
+}
+
+// loggedMethod is one result in a log line.
+type loggedMethod struct {
+	Result   string `json:"result"`
+	Domain   string `json:"domain,omitempty"`
+	Selector string `json:"selector,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// loggedMethods is an array in JSON, and reads as "pass example.com s1; fail
+// example.net s2 (body hash did not verify)" in text.
+type loggedMethods []loggedMethod
+
+// MarshalJSON keeps encoding/json from calling MarshalText.
+func (l loggedMethods) MarshalJSON() ([]byte, error) { return json.Marshal([]loggedMethod(l)) }
+
+// MarshalText is called by [slog.TextHandler].
+func (l loggedMethods) MarshalText() ([]byte, error) {
+	var b []byte
+	for i, m := range l {
+		if i > 0 {
+			b = append(b, "; "...)
+		}
+		b = append(b, m.Result...)
+		for _, s := range []string{m.Domain, m.Selector} {
+			if s != "" {
+				b = append(append(b, ' '), s...)
+			}
+		}
+		if m.Reason != "" {
+			b = append(append(append(b, " ("...), m.Reason...), ')')
+		}
+	}
+	return b, nil
+}
+
+func dkimLog(results []dkim.Result) loggedMethods {
+	if len(results) == 0 {
+		return loggedMethods{{Result: string(dkim.None)}}
+	}
+	l := make(loggedMethods, len(results))
+	for i, r := range results {
+		l[i] = loggedMethod{Result: string(r.Status), Reason: reason(r.Err)}
+		if s := r.Signature; s != nil {
+			l[i].Domain = clean.Text(s.Domain, maxLogged)
+			l[i].Selector = clean.Text(s.Selector, maxLogged)
+		}
+	}
+	return l
+}
+
+func spfLog(r spf.Result) loggedMethods {
+	return loggedMethods{{
+		Result: string(r.Status),
+		Domain: clean.Text(r.Domain, maxLogged),
+		Reason: clean.Text(r.Reason(), maxLogged),
+	}}
+}
+
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return clean.Text(err.Error(), maxLogged)
+}

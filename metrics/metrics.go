@@ -1,0 +1,204 @@
+// Package metrics shows to Prometheus what the milter sees. It is the sole
+// home of client_golang.
+//
+// A [Metrics] has a registry of its own. No label value comes from outside:
+// each is one of a known set, and the known sets start at 0.
+package metrics
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"authmilter/policy"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/spf"
+)
+
+const namespace = "authmilter"
+
+// Metrics holds every collector. It implements [policy.Observer], and the
+// observers of the packages that count what happens below a verdict.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	messages *prometheus.CounterVec
+	skipped  *prometheus.CounterVec
+	results  *prometheus.CounterVec
+	removed  prometheus.Counter
+	bytes    prometheus.Counter
+	eom      prometheus.Histogram
+
+	dnsQueries  *prometheus.CounterVec
+	dnsDuration prometheus.Histogram
+	dnsCache    *prometheus.CounterVec
+
+	connections prometheus.Gauge
+	delayed     prometheus.Counter
+	violations  *prometheus.CounterVec
+	panics      prometheus.Counter
+
+	reloadOK   prometheus.Gauge
+	reloadTime prometheus.Gauge
+}
+
+// Build describes the binary, for build_info.
+type Build struct{ Version, Revision string }
+
+// seconds are the classic buckets of every duration, from what a cached answer
+// takes to Sendmail's read timeout and beyond.
+var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 8, 10, 30}
+
+// New returns the collectors in a registry of their own.
+func New(b Build) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+
+	m.messages = m.counterVec("messages_total", "Messages verified, by what was done with them.", "listener", "disposition")
+	m.skipped = m.counterVec("messages_skipped_total", "Messages passed on without verification.", "reason")
+	m.results = m.counterVec("auth_results_total", "Results written, by method.", "method", "result")
+	m.removed = m.counter("ar_headers_removed_total", "Forged Authentication-Results fields deleted.")
+	m.bytes = m.counter("message_bytes_total", "Octets of message bodies received.")
+	m.eom = m.histogram("eom_duration_seconds", "Time that the MTA waited at the end of a message.")
+
+	m.dnsQueries = m.counterVec("dns_queries_total", "DNS exchanges, by type of record and response code.", "qtype", "rcode")
+	m.dnsDuration = m.histogram("dns_query_duration_seconds", "Time of one DNS exchange.")
+	m.dnsCache = m.counterVec("dns_cache_total", "Look-ups by what the cache had.", "result")
+
+	m.connections = m.gauge("connections", "Connections from MTAs that are open.")
+	m.delayed = m.counter("connections_delayed_total", "Connections that waited because there were too many.")
+	m.violations = m.counterVec("milter_protocol_errors_total", "Connections closed because the peer broke the milter protocol.", "reason")
+	m.panics = m.counter("panics_total", "Failures of ours that were confined to one message.")
+
+	m.reloadOK = m.gauge("config_last_reload_successful", "Whether the last configuration was accepted.")
+	m.reloadTime = m.gauge("config_last_reload_success_timestamp_seconds", "When a configuration was last accepted.")
+
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace,
+		Name:      "build_info",
+		Help:      "Always 1; the labels describe the binary.",
+		ConstLabels: prometheus.Labels{
+			"version": b.Version, "revision": b.Revision, "goversion": runtime.Version(),
+		},
+	})
+	info.Set(1)
+	m.registry.MustRegister(info,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	m.zero()
+	return m
+}
+
+// zero makes the known label sets exist from the start, so that a rate over
+// them is right from the first event.
+func (m *Metrics) zero() {
+	for _, s := range []policy.Skip{policy.Authenticated, policy.LocalNetwork, policy.Overload} {
+		m.skipped.WithLabelValues(string(s))
+	}
+	for _, s := range dkim.Statuses() {
+		m.results.WithLabelValues("dkim", string(s))
+	}
+	for _, s := range spf.Statuses() {
+		m.results.WithLabelValues("spf", string(s))
+	}
+	for _, s := range dmarc.Statuses() {
+		m.results.WithLabelValues("dmarc", string(s))
+	}
+	for _, s := range []string{"hit", "miss"} {
+		m.dnsCache.WithLabelValues(s)
+	}
+}
+
+// Observe counts one finished message.
+func (m *Metrics) Observe(v *policy.Verdict) {
+	m.removed.Add(float64(v.Removed))
+	if v.Skip != policy.NotSkipped {
+		m.skipped.WithLabelValues(string(v.Skip)).Inc()
+		return
+	}
+	m.messages.WithLabelValues(v.Listener, string(v.Decision.Disposition)).Inc()
+	m.eom.Observe(v.EndOfMessage.Seconds())
+	r := v.Result
+	m.bytes.Add(float64(r.Size))
+	if len(r.DKIM) == 0 {
+		m.results.WithLabelValues("dkim", string(dkim.None)).Inc()
+	}
+	for _, d := range r.DKIM {
+		m.results.WithLabelValues("dkim", string(d.Status)).Inc()
+	}
+	m.results.WithLabelValues("spf", string(r.SPF.Status)).Inc()
+	m.results.WithLabelValues("dmarc", string(r.DMARC.Status)).Inc()
+}
+
+// DNSQuery counts one DNS exchange. qtype and rcode are of known sets.
+func (m *Metrics) DNSQuery(qtype, rcode string, took time.Duration) {
+	m.dnsQueries.WithLabelValues(qtype, rcode).Inc()
+	m.dnsDuration.Observe(took.Seconds())
+}
+
+// DNSCacheHit counts a look-up that the cache answered.
+func (m *Metrics) DNSCacheHit() { m.dnsCache.WithLabelValues("hit").Inc() }
+
+// DNSCacheMiss counts a look-up that had to be asked.
+func (m *Metrics) DNSCacheMiss() { m.dnsCache.WithLabelValues("miss").Inc() }
+
+// ConnectionOpened and ConnectionClosed follow the connections from MTAs.
+func (m *Metrics) ConnectionOpened() { m.connections.Inc() }
+
+// ConnectionClosed is the end of what ConnectionOpened began.
+func (m *Metrics) ConnectionClosed() { m.connections.Dec() }
+
+// ConnectionDelayed counts a connection that waits because there are too many.
+func (m *Metrics) ConnectionDelayed() { m.delayed.Inc() }
+
+// ProtocolError counts a connection closed for reason, which is of a known set.
+func (m *Metrics) ProtocolError(reason string) { m.violations.WithLabelValues(reason).Inc() }
+
+// Panic counts a failure of ours that was confined to one message.
+func (m *Metrics) Panic() { m.panics.Inc() }
+
+// Reloaded records whether a configuration was accepted at now.
+func (m *Metrics) Reloaded(ok bool, now time.Time) {
+	if !ok {
+		m.reloadOK.Set(0)
+		return
+	}
+	m.reloadOK.Set(1)
+	m.reloadTime.Set(float64(now.Unix()))
+}
+
+func (m *Metrics) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *Metrics) counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *Metrics) gauge(name, help string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+	m.registry.MustRegister(g)
+	return g
+}
+
+// histogram has classic buckets for everybody and a native histogram for
+// servers that scrape those.
+func (m *Metrics) histogram(name, help string) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace:                      namespace,
+		Name:                           name,
+		Help:                           help,
+		Buckets:                        seconds,
+		NativeHistogramBucketFactor:    1.1,
+		NativeHistogramMaxBucketNumber: 160,
+	})
+	m.registry.MustRegister(h)
+	return h
+}

@@ -1,0 +1,138 @@
+package milter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Address is where the MTA finds us.
+type Address struct {
+	network string // "tcp4", "tcp6" or "unix"
+	host    string // an IP address or a host name
+	port    uint16
+	path    string // of a unix socket
+}
+
+// ParseAddress parses Sendmail's notation: "inet:port@host", "inet6:port@host",
+// "unix:/path" or "local:/path".
+func ParseAddress(s string) (Address, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	switch kind {
+	case "unix", "local":
+		if !strings.HasPrefix(rest, "/") {
+			return Address{}, fmt.Errorf("%q: the path of a socket begins with a slash", s)
+		}
+		return Address{network: "unix", path: rest}, nil
+	case "inet", "inet6":
+		port, host, ok := strings.Cut(rest, "@")
+		number, err := strconv.ParseUint(port, 10, 16)
+		if !ok || err != nil || host == "" {
+			return Address{}, fmt.Errorf(`%q is not an address such as "%s:8894@%s"`, s, kind, loopback[kind])
+		}
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+		return Address{network: networks[kind], host: host, port: uint16(number)}, nil
+	}
+	return Address{}, fmt.Errorf(`%q is not an address such as "inet:8894@127.0.0.1" or "unix:/run/authmilter.sock"`, s)
+}
+
+var (
+	networks = map[string]string{"inet": "tcp4", "inet6": "tcp6"}
+	loopback = map[string]string{"inet": "127.0.0.1", "inet6": "::1"}
+)
+
+// MustParseAddress is [ParseAddress] for constants.
+func MustParseAddress(s string) Address {
+	a, err := ParseAddress(s)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// String returns the address in Sendmail's notation.
+func (a Address) String() string {
+	switch a.network {
+	case "unix":
+		return "unix:" + a.path
+	case "tcp6":
+		return fmt.Sprintf("inet6:%d@%s", a.port, a.host)
+	}
+	return fmt.Sprintf("inet:%d@%s", a.port, a.host)
+}
+
+// Postfix returns the address as Postfix writes it in smtpd_milters.
+func (a Address) Postfix() string {
+	if a.network == "unix" {
+		return "unix:" + a.path
+	}
+	return "inet:" + net.JoinHostPort(a.host, strconv.Itoa(int(a.port)))
+}
+
+// Sendmail returns the address as Sendmail writes it in INPUT_MAIL_FILTER.
+func (a Address) Sendmail() string {
+	if a.network == "unix" {
+		return "local:" + a.path
+	}
+	return a.String()
+}
+
+// Listen opens the address. A unix socket gets the permissions mode; one that
+// was left behind by a process that is gone is replaced. The error names the
+// address.
+func (a Address) Listen(mode fs.FileMode) (net.Listener, error) {
+	l, err := a.listen(mode)
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = errors.New("address already in use")
+		}
+		return nil, fmt.Errorf("%v: %w", a, err)
+	}
+	return l, nil
+}
+
+func (a Address) listen(mode fs.FileMode) (net.Listener, error) {
+	if a.network != "unix" {
+		return net.Listen(a.network, net.JoinHostPort(a.host, strconv.Itoa(int(a.port))))
+	}
+	if err := removeStale(a.path); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", a.path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(a.path, mode); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// removeStale removes the socket at path if nobody listens on it any more.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return errors.New("the file exists and is not a socket")
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+		return syscall.EADDRINUSE
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return err
+	}
+	return os.Remove(path)
+}

@@ -1,0 +1,59 @@
+package milter
+
+import (
+	"errors"
+	"strings"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"authmilter/policy"
+	"authmilter/verify/authres"
+)
+
+// resultsName is the field that we remove and insert.
+const resultsName = "Authentication-Results"
+
+// errInternal is the reason of the results of a message that a fault of ours
+// met.
+var errInternal = errors.New("internal error")
+
+// resultFields are the Authentication-Results fields of an incoming message.
+type resultFields struct {
+	// count is how many there are. MTAs number the fields of one name from 1.
+	count int
+	// forged are the numbers of those that claim to be ours, rising.
+	forged []int
+}
+
+// see takes note of a field. It is called for each one of a message, also beyond
+// the bounds of what is verified, so that no size makes a forged field pass.
+func (f *resultFields) see(name, value string, c *authres.Claimant) {
+	if !strings.EqualFold(strings.TrimRight(name, " \t"), resultsName) {
+		return
+	}
+	f.count++
+	if c.Claims(value) {
+		f.forged = append(f.forged, f.count)
+	}
+}
+
+// edit removes the forged fields and inserts ours. Postfix counts on after a
+// removal and Sendmail does not, and both count an inserted field: removing
+// from the last to the first, and inserting after that at the top, is right
+// with both.
+func (s *session) edit(m gomilter.Modifier, t *transaction, v *policy.Verdict) error {
+	for i := len(t.results.forged) - 1; i >= 0; i-- {
+		if err := m.ChangeHeader(t.results.forged[i], resultsName, ""); err != nil {
+			return err
+		}
+	}
+	if v.Result == nil {
+		return nil
+	}
+	value := authres.Format(t.settings.AuthservID, policy.AuthenticationResults(v.Envelope, v.Result))
+	if m.Protocol()&gomilter.OptHeaderLeadingSpace != 0 {
+		// What is not eaten is not added either.
+		value = " " + value
+	}
+	return m.InsertHeader(0, resultsName, value)
+}

@@ -1,0 +1,138 @@
+package milter
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// slots bound the connections of all listeners of a server.
+type slots chan struct{}
+
+// guardedListener hands out connections that are guarded, and at most as many
+// at a time as there are slots.
+type guardedListener struct {
+	net.Listener
+	slots    slots
+	observer ConnObserver
+	log      *slog.Logger
+	// closing ends Accept; ending ends the connections that have nothing to do.
+	closing chan struct{}
+	once    sync.Once
+	ending  atomic.Bool
+
+	mu    sync.Mutex
+	conns map[*guarded]struct{}
+}
+
+// ConnObserver counts what happens on connections. It must be quick and safe
+// for concurrent use.
+type ConnObserver interface {
+	ConnectionOpened()
+	ConnectionClosed()
+	// ConnectionDelayed tells that a connection waits because there are too
+	// many.
+	ConnectionDelayed()
+	// ProtocolError tells that a connection was closed for a [Violation].
+	ProtocolError(violation string)
+}
+
+func newGuardedListener(l net.Listener, s slots, o ConnObserver, log *slog.Logger) *guardedListener {
+	return &guardedListener{
+		Listener: l,
+		slots:    s,
+		observer: o,
+		log:      log,
+		closing:  make(chan struct{}),
+		conns:    map[*guarded]struct{}{},
+	}
+}
+
+// Accept implements [net.Listener]. Without a free slot it waits: connections
+// then wait in the kernel's queue, where the MTA has more patience than with one
+// that is closed at once.
+func (l *guardedListener) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		l.observer.ConnectionDelayed()
+		select {
+		case l.slots <- struct{}{}:
+		case <-l.closing:
+			return nil, net.ErrClosed
+		}
+	}
+	conn, err := l.accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	g := newGuarded(conn, l)
+	l.mu.Lock()
+	l.conns[g] = struct{}{}
+	l.mu.Unlock()
+	l.observer.ConnectionOpened()
+	return g, nil
+}
+
+// accept waits out what passes, such as a lack of file descriptors: an error
+// would end the listener for good.
+func (l *guardedListener) accept() (net.Conn, error) {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		conn, err := l.Listener.Accept()
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return conn, err
+		}
+		l.log.Error("cannot accept connections", "listener", l.Addr().String(), "error", err)
+		select {
+		case <-time.After(pause):
+		case <-l.closing:
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+// Close implements [net.Listener].
+func (l *guardedListener) Close() error {
+	l.once.Do(func() { close(l.closing) })
+	return l.Listener.Close()
+}
+
+// end closes the connections that carry no message now, and lets the others
+// close when theirs has ended.
+func (l *guardedListener) end() {
+	l.ending.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for g := range l.conns {
+		if !g.busy.Load() {
+			// Wakes a read that waits; the reader then closes.
+			_ = g.Conn.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+}
+
+// forget gives the slot of a connection free. It may be called twice.
+func (l *guardedListener) forget(g *guarded) {
+	l.mu.Lock()
+	_, open := l.conns[g]
+	delete(l.conns, g)
+	l.mu.Unlock()
+	if open {
+		<-l.slots
+		l.observer.ConnectionClosed()
+	}
+}
+
+// violation counts and logs err if the peer is to blame for it.
+func (l *guardedListener) violation(g *guarded, err error) {
+	var v Violation
+	if !errors.As(err, &v) || l.ending.Load() {
+		return
+	}
+	l.observer.ProtocolError(string(v))
+	l.log.Warn("connection closed", "listener", l.Addr().String(), "peer", g.RemoteAddr().String(), "reason", string(v))
+}

@@ -1,0 +1,326 @@
+package milter
+
+import (
+	"context"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"authmilter/policy"
+	"authmilter/verify"
+	"authmilter/verify/message"
+)
+
+const (
+	// maxRecipients bounds the recipients remembered for observers.
+	maxRecipients = 1000
+	// progressEvery is how often an MTA that waits is told that we are alive.
+	progressEvery = 3 * time.Second
+)
+
+// session is one connection from an MTA: one SMTP session, or several in a row
+// (SMFIC_QUIT_NC). go-milter calls its methods one at a time, and does not
+// recover from a panic in them: each does itself, and answers as if nothing had
+// happened.
+type session struct {
+	server   *Server
+	listener string
+
+	client     netip.Addr
+	clientName string
+	helo       string
+	message    *transaction // nil between two messages
+}
+
+// transaction is one message on its way.
+type transaction struct {
+	settings   *Settings
+	begun      time.Time
+	env        verify.Envelope
+	recipients []string
+	skip       policy.Skip
+	check      *verify.Check // nil where the message is skipped
+	results    resultFields
+	// failure is the panic that ended the verification.
+	failure error
+}
+
+// guard keeps a panic within the message that it happened in: the message then
+// has temporary errors for results, and the connection goes on.
+func (s *session) guard() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	s.server.config.Counter.Panic()
+	stack := debug.Stack()
+	if p, ok := v.(*verify.Panic); ok {
+		v, stack = p.Value, p.Stack
+	}
+	s.server.config.Log.Error("internal error", "error", v, "stack", string(stack))
+	if s.message != nil {
+		s.message.fail()
+	}
+}
+
+// fail ends the verification of a message that a fault of ours met.
+func (t *transaction) fail() {
+	t.failure = errInternal
+	if t.check != nil {
+		t.check.Cancel()
+		t.check = nil
+	}
+}
+
+// reset ends the message in flight, if any, without a result.
+func (s *session) reset() {
+	t := s.message
+	if t == nil {
+		return
+	}
+	s.message = nil
+	s.server.inFlight.Add(-1)
+	if t.check != nil {
+		t.check.Cancel()
+	}
+}
+
+func (s *session) NewConnection(gomilter.Modifier) error {
+	defer s.guard()
+	s.reset()
+	s.client, s.clientName, s.helo = netip.Addr{}, "", ""
+	return nil
+}
+
+func (s *session) Connect(host, family string, _ uint16, addr string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespContinue
+	defer s.guard()
+	s.reset()
+	s.helo = ""
+	s.client, _ = netip.ParseAddr(strings.TrimPrefix(addr, "IPv6:"))
+	if !s.client.IsValid() {
+		// A family that has no address: the MTA may know one all the same.
+		s.client, _ = netip.ParseAddr(strings.TrimPrefix(m.Get("{client_addr}"), "IPv6:"))
+	}
+	s.client = s.client.Unmap()
+	// "unknown" and the bare address stand for a name that did not verify.
+	s.clientName = host
+	if strings.HasPrefix(host, "[") || strings.EqualFold(host, "unknown") {
+		s.clientName = ""
+	}
+	return gomilter.RespContinue, nil
+}
+
+func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespContinue
+	defer s.guard()
+	s.helo = name
+	return gomilter.RespContinue, nil
+}
+
+func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespContinue
+	defer s.guard()
+	s.reset()
+	t := &transaction{
+		settings: s.server.settings.Load(),
+		begun:    time.Now(),
+		env: verify.Envelope{
+			ClientIP:   s.client,
+			ClientName: s.clientName,
+			Helo:       s.helo,
+			MailFrom:   from,
+		},
+	}
+	s.message = t
+	inFlight := s.server.inFlight.Add(1)
+	t.skip = t.skipReason(m)
+	if t.skip == policy.NotSkipped && inFlight > int64(t.settings.MaxMessages) {
+		t.skip = policy.Overload
+	}
+	if t.skip == policy.NotSkipped {
+		t.check = t.settings.Verifier.Begin(context.Background(), t.env)
+	}
+	return gomilter.RespContinue, nil
+}
+
+// skipReason tells whether the message is not an inbound one.
+func (t *transaction) skipReason(m gomilter.Modifier) policy.Skip {
+	if t.settings.SkipAuthenticated && (m.Get("{auth_authen}") != "" || m.Get("{auth_type}") != "") {
+		return policy.Authenticated
+	}
+	for _, network := range t.settings.SkipNetworks {
+		if network.Contains(t.env.ClientIP) {
+			return policy.LocalNetwork
+		}
+	}
+	return policy.NotSkipped
+}
+
+func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespContinue
+	defer s.guard()
+	if t := s.message; t != nil && len(t.recipients) < maxRecipients {
+		t.recipients = append(t.recipients, to)
+	}
+	return gomilter.RespContinue, nil
+}
+
+func (s *session) Data(gomilter.Modifier) (*gomilter.Response, error) {
+	return gomilter.RespContinue, nil
+}
+
+func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespContinue
+	defer s.guard()
+	t := s.message
+	if t == nil {
+		return resp, nil
+	}
+	t.results.see(name, value, t.settings.Claimant)
+	if t.check != nil {
+		if m.Protocol()&gomilter.OptHeaderLeadingSpace == 0 {
+			value = restoreSpace(value)
+		}
+		t.check.Field(message.NewField(name, value))
+	}
+	return gomilter.RespContinue, nil
+}
+
+// restoreSpace returns a value as it was after the colon, where the MTA eats one
+// space there. It does not eat a TAB, nor the fold of a line that is empty.
+func restoreSpace(value string) string {
+	if value == "" || strings.IndexByte("\t\r\n", value[0]) >= 0 {
+		return value
+	}
+	return " " + value
+}
+
+func (s *session) Headers(gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespContinue
+	defer s.guard()
+	if t := s.message; t != nil && t.check != nil {
+		t.check.EndHeader()
+	}
+	return gomilter.RespContinue, nil
+}
+
+func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespContinue
+	defer s.guard()
+	t := s.message
+	if t != nil && t.check != nil {
+		_, _ = t.check.Write(chunk) // never fails before Finish
+		if t.check.WantsBody() {
+			return gomilter.RespContinue, nil
+		}
+	}
+	if m.Protocol()&gomilter.OptSkip != 0 {
+		return gomilter.RespSkip, nil
+	}
+	return gomilter.RespContinue, nil
+}
+
+func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespAccept
+	defer s.reset()
+	defer s.guard()
+	t := s.message
+	if t == nil {
+		return resp, nil
+	}
+	begun := time.Now()
+	result := s.finish(t, m, begun)
+	v := &policy.Verdict{
+		At:         t.begun,
+		Listener:   s.listener,
+		QueueID:    m.Get("i"),
+		Envelope:   t.env,
+		Recipients: t.recipients,
+		Skip:       t.skip,
+		Result:     result,
+		Removed:    len(t.results.forged),
+	}
+	if result != nil {
+		v.Decision = t.settings.Rules.Decide(t.env, result)
+	}
+	if err := s.edit(m, t, v); err != nil {
+		return nil, err // the MTA does not listen any more
+	}
+	now := time.Now()
+	v.Took, v.EndOfMessage = now.Sub(t.begun), now.Sub(begun)
+	s.observe(v)
+	return resp, nil
+}
+
+// finish returns what was found about the message, nil for one that is skipped.
+func (s *session) finish(t *transaction, m gomilter.Modifier, begun time.Time) (r *verify.Result) {
+	if t.skip != policy.NotSkipped {
+		return nil
+	}
+	defer func() {
+		if t.failure != nil {
+			r = verify.Failed(t.failure)
+		}
+	}()
+	defer s.guard()
+	if t.failure == nil {
+		t.wait(m, begun)
+		r = t.check.Finish()
+	}
+	return r
+}
+
+// wait returns when all look-ups have ended, or when the MTA has waited for as
+// long as it should. Meanwhile the MTA is told that there is progress.
+func (t *transaction) wait(m gomilter.Modifier, begun time.Time) {
+	select {
+	case <-t.check.Ready():
+		return
+	default:
+	}
+	limit := time.NewTimer(t.settings.EndOfMessage - time.Since(begun))
+	defer limit.Stop()
+	progress := time.NewTicker(progressEvery)
+	defer progress.Stop()
+	for {
+		select {
+		case <-t.check.Ready():
+			return
+		case <-limit.C:
+			return
+		case <-progress.C:
+			if err := m.Progress(); err != nil {
+				// An MTA of an old protocol knows no progress, and of one that
+				// has gone the next write tells.
+				progress.Stop()
+			}
+		}
+	}
+}
+
+// observe hands v to the observers. Theirs is not the message's fault.
+func (s *session) observe(v *policy.Verdict) {
+	defer s.guard()
+	for _, o := range s.server.config.Observers {
+		o.Observe(v)
+	}
+}
+
+func (s *session) Abort(gomilter.Modifier) error {
+	defer s.guard()
+	s.reset()
+	return nil
+}
+
+func (s *session) Unknown(string, gomilter.Modifier) (*gomilter.Response, error) {
+	return gomilter.RespContinue, nil
+}
+
+func (s *session) Cleanup(gomilter.Modifier) {
+	defer s.guard()
+	s.reset()
+}

@@ -1,0 +1,213 @@
+package verify
+
+import (
+	"context"
+	"errors"
+
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/dns"
+	"authmilter/verify/message"
+	"authmilter/verify/spf"
+)
+
+// Check verifies one message. Its methods are called in the order Field...,
+// EndHeader, Write..., Finish; Cancel may take the place of any of them and ends
+// the Check, as Finish does. They are not safe for concurrent use.
+type Check struct {
+	opts *Options
+	env  Envelope
+	// cancel ends every look-up of the message.
+	ctx    context.Context
+	cancel context.CancelFunc
+	meter  *dns.Meter
+	work   *group
+
+	header      message.Header
+	headerBytes int
+	headerErr   error
+	author      message.Author
+	body        message.Body
+
+	// What the goroutines of work leave behind.
+	spf   spf.Result
+	helo  *spf.Result
+	steps []spf.Step
+	dkim  []*dkim.Verification
+	dmarc *dmarc.Evaluation
+}
+
+func newCheck(ctx context.Context, v *Verifier, env Envelope) *Check {
+	c := &Check{opts: &v.opts, env: env, work: newGroup()}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	c.meter = dns.NewMeter(v.opts.Resolver, v.opts.MaxQueries)
+	if v.opts.Explain {
+		c.meter.Record()
+	}
+	return c
+}
+
+// look runs fn with the time that look-ups may take.
+func (c *Check) look(fn func(context.Context)) {
+	c.work.run(func() {
+		ctx, cancel := context.WithTimeout(c.ctx, c.opts.LookupTime)
+		defer cancel()
+		fn(ctx)
+	})
+}
+
+func (c *Check) beginSPF() {
+	args := spf.Args{
+		IP:       c.env.ClientIP,
+		Helo:     c.env.Helo,
+		MailFrom: c.env.MailFrom,
+		Receiver: c.opts.Receiver,
+		MaxVoid:  c.opts.MaxVoid,
+		Now:      c.opts.Now(),
+	}
+	if c.opts.HeloResult && c.env.MailFrom != "" {
+		c.helo = &spf.Result{}
+		// A copy: the steps of the two evaluations would be interleaved.
+		helo := args
+		c.look(func(ctx context.Context) { *c.helo = spf.CheckHelo(ctx, c.meter, helo) })
+	}
+	if c.opts.Explain {
+		args.Explain = true
+		args.Trace = func(s spf.Step) { c.steps = append(c.steps, s) }
+	}
+	c.look(func(ctx context.Context) { c.spf = spf.Check(ctx, c.meter, args) })
+}
+
+// Field takes the next field of the header, top first.
+func (c *Check) Field(f message.Field) {
+	const separators = len(":\r\n")
+	c.headerBytes += len(f.Name) + len(f.Raw) + separators
+	if c.headerErr != nil {
+		return
+	}
+	if c.headerBytes > c.opts.MaxHeaderBytes || len(c.header) == c.opts.MaxHeaderFields {
+		c.headerErr = ErrHeaderTooLarge
+		c.header = nil
+		return
+	}
+	c.header = append(c.header, f)
+}
+
+// EndHeader starts everything that the header decides: the look-ups of all keys
+// and policies, and the digests that the body goes through.
+func (c *Check) EndHeader() {
+	defer c.work.seal()
+	if c.headerErr != nil {
+		return
+	}
+	c.author = c.header.Author()
+	c.dkim = dkim.Begin(c.opts.DKIM, &dkim.Input{
+		Header:  c.header,
+		Index:   message.NewIndex(c.header),
+		Authors: c.author.Domains,
+		Body:    &c.body,
+		Now:     c.opts.Now(),
+	})
+	for _, v := range c.dkim {
+		if v.NeedsKey() {
+			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meter) })
+		}
+	}
+	query := dmarc.Query{
+		Authors:    c.author.Domains,
+		Candidates: c.candidates(),
+		Mode:       c.opts.Discovery,
+	}
+	c.look(func(ctx context.Context) { c.dmarc = dmarc.Lookup(ctx, c.meter, query) })
+}
+
+// candidates returns the identifiers that may turn out to be authenticated.
+func (c *Check) candidates() []dmarc.Identifier {
+	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
+	if _, name := spf.Identify(c.env.MailFrom, c.env.Helo); name != "" {
+		ids = append(ids, dmarc.Identifier{Method: dmarc.MethodSPF, Domain: name})
+	}
+	for _, v := range c.dkim {
+		if v.NeedsKey() {
+			ids = append(ids, dmarc.Identifier{Method: dmarc.MethodDKIM, Domain: v.Domain()})
+		}
+	}
+	return ids
+}
+
+// WantsBody tells whether any octet of the body that is still to come matters.
+// Once it is false the rest need not be written.
+func (c *Check) WantsBody() bool { return c.body.Wanted() }
+
+// Write takes the next octets of the body. It never fails and keeps nothing of
+// p.
+func (c *Check) Write(p []byte) (int, error) { return c.body.Write(p) }
+
+// Ready is closed when all look-ups have ended: from then on Finish has all that
+// there is to know. It never is before EndHeader.
+func (c *Check) Ready() <-chan struct{} { return c.work.ready }
+
+// Finish ends the Check and returns what was found. It does not wait for
+// look-ups: those that are still running are ended, and what they would have
+// told is a temporary error. It panics with a *[Panic] where a look-up did.
+func (c *Check) Finish() *Result {
+	c.cancel()
+	c.work.wait()
+	r := &Result{
+		Author:  c.author,
+		SPF:     c.spf,
+		Helo:    c.helo,
+		Queries: c.meter.Count(),
+		Size:    c.body.Size(),
+		Lookups: c.meter.Events(),
+		Steps:   c.steps,
+	}
+	if c.headerErr != nil {
+		r.fail(dkim.PermError, dmarc.PermError, c.headerErr)
+		return r
+	}
+	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
+	ids = append(ids, dmarc.Identifier{
+		Method:    dmarc.MethodSPF,
+		Domain:    c.spf.Domain,
+		Pass:      c.spf.Status == spf.Pass,
+		TempError: c.spf.Status == spf.TempError,
+	})
+	for _, v := range c.dkim {
+		d := v.Result(&c.body)
+		r.DKIM = append(r.DKIM, d)
+		ids = append(ids, dmarc.Identifier{
+			Method:    dmarc.MethodDKIM,
+			Domain:    d.Signature.Domain,
+			Pass:      d.Status == dkim.Pass,
+			TempError: d.Status == dkim.TempError,
+		})
+	}
+	r.DMARC = c.dmarc.Evaluate(ids)
+	return r
+}
+
+// Cancel ends the Check without a result, and waits until nothing of it runs any
+// more. It may be called after Finish.
+func (c *Check) Cancel() {
+	c.cancel()
+	c.work.wg.Wait()
+}
+
+// Failed returns the Result of a message that could not be verified because of a
+// fault of ours: temporary errors throughout.
+func Failed(err error) *Result {
+	r := &Result{SPF: spf.Result{Status: spf.TempError, Err: err}}
+	r.fail(dkim.TempError, dmarc.TempError, err)
+	return r
+}
+
+// fail sets the results that depend on the header.
+func (r *Result) fail(d dkim.Status, m dmarc.Status, err error) {
+	reason := dkim.ReasonDNS
+	if errors.Is(err, ErrHeaderTooLarge) {
+		reason = dkim.ReasonHeaderTooLarge
+	}
+	r.DKIM = []dkim.Result{{Status: d, Reason: reason, Err: err, Signature: &dkim.Signature{}}}
+	r.DMARC = dmarc.Result{Status: m, Err: err, Disposition: dmarc.DispositionNone}
+}

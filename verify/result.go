@@ -1,0 +1,54 @@
+package verify
+
+import (
+	"errors"
+
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/dns"
+	"authmilter/verify/message"
+	"authmilter/verify/spf"
+)
+
+// ErrHeaderTooLarge is the error of each result of a message whose header
+// exceeds the bounds of [Options]: nothing that depends on the header was
+// verified.
+var ErrHeaderTooLarge = errors.New("message header too large")
+
+// Result is the facts about one message.
+type Result struct {
+	// Author is what the From fields say.
+	Author message.Author
+	// DKIM has a result for each DKIM-Signature field, in the order of the
+	// header. It is empty for an unsigned message.
+	DKIM []dkim.Result
+	// SPF is the result for the MAIL FROM identity, or for HELO where the
+	// sender is null.
+	SPF spf.Result
+	// Helo is the result for the HELO identity where Options.HeloResult asked
+	// for it and SPF is not that already; otherwise nil.
+	Helo *spf.Result
+	// DMARC is the strictest result over all author domains.
+	DMARC dmarc.Result
+	// Queries counts the look-ups made, cached ones included.
+	Queries int
+	// Size is the length of the body in octets, as far as it was received.
+	Size int64
+	// Lookups and Steps are recorded where Options.Explain is set: every
+	// look-up with its answer, in the order of their ends, and every step of
+	// SPF.
+	Lookups []dns.Event
+	Steps   []spf.Step
+}
+
+// DMARCDomain returns the author domain that the DMARC result is about, or the
+// first one where the result is about all of them; "" where there is none.
+func (r *Result) DMARCDomain() string {
+	switch {
+	case r.DMARC.Author != "":
+		return r.DMARC.Author
+	case len(r.Author.Domains) > 0:
+		return r.Author.Domains[0]
+	}
+	return ""
+}

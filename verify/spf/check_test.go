@@ -16,6 +16,7 @@ import (
 
 const checkZone = `
 pass.example.       TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all"
+link.example.       TXT "v=spf1 ip6:fe80::/10 -all"
 two.example.        TXT "v=spf1 -all"
 two.example.        TXT "V=SPF1 +all"
 others.example.     TXT "google-site-verification=abc"
@@ -70,6 +71,9 @@ host.example.       A 192.0.2.1
 host.example.       AAAA 2001:db8::1
 mx-null.example.    TXT "v=spf1 mx -all"
 mx-null.example.    MX 0 .
+mx-more.example.    TXT "v=spf1 mx -all"
+mx-more.example.    MX 0 .
+mx-more.example.    MX 10 host.example.
 
 local.example.      TXT "v=spf1 -exists:%{l}.bad.example -include:%{s} -a:%{L}.bad.example +all"
 local-red.example.  TXT "v=spf1 redirect=%{l}.bad.example"
@@ -103,7 +107,7 @@ func TestCheck(t *testing.T) {
 		{from: "a@pass.example", want: "pass ip4:192.0.2.0/24", reason: "matched ip4:192.0.2.0/24"},
 		{from: "a@PASS.Example.", want: "pass ip4:192.0.2.0/24", reason: "matched ip4:192.0.2.0/24"},
 		{from: "a@pass.example", ip: six, want: "pass ip6:2001:db8::/32", reason: "matched ip6:2001:db8::/32"},
-		{from: "a@pass.example", ip: "fe80::1%eth0", want: "fail -all", reason: "matched -all"},
+		{from: "a@link.example", ip: "fe80::1%eth0", want: "pass ip6:fe80::/10", reason: "matched ip6:fe80::/10"},
 		{from: "a@pass.example", ip: "::ffff:192.0.2.1", want: "pass ip4:192.0.2.0/24", reason: "matched ip4:192.0.2.0/24"},
 		{from: "a@pass.example", ip: "198.51.100.1", want: "fail -all", reason: "matched -all"},
 		{from: "a@pass.example", ip: "none", want: "none", reason: "client address unknown"},
@@ -165,6 +169,7 @@ func TestCheck(t *testing.T) {
 		{from: "a@mx-temp.example", want: "temperror mx", reason: "mx: A a-servfail.example: SERVFAIL"},
 		{from: "a@mx-order.example", want: "pass mx", reason: "matched mx"},
 		{from: "a@mx-null.example", want: "fail -all", reason: "matched -all"},
+		{from: "a@mx-more.example", want: "pass mx", reason: "matched mx"},
 		{from: "a@ptr-temp.example", ip: "203.0.113.1", want: "fail -all", reason: "matched -all"},
 		// Macros, section 7, and RFC 8616 section 4.
 		{from: "a@local.example", want: "fail -exists:%{l}.bad.example", reason: "matched -exists:%{l}.bad.example"},
@@ -298,7 +303,7 @@ func TestLimits(t *testing.T) {
 		{name: "an mx is void once", record: "mx a:v.example ?all", zone: mxs(10), want: "neutral ?all", lookups: 2, void: 2, queries: 13},
 		{name: "ten exchangers", record: "mx -all", zone: mxs(10) + "m9.example. A 192.0.2.1", want: "pass mx", lookups: 1, void: 1, queries: 12},
 		{name: "eleven exchangers", record: "mx -all", zone: mxs(11) + "m0.example. A 192.0.2.1", want: "permerror mx", lookups: 1, queries: 2},
-		{name: "names that cannot be are not asked for", record: "a:a..example mx:a..example exists:a..example ptr:a..example -all", want: "fail -all", lookups: 4, queries: 1},
+		{name: "names that cannot be are not asked for", record: "a:a..example mx:" + strings.Repeat("a", 64) + ".example exists:a..example ptr:a..example -all", want: "fail -all", lookups: 4, queries: 1},
 		{name: "only names below the target are asked for", record: "ptr -all", zone: ptrs("h.example", "p.x.example") + "p.x.example. A 192.0.2.1", want: "pass ptr", lookups: 1, queries: 3},
 		{name: "ten names of the client", record: "ptr:gone.example ptr -all", zone: ptrs(many...), want: "fail -all", lookups: 2, queries: 12},
 		{name: "macro p counts and asks once", record: "exists:%{p}.h.example exists:%{p}.h.example ?all", zone: ptrs("p.x.example") + "p.x.example. A 192.0.2.1\np.x.example.h.example. TXT x", want: "neutral ?all", lookups: 3, void: 2, queries: 5},
@@ -319,6 +324,51 @@ func TestLimits(t *testing.T) {
 					r.Lookups, r.Void, len(z.Queries()), test.want, test.lookups, test.void, test.queries, z.Queries())
 			}
 		})
+	}
+}
+
+// TestVoidDomain does not count the look-up of the first record, which is not
+// that of a term.
+func TestVoidDomain(t *testing.T) {
+	r := spf.Check(context.Background(), dnstest.MustParse(t, checkZone), spf.Args{
+		IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "a@gone.example", MaxVoid: -1,
+	})
+	if r.Status != spf.None || r.Void != 0 || r.Lookups != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestValidatedName prefers the names for %{p} that RFC 7208 section 7.3 does.
+func TestValidatedName(t *testing.T) {
+	for _, test := range []struct {
+		ptr  string // names of the client, those in capitals without its address
+		want string
+	}{
+		{"other.example a.x.example x.example", "x.example"},
+		{"other.example a.x.example", "a.x.example"},
+		{"other.example bad-x.example", "other.example"},
+		{"X.example A.x.example other.example", "other.example"},
+		{"X.example", "unknown"},
+		{"", "unknown"},
+	} {
+		z := dnstest.MustParse(t, "x.example. TXT \"v=spf1 -all exp=exp.example\"\nexp.example. TXT \"%{p}\"\n")
+		for _, name := range strings.Fields(test.ptr) {
+			records := []string{"1.2.0.192.in-addr.arpa. PTR " + name + "."}
+			if name == strings.ToLower(name) {
+				records = append(records, name+". A 192.0.2.1")
+			}
+			for _, record := range records {
+				if err := z.Add(record); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		r := spf.Check(context.Background(), z, spf.Args{
+			IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "a@x.example", Explain: true,
+		})
+		if r.Explanation != test.want {
+			t.Errorf("%q: got %q, want %q", test.ptr, r.Explanation, test.want)
+		}
 	}
 }
 

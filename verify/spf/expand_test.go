@@ -153,6 +153,8 @@ func TestTruncation(t *testing.T) {
 		{"abcd." + end, end},
 		{"x.abc." + end, "abc." + end},
 		{"x." + strings.Repeat(label, 20) + "abc." + end, "abc." + end},
+		{strings.Repeat(label, 20) + "abcd." + end, end},
+		{strings.Repeat(label, 20) + "abcde." + end, end},
 		{strings.Repeat("a", 300), ""},
 		{strings.Repeat("a", 300) + ".com", "com"},
 	} {
@@ -160,15 +162,17 @@ func TestTruncation(t *testing.T) {
 			t.Errorf("%d octets: got %q, want %q", len(test.name), got, test.want)
 		}
 		// The same through macros, in pieces, with a dot at the end.
-		spec := MacroString{segments: []segment{{letter: 'v'}, {literal: "."}}}
-		for rest := test.name + "."; rest != ""; {
-			n := min(len(rest), 7)
-			spec.segments = append(spec.segments, segment{literal: rest[:n]})
-			rest = rest[n:]
-		}
 		want := truncate("in-addr." + test.name)
-		if got := expand(t, rfcArgs, spec); got != want {
-			t.Errorf("%d octets in pieces: got %q, want %q", len(test.name), got, want)
+		for _, size := range []int{7, 2000} {
+			spec := MacroString{segments: []segment{{letter: 'v'}, {literal: "."}}}
+			for rest := test.name + "."; rest != ""; {
+				n := min(len(rest), size)
+				spec.segments = append(spec.segments, segment{literal: rest[:n]})
+				rest = rest[n:]
+			}
+			if got := expand(t, rfcArgs, spec); got != want {
+				t.Errorf("%d octets in pieces of %d: got %q, want %q", len(test.name), size, got, want)
+			}
 		}
 	}
 }
@@ -194,6 +198,7 @@ func TestExplanationMacros(t *testing.T) {
 		{Args{IP: rfcArgs.IP, MailFrom: "a@example.com", Helo: "b\u00fccher.example"}, "%{h}", "xn--bcher-kva.example"},
 		{Args{IP: rfcArgs.IP, MailFrom: "\u00fc@example.com"}, "%{d} %{l}", ""},
 		{Args{IP: rfcArgs.IP, MailFrom: "\u00fc@example.com"}, "%{d}", "example.com"},
+		{Args{IP: rfcArgs.IP, MailFrom: "\u00fc@example.com"}, "%{L}", ""},
 		{rfcArgs, strings.Repeat("a", 500), strings.Repeat("a", maxExplanation)},
 		{rfcArgs, strings.Repeat("%%", 100) + strings.Repeat("a", 500), strings.Repeat("%", 100) + strings.Repeat("a", 300)},
 	} {

@@ -318,6 +318,9 @@ func checkPolicy(t *testing.T, p *dmarc.Policy, want string) {
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	if p.Applies() == (p.Effective() == "") {
+		t.Errorf("applies %v, effective %q", p.Applies(), p.Effective())
+	}
 	if (p.Record == nil) != (p.RecordDomain == "") {
 		t.Errorf("record %+v of domain %q", p.Record, p.RecordDomain)
 	}
@@ -372,10 +375,13 @@ func TestDiscoverPSL(t *testing.T) {
 // The tag pct counts by RFC 7489 only.
 func TestPercent(t *testing.T) {
 	z := zoneOf(t, "example.com p=reject; pct=20; t=y")
+	if dmarc.TreeWalk.String() != "tree-walk" || dmarc.PSL.String() != "psl" {
+		t.Errorf("modes %v and %v", dmarc.TreeWalk, dmarc.PSL)
+	}
 	for mode, want := range map[dmarc.Mode]int{dmarc.TreeWalk: 100, dmarc.PSL: 20} {
 		p, err := dmarc.Discover(t.Context(), z, "example.com", mode)
-		if err != nil || p.Percent != want || !p.Testing || p.Record.Percent != 20 {
-			t.Errorf("%v: percent %d, testing %v, %v", mode, p.Percent, p.Testing, err)
+		if err != nil || p.Percent != want || p.Effective() != quarantine || p.Record.Percent != 20 {
+			t.Errorf("%v: percent %d, effective %s, %v", mode, p.Percent, p.Effective(), err)
 		}
 	}
 }

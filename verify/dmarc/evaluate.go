@@ -182,10 +182,7 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	case a.policy.existence != nil:
 		return res.because(TempError, ReasonExistenceLookup, a.policy.existence)
 	}
-	res.Disposition = a.policy.Published
-	if a.policy.Testing {
-		res.Disposition = res.Disposition.oneLevelBelow()
-	}
+	res.Disposition = a.policy.Effective()
 	if !authenticated {
 		return res.because(Fail, ReasonNotAuthenticated, errNotAuthenticated)
 	}

@@ -28,7 +28,7 @@ type Policy struct {
 	Published Disposition
 	Tag       string
 	// Testing tells that Published is to be applied one level below (RFC 9989
-	// section 4.7, tag t).
+	// section 4.7, tag t). It is false where no policy applies. See Effective.
 	Testing bool
 	// Percent is the tag pct of RFC 7489, for which share of messages Published
 	// is to be applied: 100 in the mode TreeWalk. Nothing here depends on it.
@@ -44,6 +44,16 @@ type Policy struct {
 // Applies tells whether DMARC applies to mail of the author domain: whether a
 // record was found and is usable.
 func (p *Policy) Applies() bool { return p.Published != "" }
+
+// Effective returns what is to be done with a message that fails: Published after
+// the test flag, "" where no policy applies. It is what policy.dmarc reports (RFC
+// 9989 section 9.1).
+func (p *Policy) Effective() Disposition {
+	if p.Testing {
+		return p.Published.oneLevelBelow()
+	}
+	return p.Published
+}
 
 // Discover finds the policy for an author domain and its Organizational Domain.
 // It makes at most [MaxWalk]+1 look-ups. A domain without a policy is not an

@@ -1,0 +1,33 @@
+package test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"authmilter/test/mta"
+	"authmilter/verify/dns/dnstest"
+)
+
+// TestPostfix runs the whole system with a real Postfix.
+func TestPostfix(t *testing.T) {
+	port := mta.FreePort(t)
+	r := rig{
+		mta:    mta.StartPostfix(t, fmt.Sprintf("inet:127.0.0.1:%d", port)),
+		listen: fmt.Sprintf("inet:%d@127.0.0.1", port),
+	}
+	t.Run("scenarios", func(t *testing.T) { runScenarios(t, r) })
+	t.Run("one connection", func(t *testing.T) { runOneConnection(t, r, "signed") })
+	t.Run("at once", func(t *testing.T) { runAtOnce(t, r) })
+	t.Run("stop", func(t *testing.T) { runStop(t, r, "signed") })
+}
+
+// TestPostfixUnixSocket holds that a Postfix whose processes are not root finds
+// the milter by a unix socket of the mode that the config gives it.
+func TestPostfixUnixSocket(t *testing.T) {
+	socket := "unix:" + filepath.Join(mta.TempDir(t), "milter.sock")
+	r := rig{mta: mta.StartPostfix(t, socket), listen: socket}
+	s := findScenario(t, loadScenarios(t), "signed")
+	r.serve(t, dnstest.MustParse(t, s.Zone), `socket_mode = "0666"`)
+	s.Check(t, r.mta.Deliver(t, s.Client, s.Message)[0], false)
+}

@@ -8,7 +8,6 @@ import (
 	"authmilter/verify"
 	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
-	"authmilter/verify/dmarc"
 	"authmilter/verify/spf"
 )
 
@@ -81,22 +80,14 @@ func dmarcMethod(r *verify.Result) authres.Method {
 	}
 	m.Props = props(prop("header", "from", r.DMARCDomain()))
 	if p := d.Policy; p != nil && p.Applies() {
+		// The policy after its options (RFC 9989 section 9.1, policy.dmarc).
 		m.Comment = fmt.Sprintf("%s=%s", p.Tag, p.Published)
 		if p.Testing {
 			m.Comment += " t=y"
 		}
-		m.Props = append(m.Props, authres.Prop{Type: "policy", Name: "dmarc", Value: string(applied(d))})
+		m.Props = append(m.Props, authres.Prop{Type: "policy", Name: "dmarc", Value: string(p.Effective())})
 	}
 	return m
-}
-
-// applied returns the policy that was evaluated: with the test flag considered
-// (RFC 9989 section 9.1, policy.dmarc).
-func applied(d *dmarc.Result) dmarc.Disposition {
-	if d.Status == dmarc.Fail {
-		return d.Disposition
-	}
-	return d.Policy.Published
 }
 
 func prop(ptype, name, value string) authres.Prop {

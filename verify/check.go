@@ -6,7 +6,6 @@ import (
 
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
-	"authmilter/verify/dns"
 	"authmilter/verify/message"
 	"authmilter/verify/spf"
 )
@@ -20,7 +19,7 @@ type Check struct {
 	// cancel ends every look-up of the message.
 	ctx    context.Context
 	cancel context.CancelFunc
-	meter  *dns.Meter
+	meters meters
 	work   *group
 
 	header      message.Header
@@ -40,10 +39,7 @@ type Check struct {
 func newCheck(ctx context.Context, v *Verifier, env Envelope) *Check {
 	c := &Check{opts: &v.opts, env: env, work: newGroup()}
 	c.ctx, c.cancel = context.WithCancel(ctx)
-	c.meter = dns.NewMeter(v.opts.Resolver, v.opts.MaxQueries)
-	if v.opts.Explain {
-		c.meter.Record()
-	}
+	c.meters = newMeters(&v.opts)
 	return c
 }
 
@@ -69,13 +65,13 @@ func (c *Check) beginSPF() {
 		c.helo = &spf.Result{}
 		// A copy: the steps of the two evaluations would be interleaved.
 		helo := args
-		c.look(func(ctx context.Context) { *c.helo = spf.CheckHelo(ctx, c.meter, helo) })
+		c.look(func(ctx context.Context) { *c.helo = spf.CheckHelo(ctx, c.meters.helo, helo) })
 	}
 	if c.opts.Explain {
 		args.Explain = true
 		args.Trace = func(s spf.Step) { c.steps = append(c.steps, s) }
 	}
-	c.look(func(ctx context.Context) { c.spf = spf.Check(ctx, c.meter, args) })
+	c.look(func(ctx context.Context) { c.spf = spf.Check(ctx, c.meters.spf, args) })
 }
 
 // Field takes the next field of the header, top first.
@@ -110,7 +106,7 @@ func (c *Check) EndHeader() {
 	})
 	for _, v := range c.dkim {
 		if v.NeedsKey() {
-			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meter) })
+			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meters.keys) })
 		}
 	}
 	query := dmarc.Query{
@@ -118,7 +114,7 @@ func (c *Check) EndHeader() {
 		Candidates: c.candidates(),
 		Mode:       c.opts.Discovery,
 	}
-	c.look(func(ctx context.Context) { c.dmarc = dmarc.Lookup(ctx, c.meter, query) })
+	c.look(func(ctx context.Context) { c.dmarc = dmarc.Lookup(ctx, c.meters.dmarc, query) })
 }
 
 // candidates returns the identifiers that may turn out to be authenticated.
@@ -157,9 +153,9 @@ func (c *Check) Finish() *Result {
 		Author:  c.author,
 		SPF:     c.spf,
 		Helo:    c.helo,
-		Queries: c.meter.Count(),
+		Queries: c.meters.count(),
 		Size:    c.body.Size(),
-		Lookups: c.meter.Events(),
+		Lookups: c.meters.spf.Events(),
 		Steps:   c.steps,
 	}
 	if c.headerErr != nil {
@@ -209,5 +205,5 @@ func (r *Result) fail(d dkim.Status, m dmarc.Status, err error) {
 		reason = dkim.ReasonHeaderTooLarge
 	}
 	r.DKIM = []dkim.Result{{Status: d, Reason: reason, Err: err, Signature: &dkim.Signature{}}}
-	r.DMARC = dmarc.Result{Status: m, Err: err, Disposition: dmarc.DispositionNone}
+	r.DMARC = dmarc.Result{Status: m, Reason: dmarc.ReasonNotEvaluated, Err: err, Disposition: dmarc.DispositionNone}
 }

@@ -46,7 +46,8 @@ type Options struct {
 	// where the sender is not null.
 	HeloResult bool
 	// MaxQueries bounds the look-ups made for one message, cached ones
-	// included. Past it look-ups end as temporary errors.
+	// included. SPF, DKIM and DMARC have each a share of it; past that look-ups
+	// end as temporary errors.
 	MaxQueries int
 	// LookupTime bounds the time that the look-ups of one message may take,
 	// once for those begun by the envelope and once for those begun by the

@@ -125,7 +125,10 @@ const (
 	ReasonAlignmentLookup Reason = "alignment_lookup"
 	ReasonIdentifier      Reason = "identifier_temperror"
 	// PermError.
-	ReasonNoAuthor       Reason = "no_author"
+	ReasonNoAuthor Reason = "no_author"
+	// ReasonNotEvaluated is for a message whose header was not looked at; no
+	// result of this package has it.
+	ReasonNotEvaluated   Reason = "not_evaluated"
 	ReasonAuthorSyntax   Reason = "author_syntax"
 	ReasonTooManyAuthors Reason = "too_many_authors"
 )

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -59,11 +60,19 @@ func (c *Client) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg, 
 	return nil, c.explain(last)
 }
 
-// explain says what a deadline means for a look-up.
+// explain says what happened without the addresses of our sockets and servers,
+// which are nobody's business who reads a header.
 func (c *Client) explain(err error) error {
-	var network net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
+	if isTimeout(err) {
 		return timeoutError{c.timeout}
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		var call *os.SyscallError
+		if errors.As(op.Err, &call) {
+			return call.Err
+		}
+		return op.Err
 	}
 	return err
 }

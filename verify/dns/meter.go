@@ -17,8 +17,11 @@ type Meter struct {
 	resolver Resolver
 	limit    int64
 	count    atomic.Int64
-	record   bool
+	log      *eventLog // nil: nothing is recorded
+}
 
+// eventLog is what meters record.
+type eventLog struct {
 	mu     sync.Mutex
 	events []Event
 }
@@ -39,17 +42,27 @@ func NewMeter(r Resolver, limit int) *Meter {
 	return &Meter{resolver: r, limit: int64(limit)}
 }
 
-// Record makes the Meter keep an Event for each look-up from now on.
-func (m *Meter) Record() { m.record = true }
+// Record makes the Meter, and those split off from now on, keep an Event for
+// each look-up. It comes before the first one.
+func (m *Meter) Record() { m.log = &eventLog{} }
+
+// Split returns a Meter for a part of the message with a limit of its own, so
+// that no part can use up what another needs. It records into the same list.
+func (m *Meter) Split(limit int) *Meter {
+	return &Meter{resolver: m.resolver, limit: int64(limit), log: m.log}
+}
 
 // Count returns how many look-ups were passed on.
 func (m *Meter) Count() int { return int(min(m.count.Load(), m.limit)) }
 
 // Events returns the look-ups recorded so far, in the order of their ends.
 func (m *Meter) Events() []Event {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.events)
+	if m.log == nil {
+		return nil
+	}
+	m.log.mu.Lock()
+	defer m.log.mu.Unlock()
+	return slices.Clone(m.log.events)
 }
 
 func (m *Meter) TXT(ctx context.Context, name string) (Answer[string], error) {
@@ -79,7 +92,7 @@ func metered[T any](ctx context.Context, m *Meter, qtype, name string, ask func(
 	if m.count.Add(1) > m.limit {
 		return Answer[T]{}, &Error{Type: qtype, Name: name, Err: ErrBudget}
 	}
-	if !m.record {
+	if m.log == nil {
 		return ask(ctx, name)
 	}
 	begun := time.Now()
@@ -95,8 +108,8 @@ func metered[T any](ctx context.Context, m *Meter, qtype, name string, ask func(
 			e.Values = append(e.Values, fmt.Sprint(v))
 		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.events = append(m.events, e)
+	m.log.mu.Lock()
+	defer m.log.mu.Unlock()
+	m.log.events = append(m.log.events, e)
 	return a, err
 }

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -11,25 +12,61 @@ import (
 // octets on the wire (RFC 1035 section 2.3.4) never need more text unescaped.
 const maxName = 255
 
-// canonical returns name as a cache key: lower case, without a trailing dot.
+// canonical returns name as a cache key: without a trailing dot, and with ASCII
+// letters, which alone have case in the DNS (RFC 4343 section 3), in lower case.
 // It does not allocate for a name that is so already.
 func canonical(name string) string {
-	return strings.ToLower(strings.TrimSuffix(name, "."))
+	name = strings.TrimSuffix(name, ".")
+	for i := 0; i < len(name); i++ {
+		if name[i] != lower(name[i]) {
+			b := []byte(name)
+			for ; i < len(b); i++ {
+				b[i] = lower(b[i])
+			}
+			return string(b)
+		}
+	}
+	return name
 }
 
-// question returns canonical name as miekg/dns writes a fully qualified name,
-// and false where no packet can hold it. Names come from outside: every octet
-// but the dot stands for itself, so a backslash, which would begin an escape,
-// is escaped.
+// question returns canonical name as miekg/dns writes the fully qualified name
+// when it reads a packet, so that the two can be compared, and false where no
+// packet can hold it. Names come from outside: every octet but the dot stands
+// for itself, and those that master files give a meaning are escaped.
 func question(name string) (string, bool) {
 	if name == "" || len(name) > maxName {
 		return "", false
 	}
-	fqdn := strings.ReplaceAll(name, `\`, `\\`) + "."
+	fqdn := escape(name) + "."
 	if _, ok := dns.IsDomainName(fqdn); !ok {
 		return "", false
 	}
 	return fqdn, true
+}
+
+// escape escapes the octets that miekg/dns escapes in names.
+func escape(name string) string {
+	plain := true
+	for i := 0; plain && i < len(name); i++ {
+		c := name[i]
+		plain = c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || c == '-' || c == '_'
+	}
+	if plain {
+		return name
+	}
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case strings.IndexByte(` '@;()"\`, c) >= 0:
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\%03d`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // unqualified returns a name of an answer without its trailing dot. Octets that

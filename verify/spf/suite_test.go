@@ -33,10 +33,6 @@ var preferred = map[string]spf.Status{
 	"ptr-limit":                     spf.Neutral,   // section 4.6.4: the eleventh name is ignored
 }
 
-// needsClient are cases that this package passes and the DNS client does not
-// yet: it does not find answers for names with octets that master files escape.
-var needsClient = map[string]bool{"macro-mania-in-domain": true}
-
 type scenario struct {
 	Description string
 	Tests       map[string]struct {
@@ -122,9 +118,6 @@ func runScenario(t *testing.T, s scenario, r dns.Resolver) {
 				ok = got.Status == p
 			} else if len(c.Result) > 1 {
 				t.Error("no preference among the results allowed")
-			}
-			if !ok && needsClient[name] {
-				t.Skip("needs names with spaces of the DNS client")
 			}
 			if !ok {
 				t.Errorf("%s (%s), want %s", got.Status, got.Reason(), c.Result)

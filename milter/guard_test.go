@@ -1,0 +1,416 @@
+package milter
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+)
+
+// counter counts what a server reports.
+type counter struct {
+	mu         sync.Mutex
+	open       int
+	delayed    int
+	panics     int
+	violations []string
+}
+
+func (c *counter) ConnectionOpened()  { c.mu.Lock(); defer c.mu.Unlock(); c.open++ }
+func (c *counter) ConnectionClosed()  { c.mu.Lock(); defer c.mu.Unlock(); c.open-- }
+func (c *counter) ConnectionDelayed() { c.mu.Lock(); defer c.mu.Unlock(); c.delayed++ }
+func (c *counter) Panic()             { c.mu.Lock(); defer c.mu.Unlock(); c.panics++ }
+func (c *counter) ProtocolError(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.violations = append(c.violations, why)
+}
+
+func (c *counter) get() counter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return counter{open: c.open, delayed: c.delayed, panics: c.panics, violations: slices.Clone(c.violations)}
+}
+
+// frame returns one packet.
+func frame(command byte, payload string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(1+len(payload)))
+	return append(append(b, command), payload...)
+}
+
+// negotiation is what Postfix offers.
+var negotiation = frame(cmdNegotiate, "\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
+
+// dialogue is a whole valid session but for its end.
+func dialogue() [][]byte {
+	return [][]byte{
+		negotiation,
+		frame(cmdMacro, "Cj\x00mx.example.org\x00{daemon_name}\x00smtpd\x00"),
+		frame(cmdConnect, "client.example.com\x004\x00\x19192.0.2.1\x00"),
+		frame(cmdHelo, "client.example.com\x00"),
+		frame(cmdMacro, "M"),
+		frame(cmdMail, "<a@example.com>\x00SIZE=100\x00"),
+		frame(cmdMacro, "Ri\x00QUEUEID\x00"),
+		frame(cmdRcpt, "<b@example.org>\x00"),
+		frame(cmdData, ""),
+		frame(cmdHeader, "From\x00 a@example.com\x00"),
+		frame(cmdHeader, "Subject\x00\x00"),
+		frame(cmdEndHeader, ""),
+		frame(cmdBody, "hello\r\n"),
+		frame(cmdEndMessage, ""),
+		frame(cmdAbort, ""),
+		frame(cmdQuitNew, ""),
+		frame(cmdConnect, "localhost\x00L\x00\x00/run/x\x00"),
+		frame(cmdConnect, "unknown\x00U"),
+		frame(cmdUnknown, "NOOP\x00"),
+		frame(cmdQuit, ""),
+	}
+}
+
+// drain is a milter that takes everything.
+type drain struct{ gomilter.NoOpMilter }
+
+func (drain) BodyChunk([]byte, gomilter.Modifier) (*gomilter.Response, error) {
+	return gomilter.RespContinue, nil
+}
+
+// guardedServer runs go-milter behind the guard, and returns a function that
+// sends it a stream and returns all that it answers.
+func guardedServer(t testing.TB, count *counter) func(chunks ...[]byte) []byte {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	quietLibrary(log)
+	g := newGuardedListener(l, make(slots, 100), count, log)
+	s := gomilter.NewServer(gomilter.WithMilter(func() gomilter.Milter { return drain{} }),
+		gomilter.WithNegotiationCallback(negotiate), gomilter.WithActions(wantedActions), gomilter.WithProtocols(wantedProtocol))
+	done := make(chan struct{})
+	go func() { _ = s.Serve(g); close(done) }()
+	t.Cleanup(func() { s.Close(); <-done })
+	return func(chunks ...[]byte) []byte {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		var answers bytes.Buffer
+		read := make(chan struct{})
+		go func() { _, _ = io.Copy(&answers, conn); close(read) }()
+		for _, c := range chunks {
+			if _, err := conn.Write(c); err != nil {
+				break // the server has had enough
+			}
+		}
+		_ = conn.(*net.TCPConn).CloseWrite()
+		<-read
+		return answers.Bytes()
+	}
+}
+
+func TestGuardLetsAValidDialogueThrough(t *testing.T) {
+	count := &counter{}
+	send := guardedServer(t, count)
+	stream := bytes.Join(dialogue(), nil)
+	whole := send(stream)
+	if len(whole) == 0 {
+		t.Fatal("no answer")
+	}
+	var octets [][]byte
+	for i := range stream {
+		octets = append(octets, stream[i:i+1])
+	}
+	if answers := send(octets...); !bytes.Equal(answers, whole) {
+		t.Errorf("byte by byte: %q, at once: %q", answers, whole)
+	}
+	if v := count.get().violations; len(v) > 0 {
+		t.Errorf("violations: %v", v)
+	}
+}
+
+func TestGuardEndsBadConnections(t *testing.T) {
+	valid := func(n int, rest ...[]byte) []byte {
+		return bytes.Join(append(slices.Clone(dialogue()[:n]), rest...), nil)
+	}
+	for _, test := range []struct {
+		name   string
+		stream []byte
+		want   Violation
+	}{
+		{"empty packet first", []byte{0, 0, 0, 0}, EmptyPacket},
+		{"empty packet later", valid(3, []byte{0, 0, 0, 0}), EmptyPacket},
+		{"no negotiation", frame(cmdHelo, "x\x00"), NotNegotiated},
+		{"another protocol", []byte("EHLO x\r\nMAIL FROM:<>\r\n"), NotNegotiated},
+		{"short negotiation", frame(cmdNegotiate, "\x00\x00\x00\x06"), MalformedPayload},
+		{"long negotiation", frame(cmdNegotiate, string(make([]byte, 5000))), PacketTooLarge},
+		{"absurd length first", []byte{0xff, 0xff, 0xff, 0xff, 'O'}, PacketTooLarge},
+		{"absurd length", valid(3, []byte{0xff, 0xff, 0xff, 0xff, 'B'}), PacketTooLarge},
+		{"512 MiB", valid(3, []byte{0x20, 0, 0, 0, 'L'}), PacketTooLarge},
+		{"unknown command", valid(3, frame('Z', "")), UnknownCommand},
+		{"connect without anything", valid(1, frame(cmdConnect, "")), MalformedPayload},
+		{"connect without its NUL", valid(1, frame(cmdConnect, "host")), MalformedPayload},
+		{"connect without a family", valid(1, frame(cmdConnect, "host\x00")), MalformedPayload},
+		{"connect with an unknown family", valid(1, frame(cmdConnect, "host\x00Z")), MalformedPayload},
+		{"connect without a port", valid(1, frame(cmdConnect, "host\x004\x00")), MalformedPayload},
+		{"connect without an address", valid(1, frame(cmdConnect, "host\x004\x00\x19")), MalformedPayload},
+		{"connect without the last NUL", valid(1, frame(cmdConnect, "host\x004\x00\x19192.0.2.1")), MalformedPayload},
+		{"helo without its NUL", valid(3, frame(cmdHelo, "x")), MalformedPayload},
+		{"empty helo", valid(3, frame(cmdHelo, "")), MalformedPayload},
+		{"mail without its NUL", valid(4, frame(cmdMail, "<a@b>")), MalformedPayload},
+		{"empty mail", valid(4, frame(cmdMail, "")), MalformedPayload},
+		{"rcpt without its NUL", valid(7, frame(cmdRcpt, "<a@b>")), MalformedPayload},
+		{"header of one string", valid(9, frame(cmdHeader, "From\x00")), MalformedPayload},
+		{"header of three strings", valid(9, frame(cmdHeader, "From\x00x\x00y\x00")), MalformedPayload},
+		{"header without its NUL", valid(9, frame(cmdHeader, "From\x00x")), MalformedPayload},
+		{"empty macro", valid(3, frame(cmdMacro, "")), MalformedPayload},
+		{"macro without its NUL", valid(3, frame(cmdMacro, "Mi\x00x")), MalformedPayload},
+		{"end of message with a payload", valid(12, frame(cmdEndMessage, "x")), MalformedPayload},
+		{"cut in a length", valid(3, []byte{0, 0}), Truncated},
+		{"cut in a packet", valid(3, frame(cmdHelo, "host\x00")[:7]), Truncated},
+		{"cut in a body", valid(12, frame(cmdBody, "hello")[:7]), Truncated},
+	} {
+		count := &counter{}
+		send := guardedServer(t, count)
+		send(test.stream)
+		// The process lives, and serves the next connection.
+		if answers := send(bytes.Join(dialogue(), nil)); len(answers) == 0 {
+			t.Errorf("%s: the next connection got no answer", test.name)
+		}
+		if v := count.get().violations; len(v) != 1 || v[0] != string(test.want) {
+			t.Errorf("%s: violations %v, want %s", test.name, v, test.want)
+		}
+	}
+}
+
+// TestGuardSurvivesMutations holds that nothing that a peer sends makes
+// go-milter panic: every truncation of every packet, and many random changes.
+func TestGuardSurvivesMutations(t *testing.T) {
+	count := &counter{}
+	send := guardedServer(t, count)
+	valid := dialogue()
+	for i, f := range valid {
+		for cut := range len(f) - lengthSize {
+			short := slices.Clone(f[:lengthSize+cut])
+			binary.BigEndian.PutUint32(short, uint32(cut))
+			stream := slices.Clone(valid[:i])
+			send(bytes.Join(append(stream, short), nil))
+		}
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 1500 {
+		stream := bytes.Join(valid, nil)
+		for range 1 + rnd.IntN(4) {
+			stream[rnd.IntN(len(stream))] = byte(rnd.IntN(256))
+		}
+		send(stream)
+	}
+	if answers := send(bytes.Join(valid, nil)); len(answers) == 0 {
+		t.Error("no answer after all that")
+	}
+}
+
+func FuzzGuard(f *testing.F) {
+	f.Add(bytes.Join(dialogue(), nil))
+	for i := range dialogue() {
+		f.Add(bytes.Join(dialogue()[:i], nil))
+	}
+	f.Add([]byte{0, 0, 0, 0})
+	send := guardedServer(f, &counter{})
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		send(stream)
+		if answers := send(negotiation); len(answers) == 0 {
+			t.Error("no answer")
+		}
+	})
+}
+
+// pipe is a connection whose system calls are counted.
+type pipe struct {
+	net.Conn
+	in     *bytes.Reader
+	reads  int
+	writes [][]byte
+}
+
+func (p *pipe) Read(b []byte) (int, error) { p.reads++; return p.in.Read(b) }
+func (p *pipe) Write(b []byte) (int, error) {
+	p.writes = append(p.writes, slices.Clone(b))
+	return len(b), nil
+}
+func (p *pipe) SetReadDeadline(time.Time) error  { return nil }
+func (p *pipe) SetWriteDeadline(time.Time) error { return nil }
+func (p *pipe) Close() error                     { return nil }
+func (p *pipe) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+
+func newPipe(stream []byte) (*pipe, *guarded) {
+	p := &pipe{in: bytes.NewReader(stream)}
+	l := newGuardedListener(nil, make(slots, 1), &counter{}, slog.New(slog.DiscardHandler))
+	return p, newGuarded(p, l)
+}
+
+func TestGuardGathersWritesAndHoldsNoneBack(t *testing.T) {
+	p, g := newPipe(negotiation)
+	// As go-milter writes: the head of a packet, then its payload.
+	for _, part := range []string{"\x00\x00\x00\x03m", "x\x00", "\x00\x00\x00\x02i", "y", "\x00\x00\x00\x01a"} {
+		if _, err := g.Write([]byte(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(p.writes) != 0 {
+		t.Errorf("written before anybody waits: %q", p.writes)
+	}
+	buf := make([]byte, lengthSize)
+	if _, err := io.ReadFull(g, buf); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\x00\x00\x00\x03mx\x00\x00\x00\x00\x02iy\x00\x00\x00\x01a"; len(p.writes) != 1 || string(p.writes[0]) != want {
+		t.Errorf("writes %q", p.writes)
+	}
+	// Progress does not wait for a read.
+	_, _ = g.Write([]byte("\x00\x00\x00\x01p"))
+	if len(p.writes) != 2 {
+		t.Errorf("progress was held back: %q", p.writes)
+	}
+	// What is written while input is buffered leaves with the next wait, and at
+	// the latest with Close.
+	_, _ = g.Write([]byte("\x00\x00\x00\x01c"))
+	_ = g.Close()
+	if len(p.writes) != 3 {
+		t.Errorf("lost at the end: %q", p.writes)
+	}
+}
+
+func TestGuardReadsAhead(t *testing.T) {
+	stream := slices.Clone(negotiation)
+	for range 30 {
+		stream = append(stream, frame(cmdHeader, "Name\x00 some value\x00")...)
+	}
+	stream = append(stream, frame(cmdBody, string(make([]byte, 60_000)))...)
+	p, g := newPipe(stream)
+	if out, err := io.ReadAll(g); err != nil || !bytes.Equal(out, stream) {
+		t.Fatalf("%d octets of %d, %v", len(out), len(stream), err)
+	}
+	// One for all that fits the buffer; the body in as many as its reader asks.
+	p, g = newPipe(stream[:len(stream)-60_005])
+	if _, err := io.ReadAll(g); err != nil || p.reads > 2 {
+		t.Errorf("%d reads, %v", p.reads, err)
+	}
+}
+
+func TestGuardLimitsConnections(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := &counter{}
+	l := newGuardedListener(inner, make(slots, 2), count, slog.New(slog.DiscardHandler))
+	var clients, conns []net.Conn
+	accepted := make(chan net.Conn)
+	failed := make(chan error, 1)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				failed <- err
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	for range 3 {
+		c, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		clients = append(clients, c)
+	}
+	conns = append(conns, <-accepted, <-accepted)
+	select {
+	case <-accepted:
+		t.Fatal("a third connection with two slots")
+	case <-time.After(50 * time.Millisecond):
+	}
+	if n := count.get().delayed; n != 1 {
+		t.Errorf("%d delayed", n)
+	}
+	conns[0].Close()
+	conns[0].Close() // twice is once
+	conns = append(conns, <-accepted)
+	if n := count.get().open; n != 2 {
+		t.Errorf("%d open", n)
+	}
+	l.Close()
+	if err := <-failed; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept ended with %v", err)
+	}
+	for _, c := range append(clients, conns...) {
+		c.Close()
+	}
+}
+
+func TestParseAddress(t *testing.T) {
+	for _, test := range []struct{ in, sendmail, postfix string }{
+		{"inet:8894@127.0.0.1", "inet:8894@127.0.0.1", "inet:127.0.0.1:8894"},
+		{"inet6:8894@::1", "inet6:8894@::1", "inet:[::1]:8894"},
+		{"inet6:8894@[::1]", "inet6:8894@::1", "inet:[::1]:8894"},
+		{"inet:25@localhost", "inet:25@localhost", "inet:localhost:25"},
+		{"unix:/run/a.sock", "local:/run/a.sock", "unix:/run/a.sock"},
+		{"local:/run/a.sock", "local:/run/a.sock", "unix:/run/a.sock"},
+		{in: "inet:8894"},
+		{in: "inet:@127.0.0.1"},
+		{in: "inet:99999@127.0.0.1"},
+		{in: "inet:x@127.0.0.1"},
+		{in: "inet:127.0.0.1:8894"},
+		{in: "unix:a.sock"},
+		{in: "/run/a.sock"},
+		{in: "tcp:1@2"},
+		{in: ""},
+	} {
+		a, err := ParseAddress(test.in)
+		if test.sendmail == "" {
+			if err == nil {
+				t.Errorf("%q: no error", test.in)
+			}
+			continue
+		}
+		if err != nil || a.Sendmail() != test.sendmail || a.Postfix() != test.postfix {
+			t.Errorf("%q: %q, %q, %v", test.in, a.Sendmail(), a.Postfix(), err)
+		}
+		if again, err := ParseAddress(a.String()); err != nil || again != a {
+			t.Errorf("%q: written %q, read %v", test.in, a, again)
+		}
+	}
+}
+
+func TestListen(t *testing.T) {
+	path := t.TempDir() + "/s"
+	a := MustParseAddress("unix:" + path)
+	first, err := a.Listen(0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Listen(0o600); err == nil || err.Error() != "unix:"+path+": address already in use" {
+		t.Errorf("second listener: %v", err)
+	}
+	// A socket left behind is replaced.
+	first.(*net.UnixListener).SetUnlinkOnClose(false)
+	first.Close()
+	second, err := a.Listen(0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
+}

@@ -20,6 +20,7 @@ func TestPostfix(t *testing.T) {
 	t.Run("one connection", func(t *testing.T) { runOneConnection(t, r, "signed") })
 	t.Run("at once", func(t *testing.T) { runAtOnce(t, r) })
 	t.Run("stop", func(t *testing.T) { runStop(t, r, "signed") })
+	t.Run("reload", func(t *testing.T) { runReload(t, r, "signed") })
 }
 
 // TestPostfixUnixSocket holds that a Postfix whose processes are not root finds

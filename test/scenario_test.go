@@ -126,6 +126,28 @@ func runStop(t *testing.T, r rig, name string) {
 	s.Check(t, delivery, false)
 }
 
+// runReload gives the milter a bad configuration, which changes nothing, and
+// then a good one, which is in force for the next message.
+func runReload(t *testing.T, r rig, name string) {
+	const reloaded = "authmilter_config_last_reload_successful"
+	s := findScenario(t, loadScenarios(t), name)
+	d := r.serve(t, dnstest.MustParse(t, s.Zone), s.Config)
+	bad, good := d.Config, d.Config
+	bad.More += "\nauthserv = \"typo.example.org\"\n"
+	good.AuthservID = "other.example.org"
+
+	d.Reload(t, bad)
+	d.WaitMetric(t, reloaded, 0)
+	s.Check(t, r.mta.Deliver(t, s.Client, s.Message)[0], false)
+
+	d.Reload(t, good)
+	d.WaitMetric(t, reloaded, 1)
+	top := r.mta.Deliver(t, s.Client, s.Message)[0].Top
+	if want := "Authentication-Results: other.example.org;\r\n"; !strings.HasPrefix(string(top), want) {
+		t.Errorf("after the reload: %q, want %q", top, want)
+	}
+}
+
 func choose(all []*scenario.Scenario, by func(*scenario.Scenario) bool) []*scenario.Scenario {
 	return slices.DeleteFunc(all, func(s *scenario.Scenario) bool { return !by(s) })
 }

@@ -3,12 +3,15 @@
 package daemon
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,9 +39,22 @@ type Config struct {
 	More string
 }
 
+func (c Config) write(t testing.TB, path string) {
+	t.Helper()
+	text := fmt.Sprintf("authserv_id = %q\nlisten = [%q]\ndns.servers = [%q]\nmetrics.listen = %q\n%s",
+		c.AuthservID, c.Listen, c.DNS, c.Metrics, c.More)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Daemon is a running authmilter.
 type Daemon struct {
+	// Config is what the daemon was started with.
+	Config Config
+
 	cmd   *exec.Cmd
+	path  string // of the config file
 	ended chan struct{}
 	exit  error // valid once ended is closed
 	log   lockedBuffer
@@ -50,13 +66,9 @@ type Daemon struct {
 func Start(t testing.TB, c Config) *Daemon {
 	t.Helper()
 	binary := Binary(t)
-	path := filepath.Join(t.TempDir(), "authmilter.toml")
-	text := fmt.Sprintf("authserv_id = %q\nlisten = [%q]\ndns.servers = [%q]\nmetrics.listen = %q\n%s",
-		c.AuthservID, c.Listen, c.DNS, c.Metrics, c.More)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d := &Daemon{cmd: exec.Command(binary, "serve", "--config", path), ended: make(chan struct{})}
+	d := &Daemon{Config: c, path: filepath.Join(t.TempDir(), "authmilter.toml"), ended: make(chan struct{})}
+	c.write(t, d.path)
+	d.cmd = exec.Command(binary, "serve", "--config", d.path)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	// The race detector would wait a second at the end for reports to come.
 	d.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
@@ -121,6 +133,59 @@ func (d *Daemon) Stop(t testing.TB) {
 	if d.exit != nil {
 		t.Errorf("authmilter: %v", d.exit)
 	}
+}
+
+// Reload sends SIGHUP after the daemon's configuration was replaced by c.
+func (d *Daemon) Reload(t testing.TB, c Config) {
+	t.Helper()
+	c.write(t, d.path)
+	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatalf("authmilter: %v", err)
+	}
+}
+
+// WaitMetric returns once a sample of the daemon's metrics, by its name and
+// labels as they are written, has a value.
+func (d *Daemon) WaitMetric(t testing.TB, name string, value float64) {
+	t.Helper()
+	deadline := time.Now().Add(startTime)
+	for {
+		got, ok := d.Metrics(t)[name]
+		if ok && got == value {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is %v (there: %t), not %v, after %v", name, got, ok, value, startTime)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Metrics returns the samples that the daemon exposes, by name and labels as
+// they are written.
+func (d *Daemon) Metrics(t testing.TB) map[string]float64 {
+	t.Helper()
+	resp, err := http.Get("http://" + d.Config.Metrics + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	samples := map[string]float64{}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		line := lines.Text()
+		end := strings.LastIndexByte(line, ' ')
+		if end < 0 || line[0] == '#' {
+			continue
+		}
+		if samples[line[:end]], err = strconv.ParseFloat(line[end+1:], 64); err != nil {
+			t.Fatalf("/metrics: %q: %v", line, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return samples
 }
 
 // Log returns what the daemon logged so far.

@@ -152,11 +152,11 @@ func isTokenChar(c byte) bool {
 }
 
 // isDomain tells whether s has the form of a domain name (RFC 6376 section
-// 3.5), with underscores.
+// 3.5), with underscores, and with U-labels (RFC 8601 section 1.5.2).
 func isDomain(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c >= 0x80:
 		default:
 			return false
 		}

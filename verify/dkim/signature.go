@@ -124,7 +124,7 @@ func (s *Signature) parseNames(tags Tags) error {
 	}
 	var err error
 	// RFC 6376 section 3.5 has at least two labels in a domain-name. U-labels
-	// are allowed by RFC 8616 section 4.
+	// are allowed by RFC 8616 section 5.
 	if s.Domain, err = domain.ToASCII(d); err != nil || domain.Labels(s.Domain) < 2 {
 		s.Domain = ""
 		return syntax("d=")

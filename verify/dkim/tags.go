@@ -32,7 +32,7 @@ var (
 // ParseTags parses a tag list. Names are case-sensitive, and a name that occurs
 // twice makes the whole list invalid (RFC 6376 section 3.2). Empty elements
 // between two semicolons are passed over: they are met, and mean nothing.
-// Values may hold UTF-8 (RFC 8616 section 4).
+// Values may hold UTF-8 (RFC 8616 section 5).
 func ParseTags(s string) (Tags, error) {
 	if len(s) > maxTagList {
 		return nil, ErrTagSyntax

@@ -298,12 +298,12 @@ func TestGuardReadsAhead(t *testing.T) {
 		stream = append(stream, frame(cmdHeader, "Name\x00 some value\x00")...)
 	}
 	stream = append(stream, frame(cmdBody, string(make([]byte, 60_000)))...)
-	p, g := newPipe(stream)
+	_, g := newPipe(stream)
 	if out, err := io.ReadAll(g); err != nil || !bytes.Equal(out, stream) {
 		t.Fatalf("%d octets of %d, %v", len(out), len(stream), err)
 	}
 	// One for all that fits the buffer; the body in as many as its reader asks.
-	p, g = newPipe(stream[:len(stream)-60_005])
+	p, g := newPipe(stream[:len(stream)-60_005])
 	if _, err := io.ReadAll(g); err != nil || p.reads > 2 {
 		t.Errorf("%d reads, %v", p.reads, err)
 	}

@@ -95,10 +95,13 @@ func (l *guardedListener) accept() (net.Conn, error) {
 	}
 }
 
-// Close implements [net.Listener].
-func (l *guardedListener) Close() error {
-	l.once.Do(func() { close(l.closing) })
-	return l.Listener.Close()
+// Close implements [net.Listener]. It may be called twice.
+func (l *guardedListener) Close() (err error) {
+	l.once.Do(func() {
+		close(l.closing)
+		err = l.Listener.Close()
+	})
+	return err
 }
 
 // end closes the connections that carry no message now, and lets the others

@@ -104,15 +104,17 @@ func (c *Check) EndHeader() {
 		Body:    &c.body,
 		Now:     c.opts.Now(),
 	})
-	for _, v := range c.dkim {
-		if v.NeedsKey() {
-			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meters.keys) })
-		}
-	}
+	// Before any look-up: whether a signature still needs its key changes with
+	// the answer.
 	query := dmarc.Query{
 		Authors:    c.author.Domains,
 		Candidates: c.candidates(),
 		Mode:       c.opts.Discovery,
+	}
+	for _, v := range c.dkim {
+		if v.NeedsKey() {
+			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meters.keys) })
+		}
 	}
 	c.look(func(ctx context.Context) { c.dmarc = dmarc.Lookup(ctx, c.meters.dmarc, query) })
 }

@@ -69,6 +69,10 @@ type service struct {
 
 // run serves until ctx ends.
 func (s *service) run(ctx context.Context, cfg *Config) error {
+	// Before anybody can know that we are here: unhandled, it ends the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	s.metrics = metrics.New(build())
 	s.setLog(cfg)
 	resolver, err := cfg.newResolver(s.metrics)
@@ -108,15 +112,12 @@ func (s *service) run(ctx context.Context, cfg *Config) error {
 	s.log.Info("serving", "version", build().Version, "authserv_id", cfg.AuthservID,
 		"listen", cfg.Listen, "metrics", cfg.Metrics.Listen)
 	notify(daemon.SdNotifyReady)
-	s.wait(ctx)
+	s.wait(ctx, hangups)
 	return s.shutdown()
 }
 
 // wait carries out signals until ctx ends.
-func (s *service) wait(ctx context.Context) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+func (s *service) wait(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():

@@ -38,7 +38,8 @@ func versionCommand() *cobra.Command {
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, revision := buildVersion()
-			if revision != "" {
+			if version == "" && revision != "" {
+				// Not one of our builds, whose version tells the revision.
 				v += " (" + revision + ")"
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "authmilter %s %s\n", v, runtime.Version())

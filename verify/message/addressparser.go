@@ -90,6 +90,11 @@ func (p *addressParser) address() error {
 	}
 	switch c := p.peek(); {
 	case c == '@':
+		if n := nameBefore(p.text[p.at:]); n > 0 {
+			name := join(p.words) + strings.Join(strings.Fields(p.text[p.at:p.at+n]), " ")
+			p.at += n
+			return p.angle(name)
+		}
 		return p.addrSpec("")
 	case c == '<':
 		name, err := p.phrase()
@@ -103,6 +108,27 @@ func (p *addressParser) address() error {
 		return malformed("name without an address")
 	}
 	return malformed("character out of place")
+}
+
+// nameBefore returns the length of what stands in s, which begins with the "@"
+// of a first address, before an opening angle bracket: the rest of a display
+// name that holds an address without quotes, as in "a@example.com
+// <b@example.net>". No grammar has that, much mail does, and every reader takes
+// the address in brackets. It returns 0 where there is none, or where anything
+// but words, dots, "@" and spaces comes before it.
+func nameBefore(s string) int {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '<':
+			return i
+		case c == '@' || c == '.' || isWSP(c) || isAtext(c):
+		case c == '\r' && i+2 < len(s) && s[i+1] == '\n' && isWSP(s[i+2]):
+			i += 2
+		default:
+			return 0
+		}
+	}
+	return 0
 }
 
 // group reads a group from its colon.

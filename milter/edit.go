@@ -2,11 +2,11 @@ package milter
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	gomilter "github.com/d--j/go-milter"
 
-	"authmilter/policy"
 	"authmilter/verify/authres"
 )
 
@@ -32,25 +32,51 @@ func (f *resultFields) see(name, value string, c *authres.Claimant) {
 		return
 	}
 	f.count++
-	if c.Claims(value) {
-		f.forged = append(f.forged, f.count)
+	// Taken for forged until it is known that it is not: so a fault of ours in
+	// reading the field lets none through.
+	f.forged = append(f.forged, f.count)
+	if !c.Claims(value) {
+		f.forged = f.forged[:len(f.forged)-1]
 	}
 }
 
-// edit removes the forged fields and inserts ours. Postfix counts on after a
-// removal and Sendmail does not, and both count an inserted field: removing
-// from the last to the first, and inserting after that at the top, is right
-// with both.
-func (s *session) edit(m gomilter.Modifier, t *transaction, v *policy.Verdict) error {
-	for i := len(t.results.forged) - 1; i >= 0; i-- {
-		if err := m.ChangeHeader(t.results.forged[i], resultsName, ""); err != nil {
+// remove removes the forged fields. Postfix counts on after a removal and
+// Sendmail does not, and both count an inserted field: removing from the last to
+// the first, and inserting after that at the top, is right with both.
+func (f *resultFields) remove(m gomilter.Modifier) error {
+	for _, number := range slices.Backward(f.forged) {
+		if err := m.ChangeHeader(number, resultsName, ""); err != nil {
 			return err
 		}
 	}
-	if v.Result == nil {
-		return nil
+	return nil
+}
+
+// maxResults bounds the value of our field, in octets. A packet of the protocol
+// holds 64 KiB, and so does not every MTA on the way.
+const maxResults = 32 << 10
+
+// formatResults returns the value of our field. Where a sender has filled his
+// signatures so that it would be too long, DKIM results are left out of it: the
+// last ones, and those that did not pass first.
+func formatResults(authservID string, methods []authres.Method) string {
+	for {
+		value := authres.Format(authservID, methods)
+		drop := -1
+		for i, m := range methods {
+			if m.Name == "dkim" && (drop < 0 || m.Result != "pass" || methods[drop].Result == "pass") {
+				drop = i
+			}
+		}
+		if len(value) <= maxResults || drop < 0 {
+			return value
+		}
+		methods = slices.Delete(methods, drop, drop+1)
 	}
-	value := authres.Format(t.settings.AuthservID, policy.AuthenticationResults(v.Envelope, v.Result))
+}
+
+// insertResults inserts our field on top of the message.
+func insertResults(m gomilter.Modifier, value string) error {
 	if m.Protocol()&gomilter.OptHeaderLeadingSpace != 0 {
 		// What is not eaten is not added either.
 		value = " " + value

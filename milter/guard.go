@@ -101,10 +101,7 @@ func (g *guarded) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	// The rest of a body chunk.
-	if err := g.await(frameTime); err != nil {
-		return 0, err
-	}
-	n, err := g.Conn.Read(p[:min(len(p), g.passing)])
+	n, err := g.receive(p[:min(len(p), g.passing)], frameTime)
 	g.passing -= n
 	if err != nil && n == 0 {
 		g.failed = cut(err)
@@ -178,10 +175,7 @@ func (g *guarded) fill(n int) error {
 		case g.end == 0:
 			limit = idleTime
 		}
-		if err := g.await(limit); err != nil {
-			return err
-		}
-		read, err := g.Conn.Read(g.in[g.end:])
+		read, err := g.receive(g.in[g.end:], limit)
 		g.end += read
 		if err != nil && read == 0 {
 			if g.owner.ending.Load() {
@@ -194,6 +188,24 @@ func (g *guarded) fill(n int) error {
 		}
 	}
 	return nil
+}
+
+// receive reads what there is, and waits until limit for it.
+func (g *guarded) receive(p []byte, limit time.Duration) (int, error) {
+	for {
+		begun := time.Now()
+		if err := g.await(limit); err != nil {
+			return 0, err
+		}
+		n, err := g.Conn.Read(p)
+		// end may have woken a read that it took for one between two messages,
+		// when the next message had just begun: that one goes on.
+		woken := g.owner.ending.Load() && g.busy.Load() &&
+			errors.Is(err, os.ErrDeadlineExceeded) && time.Since(begun) < limit
+		if n > 0 || !woken {
+			return n, err
+		}
+	}
 }
 
 // await makes ready for a read that may wait: nothing that the MTA could be

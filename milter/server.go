@@ -31,7 +31,7 @@ const (
 )
 
 // Settings are what a reload may change. A message keeps those that it began
-// with.
+// with. The zero value of a bound means its default.
 type Settings struct {
 	// AuthservID names us in Authentication-Results; Claimant knows the fields
 	// that forge it.
@@ -76,6 +76,7 @@ type Server struct {
 	inFlight atomic.Int64
 
 	mu        sync.Mutex
+	ended     bool
 	listeners map[*guardedListener]*gomilter.Server
 	serving   sync.WaitGroup
 }
@@ -109,16 +110,25 @@ var quietLibrary = func() func(*slog.Logger) {
 	}
 }()
 
-// Set makes s the settings of the messages that begin from now on.
-func (s *Server) Set(settings *Settings) { s.settings.Store(settings) }
+// Set makes a copy of settings those of the messages that begin from now on.
+func (s *Server) Set(settings *Settings) {
+	c := *settings
+	if c.MaxMessages == 0 {
+		c.MaxMessages = DefaultMaxMessages
+	}
+	if c.EndOfMessage == 0 {
+		c.EndOfMessage = DefaultEndOfMessage
+	}
+	s.settings.Store(&c)
+}
 
-// Serve answers the MTAs that connect to l, which name calls, until Close or
+// Serve answers the MTAs that connect to l, which name calls, until Stop or
 // Shutdown. It closes l.
 func (s *Server) Serve(l net.Listener, name string) error {
 	guarded := newGuardedListener(l, s.slots, s.config.Counter, s.config.Log)
 	inner := gomilter.NewServer(
 		gomilter.WithMilter(func() gomilter.Milter { return &session{server: s, listener: name} }),
-		gomilter.WithNegotiationCallback(negotiate),
+		gomilter.WithNegotiationCallback(s.negotiate(name)),
 		gomilter.WithActions(wantedActions),
 		gomilter.WithProtocols(wantedProtocol),
 		gomilter.WithMacroRequest(gomilter.StageConnect, connectMacros),
@@ -128,6 +138,10 @@ func (s *Server) Serve(l net.Listener, name string) error {
 		gomilter.WithMacroRequest(gomilter.StageEOM, queueMacros),
 	)
 	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return l.Close()
+	}
 	s.listeners[guarded] = inner
 	s.serving.Add(1)
 	s.mu.Unlock()
@@ -157,6 +171,7 @@ func (s *Server) Stop(l net.Listener) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended = true
 	for guarded := range s.listeners {
 		_ = guarded.Close()
 		guarded.end()
@@ -192,11 +207,29 @@ var (
 	queueMacros = []gomilter.MacroName{"i"}
 )
 
+// negotiate returns the callback of a listener. A refusal is told: the MTA sees
+// no more than a connection that ends.
+func (s *Server) negotiate(listener string) gomilter.NegotiationCallbackFunc {
+	return func(mtaVersion, ourVersion uint32, mtaActions, ourActions gomilter.OptAction,
+		mtaProtocol, ourProtocol gomilter.OptProtocol, offered gomilter.DataSize,
+	) (uint32, gomilter.OptAction, gomilter.OptProtocol, gomilter.DataSize, error) {
+		version, actions, protocol, size, err := negotiate(
+			mtaVersion, ourVersion, mtaActions, ourActions, mtaProtocol, ourProtocol, offered)
+		if err != nil {
+			s.config.Log.Error("connection refused", "listener", listener, "error", err)
+		}
+		return version, actions, protocol, size, err
+	}
+}
+
 // negotiate agrees with what the MTA offers of what we want. Only headers that
 // can be changed are indispensable: a forged field must not pass.
 func negotiate(mtaVersion, ourVersion uint32, mtaActions, ourActions gomilter.OptAction,
 	mtaProtocol, ourProtocol gomilter.OptProtocol, _ gomilter.DataSize,
 ) (uint32, gomilter.OptAction, gomilter.OptProtocol, gomilter.DataSize, error) {
+	if mtaVersion < 2 {
+		return 0, 0, 0, 0, fmt.Errorf("the MTA speaks version %d of the milter protocol, which is too old", mtaVersion)
+	}
 	version := min(mtaVersion, ourVersion)
 	actions := mtaActions & ourActions
 	protocol := mtaProtocol & ourProtocol

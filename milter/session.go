@@ -43,6 +43,7 @@ type transaction struct {
 	recipients []string
 	skip       policy.Skip
 	check      *verify.Check // nil where the message is skipped
+	headerDone bool
 	results    resultFields
 	// failure is the panic that ended the verification.
 	failure error
@@ -61,18 +62,21 @@ func (s *session) guard() {
 		v, stack = p.Value, p.Stack
 	}
 	s.server.config.Log.Error("internal error", "error", v, "stack", string(stack))
-	if s.message != nil {
-		s.message.fail()
+	if t := s.message; t != nil {
+		t.failure = errInternal
+		s.cancel(t)
 	}
 }
 
-// fail ends the verification of a message that a fault of ours met.
-func (t *transaction) fail() {
-	t.failure = errInternal
-	if t.check != nil {
-		t.check.Cancel()
-		t.check = nil
+// cancel ends the verification of a message without a result.
+func (s *session) cancel(t *transaction) {
+	check := t.check
+	if check == nil {
+		return
 	}
+	t.check = nil
+	defer s.guard() // a look-up that panicked shows only now
+	check.Cancel()
 }
 
 // reset ends the message in flight, if any, without a result.
@@ -83,9 +87,7 @@ func (s *session) reset() {
 	}
 	s.message = nil
 	s.server.inFlight.Add(-1)
-	if t.check != nil {
-		t.check.Cancel()
-	}
+	s.cancel(t)
 }
 
 func (s *session) NewConnection(gomilter.Modifier) error {
@@ -181,7 +183,7 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 		return resp, nil
 	}
 	t.results.see(name, value, t.settings.Claimant)
-	if t.check != nil {
+	if t.check != nil && !t.headerDone {
 		if m.Protocol()&gomilter.OptHeaderLeadingSpace == 0 {
 			value = restoreSpace(value)
 		}
@@ -202,10 +204,22 @@ func restoreSpace(value string) string {
 func (s *session) Headers(gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
-	if t := s.message; t != nil && t.check != nil {
-		t.check.EndHeader()
+	if t := s.message; t != nil {
+		t.endHeader()
 	}
 	return gomilter.RespContinue, nil
+}
+
+// endHeader ends the header of the message. A peer that sends the end of the
+// header twice, or a body without one, must not bring the Check out of step.
+func (t *transaction) endHeader() {
+	if t.headerDone {
+		return
+	}
+	t.headerDone = true
+	if t.check != nil {
+		t.check.EndHeader()
+	}
 }
 
 func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.Response, err error) {
@@ -213,6 +227,7 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 	defer s.guard()
 	t := s.message
 	if t != nil && t.check != nil {
+		t.endHeader()
 		_, _ = t.check.Write(chunk) // never fails before Finish
 		if t.check.WantsBody() {
 			return gomilter.RespContinue, nil
@@ -233,7 +248,6 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		return resp, nil
 	}
 	begun := time.Now()
-	result := s.finish(t, m, begun)
 	v := &policy.Verdict{
 		At:         t.begun,
 		Listener:   s.listener,
@@ -241,14 +255,15 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		Envelope:   t.env,
 		Recipients: t.recipients,
 		Skip:       t.skip,
-		Result:     result,
 		Removed:    len(t.results.forged),
 	}
-	if result != nil {
-		v.Decision = t.settings.Rules.Decide(t.env, result)
-	}
-	if err := s.edit(m, t, v); err != nil {
+	if err := t.results.remove(m); err != nil {
 		return nil, err // the MTA does not listen any more
+	}
+	if t.skip == policy.NotSkipped {
+		if err := insertResults(m, s.judge(t, m, v)); err != nil {
+			return nil, err
+		}
 	}
 	now := time.Now()
 	v.Took, v.EndOfMessage = now.Sub(t.begun), now.Sub(begun)
@@ -256,33 +271,36 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	return resp, nil
 }
 
-// finish returns what was found about the message, nil for one that is skipped.
-func (s *session) finish(t *transaction, m gomilter.Modifier, begun time.Time) (r *verify.Result) {
-	if t.skip != policy.NotSkipped {
-		return nil
+// judge sets the Result and the Decision of v, and returns the value of our
+// field. Where a fault of ours prevents that, they say so.
+func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) (results string) {
+	conclude := func(r *verify.Result) {
+		v.Result, v.Decision = r, t.settings.Rules.Decide(t.env, r)
+		results = formatResults(t.settings.AuthservID, policy.AuthenticationResults(t.env, r))
 	}
 	defer func() {
 		if t.failure != nil {
-			r = verify.Failed(t.failure)
+			conclude(verify.Failed(t.failure))
 		}
 	}()
 	defer s.guard()
 	if t.failure == nil {
-		t.wait(m, begun)
-		r = t.check.Finish()
+		t.endHeader()
+		t.wait(m)
+		conclude(t.check.Finish())
 	}
-	return r
+	return results
 }
 
 // wait returns when all look-ups have ended, or when the MTA has waited for as
 // long as it should. Meanwhile the MTA is told that there is progress.
-func (t *transaction) wait(m gomilter.Modifier, begun time.Time) {
+func (t *transaction) wait(m gomilter.Modifier) {
 	select {
 	case <-t.check.Ready():
 		return
 	default:
 	}
-	limit := time.NewTimer(t.settings.EndOfMessage - time.Since(begun))
+	limit := time.NewTimer(t.settings.EndOfMessage)
 	defer limit.Stop()
 	progress := time.NewTicker(progressEvery)
 	defer progress.Stop()
@@ -302,11 +320,14 @@ func (t *transaction) wait(m gomilter.Modifier, begun time.Time) {
 	}
 }
 
-// observe hands v to the observers. Theirs is not the message's fault.
+// observe hands v to the observers. What one of them does wrong is neither the
+// message's fault nor that of the next one.
 func (s *session) observe(v *policy.Verdict) {
-	defer s.guard()
 	for _, o := range s.server.config.Observers {
-		o.Observe(v)
+		func() {
+			defer s.guard()
+			o.Observe(v)
+		}()
 	}
 }
 

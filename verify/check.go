@@ -186,16 +186,17 @@ func (c *Check) Finish() *Result {
 }
 
 // Cancel ends the Check without a result, and waits until nothing of it runs any
-// more. It may be called after Finish.
+// more. It may be called after Finish. It panics with a *[Panic] where a look-up
+// did, unless Finish has already.
 func (c *Check) Cancel() {
 	c.cancel()
-	c.work.wg.Wait()
+	c.work.wait()
 }
 
 // Failed returns the Result of a message that could not be verified because of a
 // fault of ours: temporary errors throughout.
 func Failed(err error) *Result {
-	r := &Result{SPF: spf.Result{Status: spf.TempError, Err: err}}
+	r := &Result{SPF: spf.Result{Status: spf.TempError, Identity: spf.MailFrom, Err: err}}
 	r.fail(dkim.TempError, dmarc.TempError, err)
 	return r
 }

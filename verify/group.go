@@ -15,8 +15,8 @@ type group struct {
 	// sealed.
 	open  atomic.Int32
 	ready chan struct{}
-	// failure is the first panic of a function. It is raised again by wait, in
-	// the goroutine that owns the message.
+	// failure is the first panic of a function. It is raised again by the next
+	// wait, in the goroutine that owns the message.
 	failure atomic.Pointer[Panic]
 }
 
@@ -51,10 +51,10 @@ func (g *group) end() {
 }
 
 // wait returns when every function has ended, and panics with a *[Panic] where
-// one of them did.
+// one of them did, once.
 func (g *group) wait() {
 	g.wg.Wait()
-	if p := g.failure.Load(); p != nil {
+	if p := g.failure.Swap(nil); p != nil {
 		panic(p)
 	}
 }

@@ -1,15 +1,23 @@
 package verify
 
-import "authmilter/verify/dns"
+import (
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/dns"
+)
 
-// How the look-ups that a message may take are shared out, in percent. Whoever
-// sends a message decides what its SPF record and its signatures ask for: with
-// one budget for all he could use it up before the policy of the author domain
-// is looked up, and escape it.
+// The look-ups that a message may take are shared out. Whoever sends a message
+// decides what its SPF record and its signatures ask for: with one budget for
+// all he could use it up before the policy of the author domain is looked up, or
+// before the key of its signature is, and so have a temporary error for a fail.
+// DKIM and DMARC therefore get all that they may ever ask for, and SPF the rest.
 const (
-	shareSPF  = 40
-	shareKeys = 10
-	// The rest is for DMARC: of 100 look-ups all that it may ever ask for.
+	// minSPF is what SPF gets at least: ten terms (RFC 7208 section 4.6.4), and
+	// room for the hosts of a few mx.
+	minSPF = 20
+	// heloPart of SPF's look-ups are for the HELO identity, whose records are
+	// short.
+	heloPart = 4
 )
 
 // meters count and bound the look-ups of one message.
@@ -22,16 +30,19 @@ func newMeters(o *Options) meters {
 	if o.Explain {
 		all.Record()
 	}
-	forSPF := o.MaxQueries * shareSPF / 100
-	forKeys := max(o.MaxQueries*shareKeys/100, 1)
+	forKeys := o.DKIM.MaxSignatures
+	if forKeys == 0 {
+		forKeys = dkim.DefaultMaxSignatures
+	}
+	forSPF := max(o.MaxQueries-forKeys-dmarc.MaxLookups, minSPF)
 	m := meters{
 		keys:  all.Split(forKeys),
-		dmarc: all.Split(o.MaxQueries - forSPF - forKeys),
+		dmarc: all.Split(dmarc.MaxLookups),
 	}
 	if o.HeloResult {
 		// The HELO identity is another domain's to choose than MAIL FROM.
-		m.helo = all.Split(forSPF / 2)
-		forSPF -= forSPF / 2
+		m.helo = all.Split(forSPF / heloPart)
+		forSPF -= forSPF / heloPart
 	}
 	m.spf = all.Split(forSPF)
 	return m

@@ -46,8 +46,9 @@ type Options struct {
 	// where the sender is not null.
 	HeloResult bool
 	// MaxQueries bounds the look-ups made for one message, cached ones
-	// included. SPF, DKIM and DMARC have each a share of it; past that look-ups
-	// end as temporary errors.
+	// included. DKIM takes one for each signature verified, DMARC
+	// [dmarc.MaxLookups] at most; what that leaves, and 20 at least, is for SPF,
+	// whose look-ups past it end as temporary errors.
 	MaxQueries int
 	// LookupTime bounds the time that the look-ups of one message may take,
 	// once for those begun by the envelope and once for those begun by the

@@ -1,0 +1,408 @@
+package milter
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"authmilter/policy"
+	"authmilter/verify"
+	"authmilter/verify/authres"
+	"authmilter/verify/dns"
+	"authmilter/verify/dns/dnstest"
+)
+
+// exampleZone holds the keys of RFC 8463 appendix A.2, and what the author of
+// its message could publish.
+const exampleZone = `
+brisbane._domainkey.football.example.com. IN TXT ("v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+test._domainkey.football.example.com. IN TXT ("v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWR"
+ "iGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/byYzCNb3W91y3FutAC"
+ "DfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3"
+ "Ip3G+2kryOTIKT+l/K4w3QIDAQAB")
+football.example.com. TXT "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all"
+mx.football.example.com. TXT "v=spf1 ip4:192.0.2.1 -all"
+_dmarc.football.example.com. TXT "v=DMARC1; p=reject; aspf=s; adkim=s"
+`
+
+// Keys that a test may want to be slow.
+const (
+	edKey  = "brisbane._domainkey.football.example.com"
+	rsaKey = "test._domainkey.football.example.com"
+)
+
+// verdicts is an observer that remembers.
+type verdicts struct {
+	mu  sync.Mutex
+	all []*policy.Verdict
+}
+
+func (v *verdicts) Observe(verdict *policy.Verdict) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.all = append(v.all, verdict)
+}
+
+func (v *verdicts) list() []*policy.Verdict {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.all)
+}
+
+// rig is a Server on a loopback port.
+type rig struct {
+	*Server
+	t        *testing.T
+	addr     string
+	listener net.Listener
+	count    *counter
+	seen     *verdicts
+}
+
+// options change what a rig is started with.
+type options struct {
+	resolver  dns.Resolver // instead of a zone in memory
+	zone      string       // instead of exampleZone
+	set       func(*Settings)
+	verify    func(*verify.Options)
+	observers []policy.Observer
+}
+
+func start(t *testing.T, o options) *rig {
+	t.Helper()
+	if o.zone == "" {
+		o.zone = exampleZone
+	}
+	if o.resolver == nil {
+		o.resolver = dnstest.MustParse(t, o.zone)
+	}
+	v := verify.Options{Resolver: o.resolver, Receiver: "mx.example.org"}
+	if o.verify != nil {
+		o.verify(&v)
+	}
+	s := &Settings{
+		AuthservID:        "mx.example.org",
+		Claimant:          authres.NewClaimant("mx.example.org"),
+		Verifier:          verify.New(v),
+		Rules:             &policy.Rules{},
+		SkipAuthenticated: true,
+	}
+	if o.set != nil {
+		o.set(s)
+	}
+	r := &rig{t: t, count: &counter{}, seen: &verdicts{}}
+	r.Server = NewServer(Config{
+		Observers: append(o.observers, r.seen),
+		Counter:   r.count,
+		Log:       slog.New(slog.DiscardHandler),
+	}, s)
+	r.addr, r.listener = r.listen()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = r.Shutdown(ctx) // the test may have ended it already
+		if n := r.inFlight.Load(); n != 0 {
+			t.Errorf("%d messages in flight at the end", n)
+		}
+		if n := r.count.get().open; n != 0 {
+			t.Errorf("%d connections open at the end", n)
+		}
+	})
+	return r
+}
+
+// listen serves one more port.
+func (r *rig) listen() (string, net.Listener) {
+	r.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := r.Serve(l, "test"); err != nil {
+			r.t.Errorf("Serve: %v", err)
+		}
+	}()
+	r.t.Cleanup(func() { <-served })
+	return l.Addr().String(), l
+}
+
+// field is a header field as it goes over the wire.
+type field struct{ name, value string }
+
+// mail is one message and where it comes from.
+type mail struct {
+	family gomilter.ProtoFamily // FamilyInet if zero
+	client string
+	helo   string
+	from   string
+	macros map[string]string
+	fields []field
+	body   string
+}
+
+// example is the message of RFC 8463 appendix A.3.
+func example(t testing.TB) mail {
+	t.Helper()
+	text, err := os.ReadFile("../verify/dkim/testdata/rfc8463.eml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
+	m := mail{client: "192.0.2.1", helo: "mx.football.example.com", from: "joe@football.example.com"}
+	header, body, _ := strings.Cut(string(text), "\r\n\r\n")
+	m.body = body
+	for line := range strings.SplitSeq(header, "\r\n") {
+		if last := len(m.fields) - 1; line[0] == ' ' || line[0] == '\t' {
+			m.fields[last].value += "\n" + line
+			continue
+		}
+		name, value, _ := strings.Cut(line, ":")
+		m.fields = append(m.fields, field{name, value})
+	}
+	return m
+}
+
+// unsigned is a message without signatures, whose body nobody needs.
+func unsigned() mail {
+	return mail{
+		client: "192.0.2.1", helo: "mx.football.example.com", from: "joe@football.example.com",
+		fields: []field{{"From", " joe@football.example.com"}, {"Subject", " x"}},
+		body:   strings.Repeat("line\r\n", 100),
+	}
+}
+
+// dial opens a session.
+func (r *rig) dial(opts ...gomilter.Option) *gomilter.ClientSession {
+	r.t.Helper()
+	s, err := gomilter.NewClient("tcp", r.addr, opts...).Session(gomilter.NewMacroBag())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// deliver opens a session, sends m over it, and returns the changes to it.
+func (r *rig) deliver(m mail, opts ...gomilter.Option) []string {
+	r.t.Helper()
+	bag := gomilter.NewMacroBag()
+	for name, value := range m.macros {
+		bag.Set(name, value)
+	}
+	s, err := gomilter.NewClient("tcp", r.addr, opts...).Session(bag)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer s.Close()
+	r.open(s, m)
+	r.envelope(s, m)
+	r.header(s, m)
+	return r.finish(s, m)
+}
+
+func (r *rig) must(a *gomilter.Action, err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if a.Type != gomilter.ActionContinue {
+		r.t.Fatalf("action %v", a)
+	}
+}
+
+func (r *rig) open(s *gomilter.ClientSession, m mail) {
+	r.t.Helper()
+	family := m.family
+	if family == 0 {
+		family = gomilter.FamilyInet
+	}
+	r.must(s.Conn("client.example.net", family, 25, m.client))
+	r.must(s.Helo(m.helo))
+}
+
+func (r *rig) envelope(s *gomilter.ClientSession, m mail) {
+	r.t.Helper()
+	r.must(s.Mail(m.from, ""))
+	r.must(s.Rcpt("suzie@shopping.example.net", ""))
+	r.must(s.DataStart())
+}
+
+func (r *rig) header(s *gomilter.ClientSession, m mail) {
+	r.t.Helper()
+	for _, f := range m.fields {
+		r.must(s.HeaderField(f.name, f.value, nil))
+	}
+	r.must(s.HeaderEnd())
+}
+
+// finish sends the body and returns the changes, one a line.
+func (r *rig) finish(s *gomilter.ClientSession, m mail) []string {
+	r.t.Helper()
+	acts, action, err := s.BodyReadFrom(strings.NewReader(m.body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if action.Type != gomilter.ActionAccept {
+		r.t.Errorf("action %v", action)
+	}
+	var list []string
+	for _, a := range acts {
+		list = append(list, a.String())
+	}
+	return list
+}
+
+// value returns what was inserted as our field: exactly one, on top, last.
+func (r *rig) value(acts []string) string {
+	r.t.Helper()
+	const before = `InsertHeader 0 "Authentication-Results" `
+	if len(acts) == 0 || !strings.HasPrefix(acts[len(acts)-1], before) || strings.Count(strings.Join(acts, "\n"), "InsertHeader") != 1 {
+		r.t.Fatalf("changes %q", acts)
+	}
+	return acts[len(acts)-1][len(before):]
+}
+
+// wire is a connection without go-milter's client, which keeps to the rules.
+type wire struct {
+	net.Conn
+	t *testing.T
+}
+
+func (r *rig) wire() *wire {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	w := &wire{conn, r.t}
+	w.send(negotiation)
+	if code, _ := w.reply(); code != 'O' {
+		r.t.Fatalf("answer %q to the negotiation", code)
+	}
+	return w
+}
+
+func (w *wire) send(frames ...[]byte) {
+	w.t.Helper()
+	if _, err := w.Write(bytes.Join(frames, nil)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// reply returns the next packet; code 0 at the end of the connection.
+func (w *wire) reply() (code byte, payload []byte) {
+	w.t.Helper()
+	head := make([]byte, lengthSize)
+	if _, err := io.ReadFull(w, head); err != nil {
+		if err != io.EOF {
+			w.t.Fatalf("reading a reply: %v", err)
+		}
+		return 0, nil
+	}
+	packet := make([]byte, binary.BigEndian.Uint32(head))
+	if _, err := io.ReadFull(w, packet); err != nil {
+		w.t.Fatal(err)
+	}
+	return packet[0], packet[1:]
+}
+
+// verdict returns the changes up to the reply that ends a message, and it.
+func (w *wire) verdict() (changes int, final byte) {
+	w.t.Helper()
+	for {
+		switch code, _ := w.reply(); code {
+		case 'p', 'c', 's':
+		case 'i', 'm':
+			changes++
+		default:
+			return changes, code
+		}
+	}
+}
+
+// eventually waits for a condition that is about to come true.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// noLeak returns a function that fails unless as many goroutines are left as
+// now.
+func noLeak(t *testing.T) func() {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	return func() {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				stacks := make([]byte, 1<<16)
+				t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+			}
+		}
+	}
+}
+
+// gate is a Resolver that answers for some names only once it is opened, or
+// panics for them.
+type gate struct {
+	dns.Resolver
+	names  []string
+	panics bool
+	opened chan struct{}
+	// waiting counts the look-ups that wait.
+	mu      sync.Mutex
+	waiting int
+}
+
+func newGate(t *testing.T, names ...string) *gate {
+	return &gate{Resolver: dnstest.MustParse(t, exampleZone), names: names, opened: make(chan struct{})}
+}
+
+func (g *gate) TXT(ctx context.Context, name string) (dns.Answer[string], error) {
+	if slices.Contains(g.names, name) {
+		if g.panics {
+			panic("look-up of " + name)
+		}
+		g.add(1)
+		defer g.add(-1)
+		select {
+		case <-g.opened:
+		case <-ctx.Done():
+			return dns.Answer[string]{}, &dns.Error{Type: "TXT", Name: name, Err: ctx.Err()}
+		}
+	}
+	return g.Resolver.TXT(ctx, name)
+}
+
+func (g *gate) add(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting += n
+}
+
+func (g *gate) held() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting
+}

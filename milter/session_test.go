@@ -1,0 +1,490 @@
+package milter
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"authmilter/policy"
+	"authmilter/verify"
+	"authmilter/verify/authres"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/spf"
+)
+
+const exampleResults = `mx.example.org;
+	dkim=pass (256-bit ed25519 key) header.d=football.example.com
+	header.i=@football.example.com header.s=brisbane
+	header.a=ed25519-sha256 header.b="/gCrinpc";
+	dkim=pass (1024-bit rsa key) header.d=football.example.com
+	header.i=@football.example.com header.s=test header.a=rsa-sha256
+	header.b=F45dVWDf;
+	spf=pass smtp.mailfrom=joe@football.example.com
+	smtp.helo=mx.football.example.com;
+	dmarc=pass (p=reject) header.from=football.example.com
+	policy.dmarc=reject`
+
+func TestResults(t *testing.T) {
+	r := start(t, options{})
+	m := example(t)
+	m.macros = map[string]string{"i": "4ABCDEF"}
+	acts := r.deliver(m)
+	want := []string{fmt.Sprintf("InsertHeader 0 %q %q", resultsName, " "+exampleResults)}
+	if !slices.Equal(acts, want) {
+		t.Errorf("changes\n%q, want\n%q", acts, want)
+	}
+	v := r.seen.list()
+	if len(v) != 1 {
+		t.Fatalf("%d verdicts", len(v))
+	}
+	got := v[0]
+	if got.QueueID != "4ABCDEF" || got.Listener != "test" || got.Skip != policy.NotSkipped || got.Removed != 0 ||
+		!slices.Equal(got.Recipients, []string{"suzie@shopping.example.net"}) ||
+		got.Envelope != (verify.Envelope{
+			ClientIP: netip.MustParseAddr("192.0.2.1"), ClientName: "client.example.net",
+			Helo: "mx.football.example.com", MailFrom: "joe@football.example.com",
+		}) {
+		t.Errorf("verdict %+v", got)
+	}
+	if got.Took <= 0 || got.EndOfMessage <= 0 || got.EndOfMessage > got.Took || got.Result.Size != int64(len(m.body)) {
+		t.Errorf("took %v, at the end %v, %d octets", got.Took, got.EndOfMessage, got.Result.Size)
+	}
+}
+
+// TestProtocolVersions holds that what an MTA offers decides: nobody waits for
+// a reply that does not come, and the results are the same.
+func TestProtocolVersions(t *testing.T) {
+	r := start(t, options{})
+	m := example(t)
+	eaten := m
+	eaten.fields = slices.Clone(m.fields)
+	for i := range eaten.fields {
+		eaten.fields[i].value = strings.TrimPrefix(eaten.fields[i].value, " ")
+	}
+	const all = gomilter.OptSkip | gomilter.OptHeaderLeadingSpace | gomilter.OptNoReplies
+	for _, test := range []struct {
+		name string
+		opts []gomilter.Option
+	}{
+		{"version 2", []gomilter.Option{gomilter.WithMaximumVersion(2), gomilter.WithActions(0x3f), gomilter.WithProtocols(0)}},
+		{"version 3", []gomilter.Option{gomilter.WithMaximumVersion(3), gomilter.WithActions(0x3f), gomilter.WithProtocols(0)}},
+		{"version 4", []gomilter.Option{gomilter.WithMaximumVersion(4), gomilter.WithActions(0x3f), gomilter.WithProtocols(0)}},
+		{"version 6 with nothing", []gomilter.Option{gomilter.WithProtocols(gomilter.OptNoUnknown)}},
+		{"version 6 without skip", []gomilter.Option{gomilter.WithProtocols(all &^ gomilter.OptSkip)}},
+		{"version 6 without leading space", []gomilter.Option{gomilter.WithProtocols(all &^ gomilter.OptHeaderLeadingSpace)}},
+		{"version 6 with header replies", []gomilter.Option{gomilter.WithProtocols(all &^ gomilter.OptNoHeaderReply)}},
+		{"version 6 with larger chunks", []gomilter.Option{gomilter.WithOfferedMaxData(gomilter.DataSize1M), gomilter.WithUsedMaxData(gomilter.DataSize1M)}},
+		{"version 6 with all", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := *r
+			r.t = t
+			s := r.dial(test.opts...)
+			sent, space := eaten, ""
+			if s.ProtocolOption(gomilter.OptHeaderLeadingSpace) {
+				sent, space = m, " "
+			}
+			r.open(s, sent)
+			r.must(s.Unknown("VRFY x", nil))
+			// Twice, since the state after a message counts too.
+			for range 2 {
+				r.envelope(s, sent)
+				r.header(s, sent)
+				if got, want := r.value(r.finish(s, sent)), fmt.Sprintf("%q", space+exampleResults); got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRestoreSpace(t *testing.T) {
+	for in, want := range map[string]string{
+		"":          "", // an empty field: RFC 6376 has no use for telling it from one of a space
+		"x":         " x",
+		" x":        "  x",
+		"\tx":       "\tx",
+		"\n x":      "\n x",
+		"\r\n\tx":   "\r\n\tx",
+		"<a@b>":     " <a@b>",
+		"\u00e9":    " \u00e9",
+		"x\n\ty":    " x\n\ty",
+		"  two\n z": "   two\n z",
+	} {
+		if got := restoreSpace(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestNegotiationRefused(t *testing.T) {
+	r := start(t, options{})
+	for _, actions := range []gomilter.OptAction{0, gomilter.OptAddHeader, gomilter.OptChangeHeader, gomilter.OptQuarantine} {
+		_, err := gomilter.NewClient("tcp", r.addr, gomilter.WithActions(actions)).Session(nil)
+		if err == nil {
+			t.Errorf("an MTA that allows only %q is served", actions)
+		}
+	}
+	for _, version := range []uint32{0, 1} {
+		if _, _, _, _, err := negotiate(version, 6, wantedActions, wantedActions, 0, wantedProtocol, 0); err == nil {
+			t.Errorf("version %d is served", version)
+		}
+	}
+	if version, _, _, _, err := negotiate(7, 6, wantedActions, wantedActions, 0, wantedProtocol, 0); err != nil || version != 6 {
+		t.Errorf("an MTA of version 7 gets %d, %v", version, err)
+	}
+	r.deliver(unsigned()) // the next one is served
+}
+
+// forgedFields are the eight fields of the vector that showed CVE-2022-48521,
+// with others among them. Those of odd numbers claim to be ours.
+func forgedFields() []field {
+	var fields []field
+	for i, value := range []string{
+		" mx.example.org; dkim=pass", " mx.example.net; dkim=fail",
+		" MX.example.ORG 1; dkim=pass", " other.example.org; none",
+		" (x) \"mx.example.org\"; dkim=pass", " mx.example.org.example.net; none",
+		"\n mx.example.org; dkim=pass", " relay.example.net; spf=none",
+	} {
+		fields = append(fields, field{resultsName, value}, field{"X-Between", fmt.Sprintf(" %d", i)})
+	}
+	return fields
+}
+
+var forgedRemoved = []string{
+	fmt.Sprintf("ChangeHeader 7 %q %q", resultsName, ""),
+	fmt.Sprintf("ChangeHeader 5 %q %q", resultsName, ""),
+	fmt.Sprintf("ChangeHeader 3 %q %q", resultsName, ""),
+	fmt.Sprintf("ChangeHeader 1 %q %q", resultsName, ""),
+}
+
+// TestForgedResults holds that forged fields go from the last to the first,
+// before anything is inserted, whatever else becomes of the message.
+func TestForgedResults(t *testing.T) {
+	r := start(t, options{set: func(s *Settings) {
+		s.SkipNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}})
+	with := func(change func(*mail)) mail {
+		m := example(t)
+		m.fields = append(forgedFields(), m.fields...)
+		change(&m)
+		return m
+	}
+	many := make([]field, verify.DefaultMaxHeaderFields)
+	for i := range many {
+		many[i] = field{"X-Many", " x"}
+	}
+	for _, test := range []struct {
+		name string
+		mail mail
+		skip policy.Skip
+		last string // removed before the others
+	}{
+		{"verified", with(func(*mail) {}), policy.NotSkipped, ""},
+		{"authenticated by name", with(func(m *mail) { m.macros = map[string]string{"{auth_authen}": "joe"} }), policy.Authenticated, ""},
+		{"authenticated by type", with(func(m *mail) { m.macros = map[string]string{"{auth_type}": "EXTERNAL"} }), policy.Authenticated, ""},
+		{"from a network of ours", with(func(m *mail) { m.client = "10.9.8.7" }), policy.LocalNetwork, ""},
+		{"from ourselves", with(func(m *mail) { m.family, m.client = gomilter.FamilyInet6, "::1" }), policy.LocalNetwork, ""},
+		{"through IPv6 from a network of ours", with(func(m *mail) { m.family, m.client = gomilter.FamilyInet6, "IPv6:::ffff:10.9.8.7" }), policy.LocalNetwork, ""},
+		{"more fields than are verified", with(func(m *mail) { m.fields = append(many, m.fields...) }), policy.NotSkipped, ""},
+		{"forged below more fields than are verified", with(func(m *mail) {
+			m.fields = append(m.fields, many...)
+			m.fields = append(m.fields, field{resultsName, " mx.example.org; none"})
+		}), policy.NotSkipped, "9"},
+		{"large", with(func(m *mail) {
+			m.fields = append(m.fields, field{resultsName, " mx.example.org; " + strings.Repeat("dkim=pass\n ", 9000)})
+		}), policy.NotSkipped, "9"},
+		{"large and unreadable", with(func(m *mail) {
+			m.fields = append(m.fields, field{resultsName, strings.Repeat(" (", 50_000) + " mx.example.org; dkim=pass"})
+		}), policy.NotSkipped, "9"},
+		{"written with a space", with(func(m *mail) {
+			m.fields = append(m.fields, field{"AUTHENTICATION-results ", " mx.example.org; dkim=pass"})
+		}), policy.NotSkipped, "9"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := *r
+			r.t = t
+			before := len(r.seen.list())
+			acts := r.deliver(test.mail)
+			want := forgedRemoved
+			if test.last != "" {
+				want = slices.Insert(slices.Clone(want), 0, fmt.Sprintf("ChangeHeader %s %q %q", test.last, resultsName, ""))
+			}
+			v := r.seen.list()[before:]
+			if len(v) != 1 || v[0].Skip != test.skip || v[0].Removed != len(want) {
+				t.Fatalf("verdicts %+v", v)
+			}
+			if test.skip == policy.NotSkipped {
+				r.value(acts)
+				acts = acts[:len(acts)-1]
+			}
+			if !slices.Equal(acts, want) {
+				t.Errorf("changes\n%q, want\n%q", acts, want)
+			}
+		})
+	}
+}
+
+// TestManyForgedResults holds that no number of forged fields makes one pass.
+func TestManyForgedResults(t *testing.T) {
+	r := start(t, options{})
+	m := unsigned()
+	const n = 10_000
+	for range n {
+		m.fields = append(m.fields, field{resultsName, " mx.example.org; dkim=pass"})
+	}
+	acts := r.deliver(m)
+	if len(acts) != n+1 {
+		t.Fatalf("%d changes", len(acts))
+	}
+	for i, a := range acts[:n] {
+		if want := fmt.Sprintf("ChangeHeader %d %q %q", n-i, resultsName, ""); a != want {
+			t.Fatalf("%s, want %s", a, want)
+		}
+	}
+}
+
+// TestLongResults holds that a sender cannot make our field longer than what
+// the protocol carries, and that what counts stays in it.
+func TestLongResults(t *testing.T) {
+	r := start(t, options{verify: func(o *verify.Options) { o.DKIM.MaxSignatures = 100 }})
+	m := example(t)
+	for i := range 300 {
+		m.fields = append(m.fields, field{"DKIM-Signature", fmt.Sprintf(
+			" v=1; a=rsa-sha256; d=football.example.com; s=s%d; i=\"%s\"@football.example.com; h=from; bh=AAAA; b=AAAA%d",
+			i, strings.Repeat(`\"`, 60), i)})
+	}
+	value := r.value(r.deliver(m))
+	if len(value) > maxResults+maxResults/2 { // %q adds a few
+		t.Errorf("a field of %d octets", len(value))
+	}
+	for _, want := range []string{"header.a=ed25519-sha256", "header.b=F45dVWDf", "spf=pass", "dmarc=pass"} {
+		if !strings.Contains(value, want) {
+			t.Errorf("without %s", want)
+		}
+	}
+}
+
+func TestFormatResultsDropsFailedSignaturesFirst(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	method := func(i int, name, result string) authres.Method {
+		return authres.Method{Name: name, Result: result, Props: []authres.Prop{{Type: "header", Name: "s", Value: fmt.Sprint(i, long)}}}
+	}
+	var methods []authres.Method
+	for i := range 200 {
+		result := "pass"
+		if i%2 == 0 {
+			result = "fail"
+		}
+		methods = append(methods, method(i, "dkim", result))
+	}
+	methods = append(methods, method(0, "spf", "pass"), method(0, "dmarc", "pass"))
+	value := formatResults("mx.example.org", methods)
+	if len(value) > maxResults || len(value) < maxResults-1000 {
+		t.Errorf("%d octets", len(value))
+	}
+	if strings.Contains(value, "dkim=fail") || strings.Count(value, "dkim=pass") < 90 ||
+		!strings.Contains(value, "spf=pass") || !strings.Contains(value, "dmarc=pass") {
+		t.Errorf("kept the wrong ones: %s", value)
+	}
+}
+
+func TestBodyIsSkippedWhereNobodyNeedsIt(t *testing.T) {
+	r := start(t, options{})
+	for _, test := range []struct {
+		name string
+		mail mail
+		opts []gomilter.Option
+		want bool
+	}{
+		{"unsigned", unsigned(), nil, true},
+		{"signed", example(t), nil, false},
+		{"unsigned without skip", unsigned(), []gomilter.Option{gomilter.WithProtocols(gomilter.OptNoReplies &^ gomilter.OptNoBodyReply)}, false},
+		{"authenticated", mail{
+			client: "192.0.2.1", helo: "x", fields: example(t).fields, body: "x\r\n", macros: map[string]string{"{auth_type}": "PLAIN"},
+		}, nil, true},
+	} {
+		bag := gomilter.NewMacroBag()
+		for name, value := range test.mail.macros {
+			bag.Set(name, value)
+		}
+		s, err := gomilter.NewClient("tcp", r.addr, test.opts...).Session(bag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.open(s, test.mail)
+		r.envelope(s, test.mail)
+		r.header(s, test.mail)
+		r.must(s.BodyChunk([]byte(test.mail.body)))
+		if s.Skip() != test.want {
+			t.Errorf("%s: skip %v", test.name, s.Skip())
+		}
+		if _, _, err := s.End(); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		_ = s.Close()
+	}
+}
+
+func TestClientFamilies(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		family gomilter.ProtoFamily
+		addr   string
+		macro  string
+		want   spf.Status
+	}{
+		{"IPv4", gomilter.FamilyInet, "192.0.2.1", "", spf.Pass},
+		{"IPv6", gomilter.FamilyInet6, "2001:db8::1", "", spf.Pass},
+		{"IPv6 as Sendmail writes it", gomilter.FamilyInet6, "IPv6:2001:db8::1", "", spf.Pass},
+		{"IPv4 in IPv6", gomilter.FamilyInet6, "::ffff:192.0.2.1", "", spf.Pass},
+		{"unknown, with a macro", gomilter.FamilyUnknown, "", "192.0.2.1", spf.Pass},
+		{"unknown, with an IPv6 macro", gomilter.FamilyUnknown, "", "IPv6:2001:db8::1", spf.Pass},
+		{"unix, with a macro", gomilter.FamilyUnix, "/run/x", "192.0.2.1", spf.Pass},
+		{"unix", gomilter.FamilyUnix, "/run/x", "", spf.None},
+		{"unknown", gomilter.FamilyUnknown, "", "", spf.None},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := start(t, options{})
+			m := example(t)
+			m.family, m.client = test.family, test.addr
+			if test.macro != "" {
+				m.macros = map[string]string{"{client_addr}": test.macro}
+			}
+			r.deliver(m)
+			if got := r.seen.list()[0].Result; got.SPF.Status != test.want || got.DMARC.Status != dmarc.Pass {
+				t.Errorf("spf=%s (%v) dmarc=%s", got.SPF.Status, got.SPF.Err, got.DMARC.Status)
+			}
+		})
+	}
+}
+
+// TestNothingIsLeftOfTheLastMessage sends different messages over one
+// connection.
+func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
+	r := start(t, options{})
+	bag := gomilter.NewMacroBag()
+	s, err := gomilter.NewClient("tcp", r.addr).Session(bag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	signed, other := example(t), unsigned()
+	other.from = ""
+	r.open(s, signed)
+
+	bag.Set("{auth_authen}", "joe")
+	r.envelope(s, signed)
+	r.header(s, mail{fields: forgedFields()})
+	if acts := r.finish(s, signed); !slices.Equal(acts, forgedRemoved) {
+		t.Errorf("authenticated: %q", acts)
+	}
+	bag = gomilter.NewMacroBag() // of the next SMTP session
+	if err := s.Reset(bag); err != nil {
+		t.Fatal(err)
+	}
+	other.client, other.helo = "198.51.100.7", "elsewhere.example.net"
+	r.open(s, other)
+	r.envelope(s, other)
+	r.header(s, other)
+	if acts := r.finish(s, other); len(acts) != 1 {
+		t.Errorf("after another session: %q", acts)
+	}
+	// HELO again, as after STARTTLS; then a message that is given up.
+	r.must(s.Helo("mx.football.example.com"))
+	r.envelope(s, other)
+	r.header(s, mail{fields: forgedFields()})
+	if err := s.Abort(nil); err != nil {
+		t.Fatal(err)
+	}
+	r.envelope(s, signed)
+	r.header(s, signed)
+	if acts := r.finish(s, signed); len(acts) != 1 {
+		t.Errorf("after a message given up: %q", acts)
+	}
+	all := r.seen.list()
+	if len(all) != 3 {
+		t.Fatalf("%d verdicts", len(all))
+	}
+	second, third := all[1], all[2]
+	if e := second.Envelope; second.Skip != policy.NotSkipped || second.Removed != 0 || e.Helo != "elsewhere.example.net" ||
+		e.ClientIP != netip.MustParseAddr("198.51.100.7") || e.MailFrom != "" || second.Result.SPF.Identity != spf.Helo {
+		t.Errorf("second: %+v", second)
+	}
+	if e := third.Envelope; e.Helo != "mx.football.example.com" || e.ClientIP != netip.MustParseAddr("198.51.100.7") ||
+		len(third.Result.DKIM) != 2 || len(third.Recipients) != 1 || third.Result.DMARC.Status != dmarc.Pass ||
+		third.Result.SPF.Status != spf.Fail {
+		t.Errorf("third: %+v", third)
+	}
+}
+
+// TestPeerOutOfOrder sends what no MTA sends. Whatever comes, the connection
+// goes on, nothing panics, and the message after it is judged.
+func TestPeerOutOfOrder(t *testing.T) {
+	r := start(t, options{set: func(s *Settings) { s.EndOfMessage = 3 * time.Second }})
+	signed := example(t)
+	var header [][]byte
+	for _, f := range signed.fields {
+		header = append(header, frame(cmdHeader, f.name+"\x00"+f.value+"\x00"))
+	}
+	whole := slices.Concat(frame(cmdMail, "<joe@football.example.com>\x00"), slices.Concat(header...),
+		frame(cmdEndHeader, ""), frame(cmdBody, signed.body), frame(cmdEndMessage, ""))
+	mailFrame, fromFrame := frame(cmdMail, "<joe@football.example.com>\x00"), header[0]
+	n, b, e := frame(cmdEndHeader, ""), frame(cmdBody, signed.body), frame(cmdEndMessage, "")
+	for _, test := range []struct {
+		name   string
+		frames [][]byte
+		ends   int // ends of messages in it
+	}{
+		{"end without a message", [][]byte{e}, 1},
+		{"end right after MAIL", [][]byte{mailFrame, e}, 1},
+		{"end without the end of the header", [][]byte{mailFrame, fromFrame, e}, 1},
+		{"end of the header twice", [][]byte{mailFrame, slices.Concat(header...), n, n, n, b, e}, 1},
+		{"end of the header without a message", [][]byte{n, e}, 1},
+		{"body before the end of the header", [][]byte{mailFrame, fromFrame, b, n, e}, 1},
+		{"body without the end of the header", [][]byte{mailFrame, slices.Concat(header...), b, e}, 1},
+		{"body without a message", [][]byte{b, e}, 1},
+		{"field after the end of the header", [][]byte{mailFrame, fromFrame, n, fromFrame, n, b, e}, 1},
+		{"field after the body", [][]byte{mailFrame, fromFrame, n, b, fromFrame, n, e}, 1},
+		{"field without a message", [][]byte{fromFrame, n, e}, 1},
+		{"end twice", [][]byte{whole, e}, 2},
+		{"MAIL twice", [][]byte{mailFrame, mailFrame, fromFrame, mailFrame, n, whole}, 1},
+		{"MAIL after MAIL, without a word", [][]byte{whole, whole}, 2},
+		{"abort twice", [][]byte{mailFrame, fromFrame, frame(cmdAbort, ""), frame(cmdAbort, ""), whole}, 1},
+		{"abort without a message", [][]byte{frame(cmdAbort, ""), whole}, 1},
+		{"RCPT and DATA late", [][]byte{mailFrame, fromFrame, frame(cmdRcpt, "<a@b>\x00"), frame(cmdData, ""), n, e}, 1},
+		{"HELO within a message", [][]byte{mailFrame, fromFrame, frame(cmdHelo, "x\x00"), n, e}, 1},
+		{"CONNECT within a message", [][]byte{mailFrame, fromFrame, frame(cmdConnect, "x\x004\x00\x19192.0.2.1\x00"), n, e}, 1},
+		{"another session within a message", [][]byte{mailFrame, fromFrame, frame(cmdQuitNew, ""), n, e}, 1},
+		{"nothing before the message", [][]byte{whole}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := *r
+			r.t = t
+			w := r.wire()
+			w.send(test.frames...)
+			for range test.ends {
+				if _, final := w.verdict(); final != 'a' {
+					t.Fatalf("final reply %q", final)
+				}
+			}
+			before := len(r.seen.list())
+			w.send(frame(cmdAbort, ""), frame(cmdConnect, "x\x004\x00\x19192.0.2.1\x00"), frame(cmdHelo, "x\x00"), whole)
+			if changes, final := w.verdict(); changes != 1 || final != 'a' {
+				t.Errorf("next message: %d changes, then %q", changes, final)
+			}
+			if v := r.seen.list()[before:]; len(v) != 1 || v[0].Result.DMARC.Status != dmarc.Pass || v[0].Result.DKIM[0].Status != dkim.Pass {
+				t.Errorf("next message: %+v", v)
+			}
+		})
+	}
+	if got := r.count.get(); got.panics != 0 || len(got.violations) != 0 {
+		t.Errorf("%d panics, violations %v", got.panics, got.violations)
+	}
+}

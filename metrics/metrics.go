@@ -52,8 +52,15 @@ type Build struct{ Version, Revision string }
 // takes to Sendmail's read timeout and beyond.
 var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 8, 10, 30}
 
+// Config is what a Metrics knows from the start.
+type Config struct {
+	Build Build
+	// ProtocolErrors are all reasons that ProtocolError may be called with.
+	ProtocolErrors []string
+}
+
 // New returns the collectors in a registry of their own.
-func New(b Build) *Metrics {
+func New(c Config) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 
 	m.messages = m.counterVec("messages_total", "Messages verified, by what was done with them.", "listener", "disposition")
@@ -80,7 +87,7 @@ func New(b Build) *Metrics {
 		Name:      "build_info",
 		Help:      "Always 1; the labels describe the binary.",
 		ConstLabels: prometheus.Labels{
-			"version": b.Version, "revision": b.Revision, "goversion": runtime.Version(),
+			"version": c.Build.Version, "revision": c.Build.Revision, "goversion": runtime.Version(),
 		},
 	})
 	info.Set(1)
@@ -88,13 +95,13 @@ func New(b Build) *Metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	m.zero()
+	m.zero(c)
 	return m
 }
 
 // zero makes the known label sets exist from the start, so that a rate over
 // them is right from the first event.
-func (m *Metrics) zero() {
+func (m *Metrics) zero(c Config) {
 	for _, s := range []policy.Skip{policy.Authenticated, policy.LocalNetwork, policy.Overload} {
 		m.skipped.WithLabelValues(string(s))
 	}
@@ -109,6 +116,17 @@ func (m *Metrics) zero() {
 	}
 	for _, s := range []string{"hit", "miss"} {
 		m.dnsCache.WithLabelValues(s)
+	}
+	for _, reason := range c.ProtocolErrors {
+		m.violations.WithLabelValues(reason)
+	}
+}
+
+// ListenerAdded makes the counters of a listener exist, so that it is seen even
+// if no message ever comes.
+func (m *Metrics) ListenerAdded(name string) {
+	for _, d := range []policy.Disposition{policy.None, policy.Quarantine, policy.Reject} {
+		m.messages.WithLabelValues(name, string(d))
 	}
 }
 

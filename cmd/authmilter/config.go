@@ -1,17 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
-
-	"github.com/pelletier/go-toml/v2"
-	"github.com/pelletier/go-toml/v2/unstable"
 
 	"authmilter/milter"
 	"authmilter/verify"
@@ -39,6 +31,9 @@ type Config struct {
 	Metrics MetricsConfig `toml:"metrics"`
 	Log     LogConfig     `toml:"log"`
 	Limits  LimitsConfig  `toml:"limits"`
+	Sign    []SignConfig  `toml:"sign,omitempty"`
+
+	source configSource
 }
 
 // SkipConfig names the messages that are not inbound.
@@ -72,14 +67,28 @@ type DMARCConfig struct {
 	Discovery discovery `toml:"discovery" comment:"tree-walk (RFC 9989) or psl (RFC 7489)."`
 }
 
-// ARCConfig is reserved: only its defaults are accepted by this version.
+// ARCConfig is for the sealing of forwarded mail, which this version does not do:
+// see check.
 type ARCConfig struct {
-	Seal bool `toml:"seal"`
+	Seal           bool     `toml:"seal" comment:"Not in this version."`
+	Domain         string   `toml:"domain,omitempty"`
+	Selector       string   `toml:"selector,omitempty"`
+	KeyFile        string   `toml:"key_file,omitempty"`
+	TrustedSealers []string `toml:"trusted_sealers,omitempty"`
+}
+
+// SignConfig is for the signing of own mail, which this version does not do: see
+// check.
+type SignConfig struct {
+	Domain   string `toml:"domain"`
+	Selector string `toml:"selector"`
+	KeyFile  string `toml:"key_file"`
 }
 
 // PolicyConfig says what verdicts do to mail.
 type PolicyConfig struct {
-	Mode string `toml:"mode" comment:"report: the verdict never changes what happens to a message."`
+	Mode       string `toml:"mode" comment:"report: the verdict never changes what happens to a message."`
+	Quarantine string `toml:"quarantine" comment:"header: the verdict is written into the header and nothing else is done."`
 }
 
 // MetricsConfig says where Prometheus finds us.
@@ -89,8 +98,8 @@ type MetricsConfig struct {
 
 // LogConfig says what is logged to standard error.
 type LogConfig struct {
-	Level  slog.Level `toml:"level" comment:"debug, info, warn or error."`
-	Format string     `toml:"format" comment:"text or json."`
+	Level  logLevel `toml:"level" comment:"debug, info, warn or error."`
+	Format string   `toml:"format" comment:"text or json."`
 }
 
 // LimitsConfig bounds what one peer or one message can make us do.
@@ -122,9 +131,9 @@ func defaultConfig() Config {
 		},
 		SPF:     SPFConfig{VoidLookups: spf.DefaultMaxVoid},
 		DMARC:   DMARCConfig{Discovery: discovery(dmarc.TreeWalk)},
-		Policy:  PolicyConfig{Mode: "report"},
+		Policy:  PolicyConfig{Mode: "report", Quarantine: "header"},
 		Metrics: MetricsConfig{Listen: "127.0.0.1:9894"},
-		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
+		Log:     LogConfig{Level: logLevel(slog.LevelInfo), Format: "text"},
 		Limits: LimitsConfig{
 			Connections:  milter.DefaultMaxConnections,
 			Messages:     milter.DefaultMaxMessages,
@@ -136,66 +145,6 @@ func defaultConfig() Config {
 			Shutdown:     duration(30 * time.Second),
 		},
 	}
-}
-
-// loadConfig reads the configuration from the file path, or returns the
-// defaults where path is empty. An error names the file, the line and the key.
-func loadConfig(path string) (*Config, error) {
-	c := defaultConfig()
-	var text []byte
-	if path != "" {
-		var err error
-		if text, err = os.ReadFile(path); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.decode(path, text); err != nil {
-		return nil, err
-	}
-	if err := c.check(); err != nil {
-		return nil, located(path, text, err)
-	}
-	return &c, nil
-}
-
-func (c *Config) decode(path string, text []byte) error {
-	dec := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
-	err := dec.Decode(c)
-	var unknown *toml.StrictMissingError
-	if errors.As(err, &unknown) {
-		var all []error
-		for _, e := range unknown.Errors {
-			line, _ := e.Position()
-			all = append(all, fmt.Errorf("%s:%d: %s: unknown key", path, line, strings.Join(e.Key(), ".")))
-		}
-		return errors.Join(all...)
-	}
-	var bad *toml.DecodeError
-	if errors.As(err, &bad) {
-		line, _ := bad.Position()
-		reason := strings.TrimPrefix(bad.Error(), "toml: ")
-		if key := keyAt(text, line); key != "" {
-			reason = key + ": " + reason
-		}
-		return fmt.Errorf("%s:%d: %s", path, line, reason)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-// keyError is a value that its key does not accept.
-type keyError struct {
-	key string
-	err error
-}
-
-func (e *keyError) Error() string { return e.key + ": " + e.err.Error() }
-func (e *keyError) Unwrap() error { return e.err }
-
-func badKey(key, format string, args ...any) error {
-	return &keyError{key, fmt.Errorf(format, args...)}
 }
 
 // check fills in what depends on the host and refuses values that decode but
@@ -221,17 +170,14 @@ func (c *Config) check() error {
 	if len(c.Listen) == 0 {
 		return badKey("listen", "no address to listen on")
 	}
-	if c.ARC.Seal {
-		return badKey("arc.seal", "this version does not seal")
-	}
-	if c.Policy.Mode != "report" {
-		return badKey("policy.mode", `%q: this version only knows "report"`, c.Policy.Mode)
+	if err := c.checkReserved(); err != nil {
+		return err
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return badKey("log.format", `%q is neither "text" nor "json"`, c.Log.Format)
 	}
 	if c.Metrics.Listen != "" {
-		if _, err := parseHostPort(c.Metrics.Listen); err != nil {
+		if err := checkHostPort(c.Metrics.Listen, "127.0.0.1:9894"); err != nil {
 			return &keyError{"metrics.listen", err}
 		}
 	}
@@ -271,60 +217,24 @@ func (c *Config) check() error {
 	return nil
 }
 
-// located puts the file, and the line where text sets the key of err, before
-// err.
-func located(path string, text []byte, err error) error {
-	var key *keyError
-	if path == "" || !errors.As(err, &key) {
-		return err
+// checkReserved refuses what is configured for a later version: to ignore it
+// would let an administrator believe that it is done.
+func (c *Config) checkReserved() error {
+	switch {
+	case c.ARC.Seal:
+		return badKey("arc.seal", "this version does not seal")
+	case len(c.ARC.TrustedSealers) > 0:
+		return badKey("arc.trusted_sealers", "this version does not verify ARC")
+	case len(c.Sign) > 0:
+		return badKey("sign", "this version does not sign")
+	case c.Policy.Mode == "enforce":
+		return badKey("policy.mode", `this version does not enforce, it knows only "report"`)
+	case c.Policy.Mode != "report":
+		return badKey("policy.mode", `%q: this version knows only "report"`, c.Policy.Mode)
+	case c.Policy.Quarantine == "hold" || c.Policy.Quarantine == "reject":
+		return badKey("policy.quarantine", `this version does not %s, it knows only "header"`, c.Policy.Quarantine)
+	case c.Policy.Quarantine != "header":
+		return badKey("policy.quarantine", `%q: this version knows only "header"`, c.Policy.Quarantine)
 	}
-	line := 0
-	eachKey(text, func(name string, l int) {
-		if name == key.key {
-			line = l
-		}
-	})
-	if line == 0 {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return fmt.Errorf("%s:%d: %w", path, line, err)
-}
-
-// keyAt returns the dotted key that text sets at line, or on the nearest line
-// before it; "" where there is none.
-func keyAt(text []byte, line int) string {
-	key, best := "", 0
-	eachKey(text, func(name string, l int) {
-		if l <= line && l >= best {
-			key, best = name, l
-		}
-	})
-	return key
-}
-
-// eachKey calls fn with each dotted key that text sets and its line, up to the
-// first syntax error.
-func eachKey(text []byte, fn func(key string, line int)) {
-	var p unstable.Parser
-	p.Reset(text)
-	table := ""
-	for p.NextExpression() {
-		e := p.Expression()
-		var parts []string
-		line := 0
-		for it := e.Key(); it.Next(); {
-			n := it.Node()
-			parts = append(parts, string(n.Data))
-			if line == 0 {
-				line = p.Shape(n.Raw).Start.Line
-			}
-		}
-		name := strings.Join(parts, ".")
-		switch e.Kind {
-		case unstable.Table, unstable.ArrayTable:
-			table = name + "."
-		case unstable.KeyValue:
-			fn(table+name, line)
-		}
-	}
+	return nil
 }

@@ -17,19 +17,18 @@ func configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
 		Short: "Check or show the configuration",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("config needs a command: check or show")}
-		},
 	}
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Tell whether a config file is valid, and what the MTA needs",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(path)
 			if err != nil {
 				return err
+			}
+			if _, err := cfg.newResolver(nil); err != nil {
+				return cfg.locate(err)
 			}
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "The configuration is valid. For the MTA:")
@@ -43,7 +42,7 @@ func configCommand() *cobra.Command {
 	show := &cobra.Command{
 		Use:   "show",
 		Short: "Print the whole configuration in force, defaults included",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(path)
 			if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -83,12 +84,17 @@ type prefix struct{ netip.Prefix }
 
 func (p *prefix) UnmarshalText(text []byte) error {
 	if a, err := netip.ParseAddr(string(text)); err == nil {
+		a = a.Unmap()
 		p.Prefix = netip.PrefixFrom(a, a.BitLen())
 		return nil
 	}
 	v, err := netip.ParsePrefix(string(text))
 	if err != nil {
 		return fmt.Errorf(`%q is not a network such as "192.0.2.0/24"`, text)
+	}
+	if v.Addr().Is4In6() {
+		// Never matches: clients are compared as IPv4.
+		return fmt.Errorf("%q: write an IPv4 network as such", text)
 	}
 	if v != v.Masked() {
 		return fmt.Errorf("%q has bits set behind its prefix: did you mean %q?", text, v.Masked())
@@ -101,30 +107,39 @@ func (p prefix) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 func mustPrefix(s string) prefix { return prefix{netip.MustParsePrefix(s)} }
 
-// hostPort is the address of a DNS server: host:port, or a host alone for
-// port 53.
-type hostPort string
+// hostPort is the address of a DNS server: host:port, or an address alone for
+// port 53. It is a struct because the decoder fills lists of strings without
+// asking UnmarshalText.
+type hostPort struct{ text string }
 
 func (h *hostPort) UnmarshalText(text []byte) error {
 	s := string(text)
 	if _, err := netip.ParseAddr(s); err == nil {
 		s = net.JoinHostPort(s, "53")
 	}
-	v, err := parseHostPort(s)
-	*h = hostPort(v)
-	return err
+	const example = "127.0.0.1:53"
+	if err := checkHostPort(s, example); err != nil {
+		return err
+	}
+	if host, port, _ := net.SplitHostPort(s); host == "" || port == "0" {
+		return fmt.Errorf("%q is not an address such as %q", s, example)
+	}
+	h.text = s
+	return nil
 }
 
-// parseHostPort checks that s is host:port with a port in figures.
-func parseHostPort(s string) (string, error) {
+func (h hostPort) MarshalText() ([]byte, error) { return []byte(h.text), nil }
+
+// checkHostPort checks that s is host:port with a port in figures.
+func checkHostPort(s, example string) error {
 	_, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
 	if err != nil {
-		return "", fmt.Errorf(`%q is not an address such as "127.0.0.1:53"`, s)
+		return fmt.Errorf("%q is not an address such as %q", s, example)
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", fmt.Errorf("%q has no valid port", s)
-	}
-	return s, nil
+	return nil
 }
 
 // listenAddress is written in Sendmail's notation.
@@ -151,3 +166,23 @@ func (d *discovery) UnmarshalText(text []byte) error {
 }
 
 func (d discovery) MarshalText() ([]byte, error) { return []byte(dmarc.Mode(d).String()), nil }
+
+// logLevel is written by its name.
+type logLevel slog.Level
+
+func (l *logLevel) UnmarshalText(text []byte) error {
+	for _, known := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if strings.EqualFold(string(text), known.String()) {
+			*l = logLevel(known)
+			return nil
+		}
+	}
+	return fmt.Errorf(`%q is neither "debug", "info", "warn" nor "error"`, text)
+}
+
+func (l logLevel) MarshalText() ([]byte, error) {
+	return []byte(strings.ToLower(slog.Level(l).String())), nil
+}
+
+// Level implements [slog.Leveler].
+func (l logLevel) Level() slog.Level { return slog.Level(l) }

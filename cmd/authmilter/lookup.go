@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,30 +22,26 @@ func lookupCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lookup",
 		Short: "Show what a domain publishes, how it was found and what is wrong with it",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("lookup needs a command: dkim, spf or dmarc")}
-		},
 	}
 	commands := []*cobra.Command{
 		{
 			Use:   "dkim SELECTOR DOMAIN",
 			Short: "Show a DKIM key",
-			Args:  usageArgs(cobra.ExactArgs(2)),
-			RunE:  f.command(lookupDKIM),
+			Args:  cobra.ExactArgs(2),
+			RunE:  f.command(f.lookupDKIM),
 		},
 		{
 			Use:   "spf DOMAIN",
 			Short: "Show an SPF record and evaluate it",
 			Long: `Show the SPF record of a domain and all that evaluating it asks for. With --ip the
 record is evaluated for that client, otherwise for one that nothing matches.`,
-			Args: usageArgs(cobra.ExactArgs(1)),
+			Args: cobra.ExactArgs(1),
 			RunE: f.command(f.lookupSPF),
 		},
 		{
 			Use:   "dmarc DOMAIN",
 			Short: "Show the DMARC policy for an author domain, and the tree walk that finds it",
-			Args:  usageArgs(cobra.ExactArgs(1)),
+			Args:  cobra.ExactArgs(1),
 			RunE:  f.command(f.lookupDMARC),
 		},
 	}
@@ -60,7 +56,9 @@ record is evaluated for that client, otherwise for one that nothing matches.`,
 
 type lookupFlags struct {
 	config, resolver, ip string
-	cfg                  *Config
+
+	cfg    *Config
+	client netip.Addr
 }
 
 // lookupFunc shows something on w. It returns errFinding where it found a fault.
@@ -70,6 +68,10 @@ type lookupFunc func(ctx context.Context, w io.Writer, r *dns.Meter, args []stri
 // shows the look-ups it took.
 func (f *lookupFlags) command(show lookupFunc) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		var err error
+		if f.client, err = clientFlag(f.ip); err != nil {
+			return err
+		}
 		cfg, client, err := loadWith(f.config, f.resolver)
 		if err != nil {
 			return err
@@ -80,23 +82,15 @@ func (f *lookupFlags) command(show lookupFunc) func(*cobra.Command, []string) er
 				return usageError{fmt.Errorf("%q is %w", args[i], err)}
 			}
 		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), time.Duration(cfg.Limits.DNSTime))
+		defer cancel()
 		meter := dns.NewMeter(client, cfg.Limits.DNSQueries)
 		meter.Record()
 		var b strings.Builder
-		found := show(cmd.Context(), &b, meter, args)
+		found := show(ctx, &b, meter, args)
 		fmt.Fprintln(&b, "\nDNS look-ups:")
-		for _, e := range meter.Events() {
-			fmt.Fprintf(&b, "  %s %s", e.Type, shown(e.Name))
-			for _, c := range e.CNAMEs {
-				fmt.Fprintf(&b, " -> %s", shown(c))
-			}
-			fmt.Fprintln(&b)
-			for _, v := range e.Values {
-				fmt.Fprintf(&b, "    %s\n", shown(v))
-			}
-			if e.Err != nil {
-				fmt.Fprintf(&b, "    error: %s\n", reason(e.Err))
-			}
+		for _, l := range newLookupReports(meter.Events()) {
+			l.print(&b)
 		}
 		if _, err := io.WriteString(cmd.OutOrStdout(), b.String()); err != nil {
 			return err
@@ -105,8 +99,26 @@ func (f *lookupFlags) command(show lookupFunc) func(*cobra.Command, []string) er
 	}
 }
 
-func lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter, args []string) error {
+func (f *lookupFlags) lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter, args []string) error {
 	key, err := dkim.LookupKey(ctx, r, args[0], args[1])
+	for _, l := range newLookupReports(r.Events()) {
+		fmt.Fprintf(w, "%s\n", l.Name)
+		for _, c := range l.CNAMEs {
+			fmt.Fprintf(w, "  alias of %s\n", c)
+		}
+	}
+	for _, e := range r.Events() {
+		for _, v := range e.Values {
+			fmt.Fprintf(w, "  %s\n", shown(v))
+			if _, err := dkim.ParseKey(v); err != nil {
+				fmt.Fprintf(w, "    %s\n", reason(err))
+			}
+		}
+		if len(e.Values) > 1 {
+			fmt.Fprintf(w, "  %d records: only the first that is a key counts\n", len(e.Values))
+		}
+	}
+	fmt.Fprintln(w)
 	if err != nil {
 		fmt.Fprintf(w, "%s\n", reason(err))
 		return errFinding
@@ -127,8 +139,12 @@ func lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter, args []string) e
 	if key.Authentic {
 		fmt.Fprintln(w, "  the resolver vouches for the answer (DNSSEC)")
 	}
-	if key.Type == dkim.RSA && key.Bits < dkim.DefaultMinRSABits {
-		fmt.Fprintln(w, "  too weak: signatures by this key are not accepted (RFC 8301 section 3.2)")
+	if key.Type == dkim.RSA && key.Bits < f.cfg.DKIM.MinimumRSABits {
+		fmt.Fprintf(w, "  too weak: less than %d bits (dkim.minimum_rsa_bits; RFC 8301 section 3.2)\n", f.cfg.DKIM.MinimumRSABits)
+		return errFinding
+	}
+	if key.Type == dkim.RSA && key.Bits > f.cfg.DKIM.MaximumRSABits {
+		fmt.Fprintf(w, "  too large: more than %d bits (dkim.maximum_rsa_bits)\n", f.cfg.DKIM.MaximumRSABits)
 		return errFinding
 	}
 	return nil
@@ -139,22 +155,14 @@ var nobody = netip.MustParseAddr("192.0.2.255")
 
 func (f *lookupFlags) lookupSPF(ctx context.Context, w io.Writer, r *dns.Meter, args []string) error {
 	ip := nobody
-	if f.ip != "" {
-		var err error
-		if ip, err = netip.ParseAddr(f.ip); err != nil {
-			return usageError{fmt.Errorf("--ip: %q is not an address", f.ip)}
-		}
+	if f.client.IsValid() {
+		ip = f.client
 	}
 	res := spf.Check(ctx, r, spf.Args{
 		IP: ip, Helo: args[0], MailFrom: "postmaster@" + args[0], Explain: true,
 		Trace: func(s spf.Step) {
-			indent := strings.Repeat("  ", s.Depth)
-			switch {
-			case s.Record != "":
-				fmt.Fprintf(w, "%s%s: %s\n", indent, shown(s.Domain), shown(s.Record))
-			case s.Term != "":
-				fmt.Fprintf(w, "%s  %s: %s%s\n", indent, shown(s.Term), s.Outcome, inParens(shown(s.Reason)))
-			}
+			step := newStepReport(s)
+			step.print(w, "")
 		},
 	})
 	fmt.Fprintf(w, "\nFor the client %s: %s%s\n", ip, res.Status, inParens(shown(res.Reason())))
@@ -168,28 +176,41 @@ func (f *lookupFlags) lookupSPF(ctx context.Context, w io.Writer, r *dns.Meter, 
 
 func (f *lookupFlags) lookupDMARC(ctx context.Context, w io.Writer, r *dns.Meter, args []string) error {
 	p, err := dmarc.Discover(ctx, r, args[0], dmarc.Mode(f.cfg.DMARC.Discovery))
-	if err != nil {
-		fmt.Fprintf(w, "%s\n", reason(err))
+	if p == nil {
+		return err
+	}
+	fmt.Fprintf(w, "Looked for policy records (%v):\n", dmarc.Mode(f.cfg.DMARC.Discovery))
+	printWalk(w, newWalkReport(p.Walk))
+	fmt.Fprintln(w)
+	switch {
+	case err != nil:
+		fmt.Fprintf(w, "Policy for %s: not known now (%s)\n", p.AuthorDomain, reason(err))
+		return errFinding
+	case p.Record == nil:
+		fmt.Fprintf(w, "Policy for %s: none published\n", p.AuthorDomain)
+		return errFinding
+	case !p.Applies():
+		fmt.Fprintf(w, "Policy for %s: none, the record at _dmarc.%s holds neither a valid policy nor a reporting address\n",
+			p.AuthorDomain, p.RecordDomain)
 		return errFinding
 	}
-	if p.Record == nil {
-		fmt.Fprintln(w, "no DMARC policy record")
-		return errFinding
-	}
-	fmt.Fprintf(w, "_dmarc.%s: %s\n", p.RecordDomain, shown(p.Record.String()))
-	for _, warning := range p.Record.Warnings {
-		fmt.Fprintf(w, "  %s\n", shown(warning))
-	}
-	if !p.Applies() {
-		fmt.Fprintln(w, "The record cannot be used: no policy applies.")
-		return errFinding
-	}
-	fmt.Fprintf(w, "Policy for %s: %s (tag %s)\n", p.AuthorDomain, p.Published, p.Tag)
+	fmt.Fprintf(w, "Policy for %s: %s (tag %s of the record at _dmarc.%s)\n", p.AuthorDomain, p.Published, p.Tag, p.RecordDomain)
 	if p.Testing {
-		fmt.Fprintln(w, "  t=y: to be applied one level below")
+		fmt.Fprintf(w, "  t=y, the domain is testing: %s is asked for\n", p.Effective())
 	}
+	if p.Record.NoPolicy {
+		fmt.Fprintln(w, "  no valid p=, sp= or np=: taken as p=none for its reporting address")
+	}
+	fmt.Fprintf(w, "  alignment: DKIM %s, SPF %s\n", alignmentWord(p.Record.ADKIM), alignmentWord(p.Record.ASPF))
 	if p.OrgDomain != "" {
 		fmt.Fprintf(w, "Organizational domain: %s\n", p.OrgDomain)
 	}
 	return nil
+}
+
+func alignmentWord(a dmarc.Alignment) string {
+	if a == dmarc.Strict {
+		return "strict"
+	}
+	return "relaxed"
 }

@@ -65,22 +65,32 @@ Exit status: 0 fine, 1 a finding (a failed check, an invalid config, a service
 that could not start), 2 wrong usage.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{errors.New("no command given")}
-		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(serveCommand(), checkCommand(), lookupCommand(), configCommand(), versionCommand(), manCommand())
+	root.InitDefaultCompletionCmd()
+	strict(root)
 	return root
 }
 
-// usageArgs makes what check complains of a wrong usage.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
+// strict makes what cmd and the commands below it complain of in their arguments
+// a wrong usage, and a command that is missing too.
+func strict(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		strict(c)
+	}
+	if cmd.HasSubCommands() {
+		cmd.Args = cobra.NoArgs
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+			return usageError{fmt.Errorf("%s needs a command", cmd.CommandPath())}
 		}
-		return nil
+	}
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 	"strings"
 
 	"authmilter/policy"
@@ -15,14 +16,14 @@ import (
 // maxLogged bounds a piece of text from outside within a log line, in octets.
 const maxLogged = 256
 
-// messageLog writes one line a message to the log in force.
-type messageLog struct{ log func() *slog.Logger }
+// messageLog writes one line a message.
+type messageLog struct{ log *slog.Logger }
 
 // Observe implements [policy.Observer].
 func (m messageLog) Observe(v *policy.Verdict) {
 	attrs := []slog.Attr{
 		outside("queue_id", v.QueueID),
-		slog.String("client", v.Envelope.ClientIP.String()),
+		slog.String("client", clientText(v.Envelope.ClientIP)),
 		outside("client_name", v.Envelope.ClientName),
 		outside("helo", v.Envelope.Helo),
 		outside("mail_from", v.Envelope.MailFrom),
@@ -34,14 +35,24 @@ func (m messageLog) Observe(v *policy.Verdict) {
 	}
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
-		m.log().LogAttrs(context.Background(), slog.LevelInfo, "message skipped", attrs...)
+		m.log.LogAttrs(context.Background(), slog.LevelInfo, "message skipped", attrs...)
 		return
 	}
 	r := v.Result
 	attrs = append(attrs,
 		outside("author_domain", strings.Join(r.Author.Domains, ",")),
+	)
+	if r.Author.Err != nil {
+		attrs = append(attrs, slog.String("author_error", reason(r.Author.Err)))
+	}
+	attrs = append(attrs,
 		slog.Any("dkim", dkimLog(r.DKIM)),
 		slog.Any("spf", spfLog(r.SPF)),
+	)
+	if r.Helo != nil {
+		attrs = append(attrs, slog.Any("spf_helo", spfLog(*r.Helo)))
+	}
+	attrs = append(attrs,
 		slog.Any("dmarc", loggedMethods{{
 			Result: string(r.DMARC.Status),
 			Domain: r.DMARCDomain(),
@@ -54,7 +65,15 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		slog.Float64("ms", float64(v.Took.Microseconds())/1000),
 		slog.Float64("eom_ms", float64(v.EndOfMessage.Microseconds())/1000),
 	)
-	m.log().LogAttrs(context.Background(), slog.LevelInfo, "message", attrs...)
+	m.log.LogAttrs(context.Background(), slog.LevelInfo, "message", attrs...)
+}
+
+// clientText returns an address, "" for one that the MTA did not tell.
+func clientText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 func outside(key, value string) slog.Attr {
@@ -123,5 +142,6 @@ func reason(err error) string {
 	if err == nil {
 		return ""
 	}
-	return clean.Text(err.Error(), maxLogged)
+	// errors.Join puts each on a line.
+	return clean.Text(strings.ReplaceAll(err.Error(), "\n", ", "), maxLogged)
 }

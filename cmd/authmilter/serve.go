@@ -2,17 +2,19 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
@@ -33,14 +35,13 @@ SIGHUP reloads the whole configuration; a bad one is refused and the old one kep
 Without a config file it listens on inet:8894@127.0.0.1, serves metrics on
 127.0.0.1:9894, asks the resolvers of /etc/resolv.conf, and only reports.
 Sockets passed by systemd take the place of the configured ones.`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(path)
 			if err != nil {
 				return err
 			}
-			s := &service{path: path, stderr: cmd.ErrOrStderr()}
-			return s.run(cmd.Context(), cfg)
+			return newService(path, cfg, cmd.ErrOrStderr()).run(cmd.Context())
 		},
 	}
 	configFlag(cmd, &path)
@@ -49,68 +50,72 @@ Sockets passed by systemd take the place of the configured ones.`,
 
 // service is the running milter with all that a reload may replace.
 type service struct {
-	path   string
-	stderr io.Writer
-
-	level   slog.LevelVar
+	path    string
+	target  *logTarget
 	log     *slog.Logger
 	metrics *metrics.Metrics
 	milter  *milter.Server
 	web     *webServer
 	serving sync.WaitGroup
+	// resolver is what /readyz asks.
+	resolver atomic.Pointer[dns.Client]
 
-	// The following change with a reload. Only run's goroutine does that; mu is
-	// for readers beside it.
-	mu        sync.Mutex
+	// The following belong to run's goroutine.
 	cfg       *Config
-	resolver  *dns.Client
-	listeners map[string]net.Listener // by address; empty where systemd passed them
+	listeners map[string]net.Listener // by address; nil where systemd passed them
+}
+
+func newService(path string, cfg *Config, stderr io.Writer) *service {
+	s := &service{path: path, cfg: cfg, target: &logTarget{w: stderr}}
+	s.target.set(cfg.Log)
+	s.log = slog.New(s.target)
+	s.metrics = metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations()})
+	return s
 }
 
 // run serves until ctx ends.
-func (s *service) run(ctx context.Context, cfg *Config) error {
+func (s *service) run(ctx context.Context) error {
 	// Before anybody can know that we are here: unhandled, it ends the process.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	s.metrics = metrics.New(build())
-	s.setLog(cfg)
+	cfg := s.cfg
 	resolver, err := cfg.newResolver(s.metrics)
 	if err != nil {
+		return cfg.locate(err)
+	}
+	s.resolver.Store(resolver)
+	passed, err := passedListeners()
+	if err != nil {
 		return err
 	}
-	s.cfg, s.resolver = cfg, resolver
-	passed, err := activation.Listeners()
-	if err != nil {
-		return fmt.Errorf("sockets passed by systemd: %w", err)
-	}
-	var opened map[string]net.Listener
+	opened := passed
 	if len(passed) == 0 {
 		if opened, err = openListeners(cfg, nil); err != nil {
-			return located(s.path, nil, err)
+			return cfg.locate(err)
 		}
+		s.listeners = opened
 	}
-	s.listeners = opened
-	s.web = &webServer{handler: s.metrics.Handler(s.ready), log: s.log}
+	s.web = &webServer{handler: s.metrics.Handler(func(c context.Context) error { return s.ready(ctx, c) }), log: s.log}
 	if err := s.web.listen(cfg.Metrics.Listen); err != nil {
 		closeAll(opened)
-		return err
+		return cfg.locate(err)
 	}
 	s.milter = milter.NewServer(milter.Config{
 		MaxConnections: cfg.Limits.Connections,
-		Observers:      []policy.Observer{s.metrics, messageLog{s.logger}},
+		Observers:      []policy.Observer{s.metrics, messageLog{s.log}},
 		Counter:        s.metrics,
 		Log:            s.log,
 	}, cfg.settings(resolver))
-	for _, l := range passed {
-		s.serve(l, l.Addr().String())
-	}
+	var addresses []string
 	for name, l := range opened {
+		addresses = append(addresses, listenerName(l))
 		s.serve(l, name)
 	}
+	slices.Sort(addresses)
 	s.metrics.Reloaded(true, time.Now())
 	s.log.Info("serving", "version", build().Version, "authserv_id", cfg.AuthservID,
-		"listen", cfg.Listen, "metrics", cfg.Metrics.Listen)
+		"listen", strings.Join(addresses, " "), "metrics", s.web.addr())
 	notify(daemon.SdNotifyReady)
 	s.wait(ctx, hangups)
 	return s.shutdown()
@@ -141,28 +146,38 @@ func (s *service) reload() error {
 		return err
 	}
 	if cfg.Limits.Connections != s.cfg.Limits.Connections {
-		return fmt.Errorf("%s: limits.connections cannot change without a restart", s.path)
+		return cfg.locate(badKey("limits.connections", "cannot change without a restart"))
 	}
-	resolver := s.resolver
+	resolver := s.resolver.Load()
 	if !cfg.sameDNS(s.cfg) {
 		if resolver, err = cfg.newResolver(s.metrics); err != nil {
-			return err
+			return cfg.locate(err)
 		}
 	}
 	var opened map[string]net.Listener
 	if s.listeners != nil {
 		if opened, err = openListeners(cfg, s.listeners); err != nil {
-			return err
+			return cfg.locate(err)
 		}
 	}
 	if cfg.Metrics.Listen != s.cfg.Metrics.Listen {
 		if err := s.web.listen(cfg.Metrics.Listen); err != nil {
 			closeAll(opened)
-			return err
+			return cfg.locate(err)
 		}
 	}
 	// From here on nothing fails.
+	s.target.set(cfg.Log)
+	s.resolver.Store(resolver)
 	s.milter.Set(cfg.settings(resolver))
+	s.replaceListeners(cfg, opened)
+	s.cfg = cfg
+	return nil
+}
+
+// replaceListeners stops the listeners that cfg does not name, and serves those
+// just opened.
+func (s *service) replaceListeners(cfg *Config, opened map[string]net.Listener) {
 	wanted := map[string]bool{}
 	for _, a := range cfg.Listen {
 		wanted[a.String()] = true
@@ -171,17 +186,18 @@ func (s *service) reload() error {
 		if !wanted[name] {
 			s.milter.Stop(l)
 			delete(s.listeners, name)
+			continue
+		}
+		if a, ok := l.Addr().(*net.UnixAddr); ok && cfg.SocketMode != s.cfg.SocketMode {
+			if err := os.Chmod(a.Name, os.FileMode(cfg.SocketMode)); err != nil {
+				s.log.Error("permissions of a socket not changed", "error", err)
+			}
 		}
 	}
 	for name, l := range opened {
 		s.listeners[name] = l
 		s.serve(l, name)
 	}
-	s.mu.Lock()
-	s.cfg, s.resolver = cfg, resolver
-	s.mu.Unlock()
-	s.setLog(cfg)
-	return nil
 }
 
 // shutdown lets the messages in flight finish.
@@ -202,6 +218,7 @@ func (s *service) shutdown() error {
 
 // serve answers on l in the background until the milter stops it.
 func (s *service) serve(l net.Listener, name string) {
+	s.metrics.ListenerAdded(name)
 	s.serving.Go(func() {
 		if err := s.milter.Serve(l, name); err != nil {
 			s.log.Error("listener failed", "listener", name, "error", err)
@@ -209,60 +226,13 @@ func (s *service) serve(l net.Listener, name string) {
 	})
 }
 
-// ready tells whether mail can be verified now: whether a resolver answers.
-func (s *service) ready(ctx context.Context) error {
-	s.mu.Lock()
-	resolver := s.resolver
-	s.mu.Unlock()
-	return resolver.Ping(ctx)
-}
-
-// setLog makes the log what cfg asks for.
-func (s *service) setLog(cfg *Config) {
-	s.level.Set(cfg.Log.Level)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.log = newLog(s.stderr, cfg.Log.Format, &s.level)
-}
-
-// logger returns the log in force.
-func (s *service) logger() *slog.Logger {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log
-}
-
-func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+// ready tells whether mail can be verified now: whether a resolver answers, and
+// serving has not ended.
+func (s *service) ready(serving, ctx context.Context) error {
+	if serving.Err() != nil {
+		return errors.New("shutting down")
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-// openListeners opens the addresses of cfg that are not open already. On an
-// error it opens none.
-func openListeners(cfg *Config, open map[string]net.Listener) (map[string]net.Listener, error) {
-	opened := map[string]net.Listener{}
-	for _, a := range cfg.Listen {
-		name := a.String()
-		if open[name] != nil || opened[name] != nil {
-			continue
-		}
-		l, err := a.Listen(os.FileMode(cfg.SocketMode))
-		if err != nil {
-			closeAll(opened)
-			return nil, &keyError{"listen", err}
-		}
-		opened[name] = l
-	}
-	return opened, nil
-}
-
-func closeAll(listeners map[string]net.Listener) {
-	for _, l := range listeners {
-		_ = l.Close()
-	}
+	return s.resolver.Load().Ping(ctx)
 }
 
 // notify tells systemd; without systemd it does nothing.

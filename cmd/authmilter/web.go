@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 
 	"authmilter/metrics"
 )
@@ -15,6 +15,8 @@ type webServer struct {
 	handler http.Handler
 	log     *slog.Logger
 	server  *http.Server // nil: off
+	// listener is the server's.
+	listener net.Listener
 }
 
 // listen serves at addr, "" for nowhere, instead of where it did. On an error it
@@ -24,7 +26,7 @@ func (w *webServer) listen(addr string) error {
 	if addr != "" {
 		var err error
 		if l, err = net.Listen("tcp", addr); err != nil {
-			return &keyError{"metrics.listen", fmt.Errorf("%s: %w", addr, listenReason(err))}
+			return badKey("metrics.listen", "%s: %w", addr, listenReason(err))
 		}
 	}
 	w.close()
@@ -32,7 +34,8 @@ func (w *webServer) listen(addr string) error {
 		return nil
 	}
 	server := metrics.NewServer(w.handler)
-	w.server = server
+	server.ErrorLog = slog.NewLogLogger(w.log.Handler(), slog.LevelWarn)
+	w.server, w.listener = server, l
 	// Ends with close.
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -40,6 +43,14 @@ func (w *webServer) listen(addr string) error {
 		}
 	}()
 	return nil
+}
+
+// addr returns the address served, "" where that is nowhere.
+func (w *webServer) addr() string {
+	if w.server == nil {
+		return ""
+	}
+	return w.listener.Addr().String()
 }
 
 func (w *webServer) close() {
@@ -51,6 +62,9 @@ func (w *webServer) close() {
 
 // listenReason returns what is wrong without the address, which is told anyway.
 func listenReason(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return errors.New("address already in use")
+	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		return op.Err

@@ -23,11 +23,20 @@ func build() metrics.Build {
 	return metrics.Build{Version: v, Revision: revision}
 }
 
+// violations returns the known reasons to close a connection from an MTA.
+func violations() []string {
+	var all []string
+	for _, v := range milter.Violations() {
+		all = append(all, string(v))
+	}
+	return all
+}
+
 // newResolver returns the resolver that the config asks for.
 func (c *Config) newResolver(o dns.Observer) (*dns.Client, error) {
 	servers := make([]string, len(c.DNS.Servers))
 	for i, s := range c.DNS.Servers {
-		servers[i] = string(s)
+		servers[i] = s.text
 	}
 	if len(servers) == 0 {
 		var err error
@@ -75,6 +84,11 @@ func (c *Config) verifyOptions(r dns.Resolver) verify.Options {
 // claimant knows the fields that forge ours.
 func (c *Config) claimant() *authres.Claimant {
 	return authres.NewClaimant(append([]string{c.AuthservID}, c.AuthservIDAliases...)...)
+}
+
+// skips tells whether a client is one of those whose mail is not inbound.
+func (c *Config) skips(client netip.Addr) bool {
+	return slices.ContainsFunc(c.Skip.Networks, func(p prefix) bool { return p.Contains(client) })
 }
 
 // settings returns what the milter does with messages.

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestConfigErrors holds that each error names the file, the line and the key.
+func TestConfigErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name, text, want string // want without "FILE:"
+	}{
+		{"unknown key", "\nnonsense = 1", "2: nonsense: unknown key"},
+		{"unknown key of a table", "[dns]\nserver = []", "2: dns.server: unknown key"},
+		{"unknown table", "[nonsense]\nx = 1", "1: nonsense: unknown key"},
+		{"several unknown keys", "a = 1\nb = 2", "1: a: unknown key\nFILE:2: b: unknown key"},
+
+		{"number for a text", "authserv_id = 5", "1: authserv_id: a number, where a text in quotes belongs"},
+		{"text for a number", "[limits]\nconnections = \"a\"", "2: limits.connections: a text, where a whole number belongs"},
+		{"fraction for a number", "limits.messages = 1.5", "1: limits.messages: a fraction, where a whole number belongs"},
+		{"text for a boolean", "[skip]\nauthenticated = \"yes\"", "2: skip.authenticated: a text, where true or false belongs"},
+		{"text for a list", `listen = "inet:8894@127.0.0.1"`, "1: listen: a text, where a list in brackets belongs"},
+		{"number in a list", "listen = [\n8894]", "1: listen: a number in the list, where a text in quotes belongs"},
+		{"list for a text", "log.format = []", "1: log.format: a list, where a text in quotes belongs"},
+		{"number for a table", "log = 5", "1: log: a number, where a table belongs"},
+		{"list of tables for a table", "[[log]]\nformat = \"text\"", "1: log: is not a list of tables"},
+		{"table for a list of tables", "[sign]\ndomain = \"a\"", "1: sign: is not a table"},
+		{"table for a text", "[authserv_id]", "1: authserv_id: is not a table"},
+		{"number for a duration", "[dns]\ntimeout = 5", "2: dns.timeout: a number, where a text in quotes belongs"},
+		{"number for a file mode", "socket_mode = 0o660", "1: socket_mode: a number, where a text in quotes belongs"},
+		{"number for a level", "log.level = 4", "1: log.level: a number, where a text in quotes belongs"},
+		{"number for a name", "dmarc.discovery = 1", "1: dmarc.discovery: a number, where a text in quotes belongs"},
+		{"date for a text", "authserv_id = 2026-01-01", "1: authserv_id: a date or time, where a text in quotes belongs"},
+		{"number too large", "limits.messages = 99999999999999999999", "1: limits.messages: decimal number is too large to fit in a 64-bit signed integer"},
+
+		{"duration", "[dns]\ntimeout = \"5 s\"", `2: dns.timeout: "5 s" is not a duration such as "5s"`},
+		{"duration in an inline table", "dns = { timeout = \"5h\" }", `1: dns.timeout: 5h0m0s is not between 0 and 1m0s`},
+		{"negative duration", "[limits]\nend_of_message = \"-1s\"", "2: limits.end_of_message: -1s is not between 0 and 4m0s"},
+		{"no duration", "limits.shutdown = \"0s\"", "1: limits.shutdown: 0s is not between 0 and 10m0s"},
+		{"size", "limits.header_bytes = \"1MB\"", `1: limits.header_bytes: "1MB" is not a size such as "1MiB"`},
+		{"negative size", "limits.header_bytes = \"-1KiB\"", `1: limits.header_bytes: "-1KiB" is not a size such as "1MiB"`},
+		{"size that overflows", "limits.header_bytes = \"9999999999GiB\"", `1: limits.header_bytes: "9999999999GiB" is not a size such as "1MiB"`},
+		{"size out of range", "limits.header_bytes = \"1KiB\"", "1: limits.header_bytes: 1024 is not between 4096 and 67108864"},
+		{"negative number", "[limits]\n\nconnections = -1", "3: limits.connections: -1 is not between 1 and 1048576"},
+		{"number out of range", "dkim.maximum_signatures = 101", "1: dkim.maximum_signatures: 101 is not between 1 and 100"},
+		{"maximum below minimum", "[dkim]\nminimum_rsa_bits = 4096\nmaximum_rsa_bits = 2048", "3: dkim.maximum_rsa_bits: 2048 is not between 4096 and 16384"},
+		{"file mode", "socket_mode = \"0999\"", `1: socket_mode: "0999" is not a file mode such as "0660"`},
+
+		{"network", "skip.networks = [\"nonsense\"]", `1: skip.networks: "nonsense" is not a network such as "192.0.2.0/24"`},
+		{"network with host bits", "[skip]\nnetworks = [\n  \"10.0.0.1/8\",\n]", `3: skip.networks: "10.0.0.1/8" has bits set behind its prefix: did you mean "10.0.0.0/8"?`},
+		{"network never matched", "skip.networks = [\"::ffff:10.0.0.0/104\"]", `1: skip.networks: "::ffff:10.0.0.0/104": write an IPv4 network as such`},
+		{"listen address", "listen = [\"inet:8894@127.0.0.1\",\n\"nonsense\"]", `2: listen: "nonsense" is not an address such as "inet:8894@127.0.0.1" or "unix:/run/authmilter.sock"`},
+		{"no listen address", "listen = []", "1: listen: no address to listen on"},
+		{"resolver", "[dns]\nservers = [\"resolver\"]", `2: dns.servers: "resolver" is not an address such as "127.0.0.1:53"`},
+		{"resolver without a host", "dns.servers = [\":53\"]", `1: dns.servers: ":53" is not an address such as "127.0.0.1:53"`},
+		{"metrics address", "[metrics]\nlisten = \"9894\"", `2: metrics.listen: "9894" is not an address such as "127.0.0.1:9894"`},
+		{"name", "authserv_id = \"not a name\"", `1: authserv_id: "not a name" is not a valid domain name`},
+		{"alias", "authserv_id = \"a.example\"\nauthserv_id_aliases = [\"ok.example\", \"no name\"]", `2: authserv_id_aliases: "no name" is not a valid domain name`},
+		{"level", "log.level = \"loud\"", `1: log.level: "loud" is neither "debug", "info", "warn" nor "error"`},
+		{"format", "log.format = \"xml\"", `1: log.format: "xml" is neither "text" nor "json"`},
+		{"discovery", "dmarc.discovery = \"dns\"", `1: dmarc.discovery: "dns" is neither "tree-walk" nor "psl"`},
+
+		{"seal", "[arc]\nseal = true", "2: arc.seal: this version does not seal"},
+		{"trusted sealers", "[arc]\ntrusted_sealers = [\"a.example\"]", "2: arc.trusted_sealers: this version does not verify ARC"},
+		{"sign", "[[sign]]\ndomain = \"a.example\"", "1: sign: this version does not sign"},
+		{"enforce", "[policy]\nmode = \"enforce\"", `2: policy.mode: this version does not enforce, it knows only "report"`},
+		{"mode", "policy.mode = \"x\"", `1: policy.mode: "x": this version knows only "report"`},
+		{"hold", "policy.quarantine = \"hold\"", `1: policy.quarantine: this version does not hold, it knows only "header"`},
+		{"quarantine", "policy.quarantine = \"x\"", `1: policy.quarantine: "x": this version knows only "header"`},
+
+		{"key given twice", "[dns]\ntimeout = \"5s\"\ntimeout = \"6s\"", "3: dns.timeout: key timeout is already defined"},
+		{"table given twice", "[dns]\n[log]\n[dns]", "3: dns: table dns already exists"},
+		{"syntax", "[dns]\ntimeout = \"5s\"\nservers = = 5", "3: unexpected character U+003D '=' at start of value"},
+		{"syntax of a table", "authserv_id = \"a.example\"\n[dns", "2: expected ']' to close table name"},
+		{"no UTF-8", "authserv_id = \"\xff\"", "1: invalid UTF-8 character in basic string"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "authmilter.toml")
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := loadConfig(path)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got := strings.ReplaceAll(err.Error(), path, "FILE"); got != "FILE:"+tt.want {
+				t.Errorf("got  %s\nwant FILE:%s", got, tt.want)
+			}
+			if strings.Contains(err.Error(), "main.") {
+				t.Errorf("speaks of Go's types: %v", err)
+			}
+		})
+	}
+}

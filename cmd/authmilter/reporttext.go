@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// print writes the report for people.
+func (r *report) print(w io.Writer, explain bool) error {
+	var b strings.Builder
+	fmt.Fprintln(&b, r.Header)
+	if r.Removed > 0 {
+		fmt.Fprintf(&b, "\n%d forged Authentication-Results removed\n", r.Removed)
+	}
+	if r.Skipped != "" {
+		fmt.Fprintln(&b, "\nThe milter would not verify this message: the client is in skip.networks.")
+	}
+	if explain {
+		r.explain(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// explain writes what was asked of the DNS, what it answered, and what decided.
+func (r *report) explain(b *strings.Builder) {
+	fmt.Fprintf(b, "\nAuthor domain: %s%s\n", orNone(strings.Join(r.AuthorDomains, ", ")), inParens(r.AuthorError))
+	fmt.Fprintf(b, "\nDNS look-ups (%d):\n", r.Queries)
+	for _, l := range r.Lookups {
+		l.print(b)
+	}
+	fmt.Fprintf(b, "\nSPF, identity %s: %s%s\n", r.SPF.Identity, r.SPF.Result, inParens(r.SPF.Reason))
+	for _, s := range r.Steps {
+		s.print(b, "  ")
+	}
+	if r.SPF.Explanation != "" {
+		fmt.Fprintf(b, "  the domain explains: %s\n", r.SPF.Explanation)
+	}
+	fmt.Fprintf(b, "\nDKIM signatures (%d):\n", len(r.DKIM))
+	for _, d := range r.DKIM {
+		fmt.Fprintf(b, "  %s selector %s, %s, %s: %s%s\n", orNone(d.Domain), orNone(d.Selector),
+			orNone(d.Algorithm), d.key(), d.Result, inParens(d.Error))
+	}
+	d := r.DMARC
+	fmt.Fprintf(b, "\nDMARC for %s: %s%s\n", orNone(d.Domain), d.Result, inParens(d.Error))
+	printWalk(b, d.Walk)
+	if d.RecordDomain != "" {
+		fmt.Fprintf(b, "  policy %s (tag %s%s) of the record at _dmarc.%s\n",
+			orNone(d.Policy), orNone(d.PolicyTag), ifTrue(d.Testing, ", testing"), d.RecordDomain)
+	}
+	if d.OrgDomain != "" {
+		fmt.Fprintf(b, "  organizational domain %s\n", d.OrgDomain)
+	}
+	for _, id := range d.Aligned {
+		fmt.Fprintf(b, "  aligned: %s\n", id)
+	}
+	fmt.Fprintf(b, "\nDisposition: %s (the domain asks for: %s)\n", r.Disposition, r.Requested)
+}
+
+func (d *dkimReport) key() string {
+	if d.KeyBits == 0 {
+		return "no key"
+	}
+	return fmt.Sprintf("%d-bit key", d.KeyBits)
+}
+
+// print writes one step of SPF, those of a record below it.
+func (s *stepReport) print(w io.Writer, indent string) {
+	indent += strings.Repeat("    ", s.Depth)
+	switch {
+	case s.Record != "":
+		fmt.Fprintf(w, "%s%s: %s\n", indent, s.Domain, s.Record)
+	case s.Term == "":
+		fmt.Fprintf(w, "%s%s: %s%s\n", indent, s.Domain, s.Outcome, inParens(s.Reason))
+	case s.Target != "" && !strings.HasSuffix(s.Term, s.Target):
+		fmt.Fprintf(w, "%s  %s -> %s: %s%s\n", indent, s.Term, s.Target, s.Outcome, inParens(s.Reason))
+	default:
+		fmt.Fprintf(w, "%s  %s: %s%s\n", indent, s.Term, s.Outcome, inParens(s.Reason))
+	}
+}
+
+func (l *lookupReport) print(w io.Writer) {
+	fmt.Fprintf(w, "  %s %s  (%.1f ms, TTL %d s%s)\n", l.Type, l.Name, l.Milliseconds, l.TTLInSeconds, ifTrue(l.Authentic, ", DNSSEC"))
+	for _, c := range l.CNAMEs {
+		fmt.Fprintf(w, "    alias of %s\n", c)
+	}
+	for _, v := range l.Values {
+		fmt.Fprintf(w, "    %s\n", v)
+	}
+	switch {
+	case l.Error != "":
+		fmt.Fprintf(w, "    %s\n", l.Error)
+	case len(l.Values) == 0:
+		fmt.Fprintln(w, "    no such record")
+	}
+}
+
+// printWalk writes the look-ups of policy records, and what is wrong with what
+// they found.
+func printWalk(w io.Writer, walk []walkReport) {
+	for _, s := range walk {
+		fmt.Fprintf(w, "  %s\n", s.Name)
+		for _, c := range s.CNAMEs {
+			fmt.Fprintf(w, "    alias of %s\n", c)
+		}
+		policies := 0
+		for _, r := range s.Records {
+			fmt.Fprintf(w, "    %s%s\n", r.Text, ifTrue(!r.DMARC, "  (not a DMARC record)"))
+			for _, warning := range r.Warnings {
+				fmt.Fprintf(w, "      %s\n", warning)
+			}
+			if r.DMARC {
+				policies++
+			}
+		}
+		switch {
+		case s.Error != "":
+			fmt.Fprintf(w, "    %s\n", s.Error)
+		case len(s.Records) == 0:
+			fmt.Fprintln(w, "    no TXT record")
+		case policies > 1:
+			fmt.Fprintf(w, "    %d DMARC records at one name: none counts (RFC 9989 section 4.10)\n", policies)
+		}
+	}
+}
+
+func ifTrue(condition bool, text string) string {
+	if condition {
+		return text
+	}
+	return ""
+}
+
+func inParens(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

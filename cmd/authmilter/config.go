@@ -194,7 +194,7 @@ func (c *Config) check() error {
 		{"limits.messages", int64(c.Limits.Messages), 1, 1 << 20},
 		{"limits.header_bytes", int64(c.Limits.HeaderBytes), 4 << 10, 64 << 20},
 		{"limits.header_fields", int64(c.Limits.HeaderFields), 10, 1 << 20},
-		{"limits.dns_queries", int64(c.Limits.DNSQueries), 10, 10_000},
+		{"limits.dns_queries", int64(c.Limits.DNSQueries), 80, 10_000},
 	} {
 		if n.value < n.min || n.value > n.max {
 			return badKey(n.key, "%d is not between %d and %d", n.value, n.min, n.max)

@@ -115,7 +115,7 @@ func (f *lookupFlags) lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter,
 			}
 		}
 		if len(e.Values) > 1 {
-			fmt.Fprintf(w, "  %d records: only the first that is a key counts\n", len(e.Values))
+			fmt.Fprintf(w, "  %d records: RFC 6376 section 3.6.2.2 leaves open which counts\n", len(e.Values))
 		}
 	}
 	fmt.Fprintln(w)

@@ -130,14 +130,11 @@ func (r *rig) listen() (string, net.Listener) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	served := make(chan struct{})
 	go func() {
-		defer close(served)
 		if err := r.Serve(l, "test"); err != nil {
 			r.t.Errorf("Serve: %v", err)
 		}
 	}()
-	r.t.Cleanup(func() { <-served })
 	return l.Addr().String(), l
 }
 
@@ -370,18 +367,19 @@ type gate struct {
 	names  []string
 	panics bool
 	opened chan struct{}
-	// waiting counts the look-ups that wait.
+	// waiting counts the look-ups that wait, or that panicked.
 	mu      sync.Mutex
 	waiting int
 }
 
-func newGate(t *testing.T, names ...string) *gate {
+func newGate(t testing.TB, names ...string) *gate {
 	return &gate{Resolver: dnstest.MustParse(t, exampleZone), names: names, opened: make(chan struct{})}
 }
 
 func (g *gate) TXT(ctx context.Context, name string) (dns.Answer[string], error) {
 	if slices.Contains(g.names, name) {
 		if g.panics {
+			g.add(1)
 			panic("look-up of " + name)
 		}
 		g.add(1)

@@ -59,12 +59,17 @@ func VerifyDigest(key *Key, hash crypto.Hash, digest, value []byte) bool {
 // headerDigest returns the digest that s signs: of the fields that its h= tag
 // selects, bottom-most first for each name, and of its own field without the
 // signature (RFC 6376 sections 3.7 and 5.4.2). own is the position of its field
-// in h: a signature never selects itself.
+// in h.
 func (s *Signature) headerDigest(h message.Header, index *message.Index, own int) []byte {
 	hash := s.Hash.New()
 	buf := make([]byte, 0, 1024)
 	for _, i := range index.Select(s.Fields) {
-		if i >= 0 && i != own {
+		// The signature was not there when it was made: what selects it, or a
+		// field above that has its name, selects the next one above.
+		if 0 <= i && i <= own && h[i].Is(FieldName) {
+			i = index.Above(i)
+		}
+		if i >= 0 {
 			buf = s.HeaderCanon.AppendField(buf[:0], h[i])
 			hash.Write(buf)
 		}

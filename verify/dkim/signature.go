@@ -19,7 +19,6 @@ const (
 	maxHeaderNames = 1024
 	maxSignature   = 16384 / 8 // octets, of the largest key that can be configured
 	maxIdentity    = 1024      // octets of an i= tag
-	maxTimeDigits  = 12        // RFC 6376 section 3.5, tag t=
 	maxLengthDigit = 76        // RFC 6376 section 3.5, tag l=
 )
 
@@ -37,7 +36,8 @@ const Absent = -1
 
 // Signature is a DKIM-Signature field (RFC 6376 section 3.5).
 type Signature struct {
-	// Algorithm is the a= tag as written; KeyType and Hash are what it means.
+	// Algorithm is the a= tag in lower case, "" where it is unknown; KeyType and
+	// Hash are what it means.
 	Algorithm string
 	KeyType   KeyType
 	Hash      crypto.Hash
@@ -45,8 +45,9 @@ type Signature struct {
 	// both as lower-case A-labels.
 	Domain   string
 	Selector string
-	// Identity is the i= tag (AUID) as written, "@" and Domain where it is
-	// absent; IdentityDomain is its domain as A-labels.
+	// Identity is the i= tag (AUID) as written but for white space, which is no
+	// part of it, "@" and Domain where it is absent; IdentityDomain is its domain
+	// as A-labels.
 	Identity       string
 	IdentityDomain string
 	// Fields are the names of the h= tag as written, without white space.
@@ -232,7 +233,7 @@ func isFieldName(s string) bool {
 // hasQuery tells whether a q= tag names the one query method there is.
 func hasQuery(q string) bool {
 	for method := range strings.SplitSeq(q, ":") {
-		if strings.EqualFold(trimFWS(method), "dns/txt") {
+		if strings.ToLower(trimFWS(method)) == "dns/txt" {
 			return true
 		}
 	}
@@ -278,19 +279,23 @@ func number(tags Tags, name string, maxDigits int) (n int64, ok bool) {
 	return n, true
 }
 
-// parseIdentity reads the i= tag, whose domain is d= or below it (RFC 6376
-// section 3.5).
+// parseIdentity reads the i= tag, an address in dkim-quoted-printable whose
+// domain is d= or below it (RFC 6376 section 3.5).
 func (s *Signature) parseIdentity(tags Tags) error {
 	s.Identity, s.IdentityDomain = "@"+s.Domain, s.Domain
 	i, ok := tags.Get("i")
 	if !ok {
 		return nil
 	}
-	at := strings.LastIndexByte(i, '@')
-	if at < 0 || len(i) > maxIdentity {
+	if i = removeFWS(i); len(i) > maxIdentity {
 		return syntax("i=")
 	}
-	name, err := domain.ToASCII(i[at+1:])
+	address := decodeQuoted(i)
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return syntax("i=")
+	}
+	name, err := domain.ToASCII(address[at+1:])
 	if err != nil {
 		return syntax("i=")
 	}
@@ -300,6 +305,33 @@ func (s *Signature) parseIdentity(tags Tags) error {
 	s.Identity, s.IdentityDomain = i, name
 	return nil
 }
+
+// decodeQuoted decodes dkim-quoted-printable without white space (RFC 6376
+// section 2.11). An equals sign that begins no octet stands for itself: some
+// signers copy addresses that hold one, and only the domain is relied on.
+func decodeQuoted(s string) string {
+	if !strings.Contains(s, "=") {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '=' && i+2 < len(s) {
+			high, low := hexDigit(s[i+1]), hexDigit(s[i+2])
+			if high >= 0 && low >= 0 {
+				b.WriteByte(byte(high<<4 | low))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// hexDigit returns the value of c, in upper case only (RFC 6376 section 2.11),
+// or -1.
+func hexDigit(c byte) int { return strings.IndexByte("0123456789ABCDEF", c) }
 
 // Digest returns the digest of the body that the signature covers.
 func (s *Signature) Digest() message.Digest {

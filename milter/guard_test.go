@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -306,6 +307,52 @@ func TestGuardReadsAhead(t *testing.T) {
 	p, g := newPipe(stream[:len(stream)-60_005])
 	if _, err := io.ReadAll(g); err != nil || p.reads > 2 {
 		t.Errorf("%d reads, %v", p.reads, err)
+	}
+}
+
+// late is a connection on which a message begins just as its listener ends: the
+// read is woken in vain.
+type late struct {
+	*pipe
+	g    *guarded
+	left int
+}
+
+func (c *late) Read(b []byte) (int, error) {
+	if c.g.command == cmdMail && c.left > 0 {
+		c.left--
+		c.g.owner.ending.Store(true)
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.pipe.Read(b)
+}
+
+func TestGuardGoesOnWithAMessageThatJustBegan(t *testing.T) {
+	stream := slices.Concat(negotiation, frame(cmdMail, "<a@example.com>\x00"))
+	rest := slices.Concat(frame(cmdHeader, "From\x00 a@example.com\x00"), frame(cmdEndHeader, ""), frame(cmdBody, "x"), frame(cmdEndMessage, ""))
+	l := newGuardedListener(nil, make(slots, 1), &counter{}, slog.New(slog.DiscardHandler))
+	c := &late{pipe: &pipe{in: bytes.NewReader(stream)}, left: 2}
+	g := newGuarded(c, l)
+	c.g = g
+	got := make([]byte, len(stream)+len(rest))
+	n := 0
+	read := func(until int) {
+		for n < until {
+			m, err := g.Read(got[n:until])
+			if err != nil {
+				t.Fatalf("after %d octets: %v", n, err)
+			}
+			n += m
+		}
+	}
+	read(len(stream))
+	c.in = bytes.NewReader(rest)
+	read(len(got))
+	if c.left != 0 || !bytes.Equal(got, slices.Concat(stream, rest)) {
+		t.Errorf("read %q", got)
+	}
+	if _, err := g.Read(got); !errors.Is(err, errEnded) {
+		t.Errorf("after the message: %v", err)
 	}
 }
 

@@ -1,0 +1,225 @@
+package verify_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"authmilter/verify"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/spf"
+)
+
+// TestStreams holds that each look-up begins as soon as it is known, and that
+// Ready waits for all of them.
+func TestStreams(t *testing.T) {
+	r := newResolver(t, spfName, dmarcName, edName, rsaName)
+	h, body := example(t)
+	c := verify.New(verify.Options{Resolver: r}).Begin(context.Background(), envelope)
+	defer c.Cancel()
+	r.await(t, spfName)
+	for _, f := range h {
+		c.Field(f)
+	}
+	if missing := r.missing([]string{edName, dmarcName}); len(missing) != 2 {
+		t.Error("asked for what the header decides before its end")
+	}
+	c.EndHeader()
+	r.await(t, edName, rsaName, dmarcName)
+	if !c.WantsBody() {
+		t.Error("wants no body for its digests")
+	}
+	_, _ = c.Write(body)
+	select {
+	case <-c.Ready():
+		t.Error("ready before any answer")
+	default:
+	}
+	close(r.opened)
+	<-c.Ready()
+	if res := c.Finish(); res.SPF.Status != spf.Pass || res.DKIM[0].Status != dkim.Pass || res.DKIM[1].Status != dkim.Pass ||
+		res.DMARC.Status != dmarc.Pass || res.Size != int64(len(body)) {
+		t.Errorf("%+v", res)
+	}
+}
+
+// TestReadyWaitsForEach holds one look-up back at a time: Ready stays open, and
+// what Finish tells then is a temporary error, never a fail.
+func TestReadyWaitsForEach(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		env   verify.Envelope
+		spf   spf.Status
+		dkim  []dkim.Status
+		dmarc dmarc.Status
+	}{
+		{"", envelope, spf.Pass, []dkim.Status{dkim.Pass, dkim.Pass}, dmarc.Pass},
+		{spfName, envelope, spf.TempError, []dkim.Status{dkim.Pass, dkim.Pass}, dmarc.Pass},
+		{dmarcName, envelope, spf.Pass, []dkim.Status{dkim.Pass, dkim.Pass}, dmarc.TempError},
+		{edName, envelope, spf.Pass, []dkim.Status{dkim.TempError, dkim.Pass}, dmarc.Pass},
+		{rsaName, envelope, spf.Pass, []dkim.Status{dkim.Pass, dkim.TempError}, dmarc.Pass},
+	} {
+		check := noLeak(t)
+		r := newResolver(t, test.name)
+		h, body := example(t)
+		c := verify.New(verify.Options{Resolver: r}).Begin(context.Background(), test.env)
+		for _, f := range h {
+			c.Field(f)
+		}
+		c.EndHeader()
+		_, _ = c.Write(body)
+		select {
+		case <-c.Ready():
+			if test.name != "" {
+				t.Errorf("%s: ready without its answer", test.name)
+			}
+		case <-time.After(50 * time.Millisecond):
+			if test.name == "" {
+				t.Error("not ready with all answers")
+			}
+		}
+		res := c.Finish()
+		if res.SPF.Status != test.spf || res.DMARC.Status != test.dmarc ||
+			res.DKIM[0].Status != test.dkim[0] || res.DKIM[1].Status != test.dkim[1] {
+			t.Errorf("%s: spf=%s dkim=%s,%s dmarc=%s", test.name, res.SPF.Status, res.DKIM[0].Status, res.DKIM[1].Status, res.DMARC.Status)
+		}
+		check()
+	}
+}
+
+// TestNothingAnswersInTime holds that a message none of whose look-ups end in
+// time has temporary errors only.
+func TestNothingAnswersInTime(t *testing.T) {
+	h, body := example(t)
+	finish := func(o verify.Options, wait bool) *verify.Result {
+		o.Resolver = newResolver(t, spfName, dmarcName, edName, rsaName)
+		c := verify.New(o).Begin(context.Background(), envelope)
+		defer c.Cancel()
+		for _, f := range h {
+			c.Field(f)
+		}
+		c.EndHeader()
+		_, _ = c.Write(body)
+		if wait {
+			<-c.Ready()
+		}
+		return c.Finish()
+	}
+	for name, res := range map[string]*verify.Result{
+		"finished at once": finish(verify.Options{}, false),
+		"out of time":      finish(verify.Options{LookupTime: 20 * time.Millisecond}, true),
+	} {
+		if res.SPF.Status != spf.TempError || res.DKIM[0].Status != dkim.TempError || res.DKIM[1].Status != dkim.TempError ||
+			res.DMARC.Status != dmarc.TempError || res.DMARC.Disposition != dmarc.DispositionNone {
+			t.Errorf("%s: spf=%s dkim=%s,%s dmarc=%s", name, res.SPF.Status, res.DKIM[0].Status, res.DKIM[1].Status, res.DMARC.Status)
+		}
+	}
+}
+
+func TestCancelAtEachStage(t *testing.T) {
+	h, body := example(t)
+	for stage := range 6 {
+		check := noLeak(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		c := verify.New(verify.Options{Resolver: newResolver(t, spfName, dmarcName, edName, rsaName), HeloResult: true}).Begin(ctx, envelope)
+		if stage >= 1 {
+			for _, f := range h {
+				c.Field(f)
+			}
+		}
+		if stage >= 2 {
+			c.EndHeader()
+		}
+		if stage >= 3 {
+			_, _ = c.Write(body)
+		}
+		switch stage {
+		case 4:
+			c.Finish()
+		case 5:
+			cancel() // of the caller's: as good
+			<-c.Ready()
+		}
+		c.Cancel()
+		c.Cancel()
+		cancel()
+		check()
+	}
+}
+
+// TestPanic holds that a panic in a look-up shows where the message is handled,
+// and once.
+func TestPanic(t *testing.T) {
+	h, body := example(t)
+	raised := func(fn func()) (p *verify.Panic) {
+		defer func() {
+			if v := recover(); v != nil {
+				p = v.(*verify.Panic)
+			}
+		}()
+		fn()
+		return nil
+	}
+	for _, name := range []string{spfName, dmarcName, edName} {
+		for _, end := range []string{"Finish", "Cancel"} {
+			check := noLeak(t)
+			r := newResolver(t)
+			r.panics = name
+			c := verify.New(verify.Options{Resolver: r}).Begin(context.Background(), envelope)
+			for _, f := range h {
+				c.Field(f)
+			}
+			c.EndHeader()
+			_, _ = c.Write(body)
+			<-c.Ready()
+			var p *verify.Panic
+			if end == "Finish" {
+				p = raised(func() { c.Finish() })
+			} else {
+				p = raised(c.Cancel)
+			}
+			if p == nil || p.Value != "look-up of "+name || !bytes.Contains(p.Stack, []byte("TXT")) || !strings.Contains(p.Error(), name) {
+				t.Errorf("%s, %s: %v", name, end, p)
+			}
+			if again := raised(c.Cancel); again != nil {
+				t.Errorf("%s, %s: raised again", name, end)
+			}
+			check()
+		}
+	}
+}
+
+func TestHeaderBounds(t *testing.T) {
+	h := header("From: joe@victim.example", "To: x", "Subject: y")
+	size := 0
+	for _, f := range h {
+		size += len(f.Name) + len(":") + len(f.Raw) + len("\r\n")
+	}
+	for _, test := range []struct {
+		fields, bytes int
+		fits          bool
+	}{
+		{3, size, true},
+		{2, size, false},
+		{3, size - 1, false},
+		{0, 0, true}, // the defaults
+	} {
+		v := verify.New(verify.Options{Resolver: newResolver(t), MaxHeaderFields: test.fields, MaxHeaderBytes: test.bytes})
+		res := run(v, envelope, h, []byte("x\r\n"))
+		if test.fits {
+			if len(res.DKIM) != 0 || res.DMARC.Status != dmarc.Fail || res.SPF.Status != spf.Pass {
+				t.Errorf("%+v: %+v", test, res)
+			}
+			continue
+		}
+		if len(res.DKIM) != 1 || res.DKIM[0].Status != dkim.PermError || res.DKIM[0].Reason != dkim.ReasonHeaderTooLarge ||
+			!errors.Is(res.DMARC.Err, verify.ErrHeaderTooLarge) || res.DMARC.Status != dmarc.PermError ||
+			res.DMARC.Disposition != dmarc.DispositionNone || res.SPF.Status != spf.Pass {
+			t.Errorf("%+v: %+v", test, res)
+		}
+	}
+}

@@ -19,7 +19,7 @@ func TestAnyChange(t *testing.T) {
 		want := covered(t, original, canon)
 		kept := 0
 		for i := range original {
-			for _, flip := range []byte{0x01, 0x20, 0x29, 0x80} {
+			for _, flip := range []byte{0x20, 0x29, 0x80} {
 				octets := []byte(original)
 				octets[i] ^= flip
 				changed := string(octets)
@@ -38,7 +38,7 @@ func TestAnyChange(t *testing.T) {
 		}
 		// Not all of the message is signed, and not all octets of it count.
 		if kept < 50 || kept > len(original) {
-			t.Errorf("%s: %d of %d changes kept what is signed", canon, kept, 4*len(original))
+			t.Errorf("%s: %d of %d changes kept what is signed", canon, kept, 3*len(original))
 		}
 	}
 }

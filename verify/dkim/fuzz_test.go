@@ -58,10 +58,6 @@ func FuzzSignature(f *testing.F) {
 		}
 		twice, err := dkim.ParseSignature(message.Field{Name: "DKIM-Signature", Raw: text})
 		if err != nil {
-			// Two different numbers beyond int64 read the same.
-			if once.Time == 1<<63-1 {
-				return
-			}
 			t.Fatalf("%q: %v", text, err)
 		}
 		if a, b := fmt.Sprintf("%+v", exported(once)), fmt.Sprintf("%+v", exported(twice)); a != b {

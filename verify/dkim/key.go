@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"math"
 	"strings"
 
 	"authmilter/verify/dns"
@@ -88,7 +89,10 @@ func ParseKey(txt string) (*Key, error) {
 	if err != nil {
 		return nil, keySyntax("tag p= is not base64")
 	}
-	return k, k.parsePublic(data)
+	if err := k.parsePublic(data); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // list returns the names of a colon-separated tag, nil where it is absent.
@@ -119,6 +123,9 @@ func (k *Key) parsePublic(data []byte) error {
 		if !ok {
 			return keySyntax("tag p= is not an RSA key")
 		}
+		if !isUsable(key) {
+			return keySyntax("unusable RSA key")
+		}
 		k.Public, k.Bits = key, key.N.BitLen()
 	case Ed25519:
 		// RFC 8463 section 4.2: the 32 octets alone.
@@ -132,13 +139,30 @@ func (k *Key) parsePublic(data []byte) error {
 	return nil
 }
 
-// LookupKey returns the key that domain publishes for selector. An error is an
-// *[Error]: a TempError where it is unknown what is published.
-//
-// What several records mean is undefined (RFC 6376 section 3.6.2.2). The first
-// that is a key is taken: other text at the name, or a key half replaced, is
-// then no reason to distrust good mail.
+// isUsable tells whether crypto/rsa verifies with key, whatever its size:
+// modulus and exponent odd, the exponent from 3 to 2^31-1. A larger one
+// serves only to make verifiers work (RFC 6376 section 8.13), and with 1 every
+// message is signed.
+func isUsable(key *rsa.PublicKey) bool {
+	return key.N.Bit(0) == 1 && key.E%2 == 1 && 3 <= key.E && key.E <= math.MaxInt32
+}
+
+// LookupKey returns the key that domain publishes for selector: of several, the
+// first. An error is an *[Error]: a TempError where it is unknown what is
+// published.
 func LookupKey(ctx context.Context, r dns.Resolver, selector, domain string) (*Key, error) {
+	keys, err := lookupKeys(ctx, r, selector, domain)
+	if err != nil {
+		return nil, err
+	}
+	return keys[0], nil
+}
+
+// lookupKeys returns the keys that domain publishes for selector, one or more.
+// Records that are no keys are passed over (RFC 6376 section 6.1.2), so that
+// other text at the name, or a key half replaced, is no reason to distrust good
+// mail. The error is that of the first record where none is a key.
+func lookupKeys(ctx context.Context, r dns.Resolver, selector, domain string) ([]*Key, error) {
 	answer, err := r.TXT(ctx, selector+"._domainkey."+domain)
 	switch {
 	case dns.IsNotFound(err):
@@ -148,16 +172,20 @@ func LookupKey(ctx context.Context, r dns.Resolver, selector, domain string) (*K
 	case len(answer.Values) == 0:
 		return nil, errNoKey
 	}
+	var keys []*Key
 	var first error
 	for _, txt := range answer.Values {
 		key, err := ParseKey(txt)
-		if err == nil {
+		switch {
+		case err == nil:
 			key.CNAMEs, key.Authentic = answer.CNAMEs, answer.Authentic
-			return key, nil
-		}
-		if first == nil {
+			keys = append(keys, key)
+		case first == nil:
 			first = err
 		}
 	}
-	return nil, first
+	if len(keys) == 0 {
+		return nil, first
+	}
+	return keys, nil
 }

@@ -2,9 +2,9 @@
 // the algorithms of RFC 8301 and RFC 8463 and the internationalized names of
 // RFC 8616.
 //
-// [ParseSignature] and [ParseKey] parse, [LookupKey] looks up, and a [Verifier]
-// puts them together for a message whose body is still arriving. Nothing here
-// starts a goroutine or reads a clock.
+// [ParseSignature] and [ParseKey] parse, [LookupKey] looks up, and [Begin] puts
+// them together for a message whose body is still arriving: a [Verification] is
+// one signature of it. Nothing here starts a goroutine or reads a clock.
 package dkim
 
 // Status is the result of one signature, in the words of RFC 8601 section

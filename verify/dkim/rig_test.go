@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"math/big"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"authmilter/verify/dkim"
+	"authmilter/verify/dns"
 	"authmilter/verify/dns/dnstest"
 	"authmilter/verify/message"
 )
@@ -31,16 +31,10 @@ var now = time.Unix(1_600_000_000, 0)
 
 // verify returns the results of all signatures of msg, whose body arrives in
 // pieces of at most chunk octets.
-func verify(t testing.TB, msg string, z *dnstest.Zone, opts dkim.Options, chunk int) []dkim.Result {
+func verify(t testing.TB, msg string, r dns.Resolver, opts dkim.Options, chunk int) []dkim.Result {
 	t.Helper()
-	header, r, err := message.ReadHeader(bufio.NewReader(strings.NewReader(msg)), message.Limits{Bytes: 1 << 20, Fields: 2000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rest, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	header, text := split(msg)
+	rest := []byte(text)
 	body := &message.Body{}
 	all := dkim.Begin(opts, &dkim.Input{
 		Header:  header,
@@ -51,7 +45,7 @@ func verify(t testing.TB, msg string, z *dnstest.Zone, opts dkim.Options, chunk 
 	})
 	for _, v := range all {
 		if v.NeedsKey() {
-			v.FetchKey(ctx, z)
+			v.FetchKey(ctx, r)
 		}
 	}
 	for len(rest) > 0 {
@@ -68,8 +62,9 @@ func verify(t testing.TB, msg string, z *dnstest.Zone, opts dkim.Options, chunk 
 
 // Keys of the tests, made once.
 var (
-	rsaKey     = sync.OnceValue(func() *rsa.PrivateKey { return newRSA(2048) })
-	ed25519Key = sync.OnceValue(func() ed25519.PrivateKey {
+	rsaKey      = sync.OnceValue(func() *rsa.PrivateKey { return newRSA(2048) })
+	otherRSAKey = sync.OnceValue(func() *rsa.PrivateKey { return newRSA(2048) })
+	ed25519Key  = sync.OnceValue(func() ed25519.PrivateKey {
 		_, key, _ := ed25519.GenerateKey(rand.Reader)
 		return key
 	})

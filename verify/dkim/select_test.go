@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"authmilter/verify/dkim"
-	"authmilter/verify/dns/dnstest"
+	"authmilter/verify/dns"
 	"authmilter/verify/message"
 )
 
@@ -64,7 +64,7 @@ func TestSelection(t *testing.T) {
 
 // verifyFields returns the result of the signature at own of a header without a
 // body.
-func verifyFields(t *testing.T, h message.Header, own int, z *dnstest.Zone) dkim.Result {
+func verifyFields(t *testing.T, h message.Header, own int, z dns.Resolver) dkim.Result {
 	t.Helper()
 	before := 0
 	for _, f := range h[:own] {

@@ -104,6 +104,16 @@ func (t Tags) without(name, list string) string {
 	return list
 }
 
+// peek returns the value of the first tag called name in list, unchecked, or "".
+func peek(list, name string) string {
+	for spec := range strings.SplitSeq(list, ";") {
+		if own, value, _ := strings.Cut(spec, "="); trimFWS(own) == name {
+			return trimFWS(value)
+		}
+	}
+	return ""
+}
+
 func isTagName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]

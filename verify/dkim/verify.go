@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"authmilter/verify/dns"
-	"authmilter/verify/domain"
 	"authmilter/verify/message"
 )
 
@@ -23,11 +24,13 @@ const (
 // Options are the receiver's limits. The zero value of a number means its
 // default.
 type Options struct {
-	// MinRSABits and MaxRSABits bound the keys that are accepted.
+	// MinRSABits and MaxRSABits bound the keys that are accepted; a key of less
+	// than 1024 bits never is (RFC 8301 section 3.2).
 	MinRSABits int
 	MaxRSABits int
-	// MaxSignatures is how many signatures of a message are verified. As many
-	// again are reported as too many; further ones are ignored.
+	// MaxSignatures is how many signatures of a message are verified. Twice as
+	// many are parsed and reported, those nearest to the authors' domains first;
+	// further ones are ignored.
 	MaxSignatures int
 	// AllowPartialBody accepts signatures whose l= leaves some of the body
 	// unsigned.
@@ -56,7 +59,8 @@ func (o Options) withDefaults() Options {
 type Input struct {
 	Header message.Header
 	Index  *message.Index
-	// Authors are the author domains: their signatures are verified first.
+	// Authors are the author domains: their signatures come first where there
+	// are too many.
 	Authors []string
 	// Body is told which digests are needed. It must not have begun.
 	Body *message.Body
@@ -93,69 +97,73 @@ var (
 // they need. It returns them in the order of the header.
 func Begin(opts Options, in *Input) []*Verification {
 	opts = opts.withDefaults()
-	var all []*Verification
-	for i := range in.Header {
-		if !in.Header[i].Is(FieldName) {
-			continue
-		}
+	fields := signatureFields(in.Header)
+	if len(fields) > opts.MaxSignatures {
+		sortByAuthor(fields, in)
+	}
+	// A header has room for thousands: what is not going to be reported is not
+	// even parsed.
+	fields = fields[:min(len(fields), 2*opts.MaxSignatures)]
+	all := make([]*Verification, 0, len(fields))
+	left := opts.MaxSignatures
+	for _, i := range fields {
 		v := &Verification{opts: opts, in: in, own: i}
 		v.signature, v.err = ParseSignature(in.Header[i])
 		if v.err == nil {
 			v.err = v.checkTime(in.Now)
 		}
-		all = append(all, v)
-	}
-	all = limit(all, opts.MaxSignatures, in.Authors)
-	for _, v := range all {
-		if v.err == nil {
+		switch {
+		case v.err != nil:
+		case left == 0:
+			v.err = errTooMany
+		default:
+			left--
 			in.Body.Want(v.signature.Digest())
 		}
+		all = append(all, v)
 	}
+	slices.SortFunc(all, func(a, b *Verification) int { return a.own - b.own })
 	return all
 }
 
-// limit lets at most max signatures that could still pass be verified, those of
-// the authors' domains first, and drops those beyond twice that number.
-func limit(all []*Verification, max int, authors []string) []*Verification {
-	if len(all) <= max {
-		return all
-	}
-	left := max
-	accepted := make([]bool, len(all))
-	for _, aligned := range []bool{true, false} {
-		for i, v := range all {
-			if left > 0 && v.err == nil && !accepted[i] && v.signature.isRelated(authors) == aligned {
-				accepted[i] = true
-				left--
-			}
+// signatureFields returns the positions of the signature fields of h.
+func signatureFields(h message.Header) []int {
+	var fields []int
+	for i := range h {
+		if h[i].Is(FieldName) {
+			fields = append(fields, i)
 		}
 	}
-	kept := all[:0]
-	others := max
-	for i, v := range all {
-		if !accepted[i] {
-			if others == 0 {
-				continue
-			}
-			others--
-			if v.err == nil {
-				v.err = errTooMany
-			}
-		}
-		kept = append(kept, v)
-	}
-	return kept
+	return fields
 }
 
-// isRelated tells whether the signing domain is at, above or below one of the
-// author domains: where a signature has to be to align with it.
-func (s *Signature) isRelated(authors []string) bool {
-	for _, a := range authors {
-		if domain.IsSubdomain(a, s.Domain) || domain.IsSubdomain(s.Domain, a) {
-			return true
+// sortByAuthor sorts signature fields by how many labels, counted from the last,
+// their d= tags have in common with an author domain, the most first, and
+// otherwise by their order in the header. Without knowing what is an
+// Organizational Domain, that puts first those that may align.
+//
+// A d= tag in U-labels is taken for a stranger: to convert it would be most of
+// the work that there is to save.
+func sortByAuthor(fields []int, in *Input) {
+	common := make(map[int]int, len(fields))
+	for _, i := range fields {
+		d := peek(in.Header[i].Raw, "d")
+		for _, author := range in.Authors {
+			common[i] = max(common[i], commonLabels(d, author))
 		}
 	}
-	return false
+	slices.SortStableFunc(fields, func(a, b int) int { return common[b] - common[a] })
+}
+
+// commonLabels returns how many labels a and b have in common at their ends.
+func commonLabels(a, b string) int {
+	for n := 0; ; n++ {
+		i, j := strings.LastIndexByte(a, '.'), strings.LastIndexByte(b, '.')
+		if a == "" || b == "" || !strings.EqualFold(a[i+1:], b[j+1:]) {
+			return n
+		}
+		a, b = a[:max(i, 0)], b[:max(j, 0)]
+	}
 }
 
 // checkTime holds t= and x= against now (RFC 6376 section 3.5).
@@ -176,20 +184,45 @@ func (v *Verification) NeedsKey() bool { return v.err == nil && v.key == nil }
 // Domain returns the signing domain, or "" where it could not be read.
 func (v *Verification) Domain() string { return v.signature.Domain }
 
+// maxKeys bounds the keys of one selector that are tried.
+const maxKeys = 3
+
 // FetchKey looks the key up and verifies the signature of the header with it.
+//
+// What several key records at one name mean is undefined (RFC 6376 section
+// 3.6.2.2), and their order changes from answer to answer. Of those that are
+// meant for such a signature each is tried until one verifies (section 6.1.2).
 func (v *Verification) FetchKey(ctx context.Context, r dns.Resolver) {
-	key, err := LookupKey(ctx, r, v.signature.Selector, v.signature.Domain)
+	keys, err := lookupKeys(ctx, r, v.signature.Selector, v.signature.Domain)
 	if err != nil {
 		v.err = err
 		return
 	}
-	v.UseKey(key)
+	if fit := v.signature.fitting(keys); len(fit) > 0 {
+		keys = fit
+	}
+	for _, key := range keys[:min(len(keys), maxKeys)] {
+		if v.UseKey(key); v.err == nil {
+			return
+		}
+	}
+}
+
+// fitting returns those of keys that may be used for s.
+func (s *Signature) fitting(keys []*Key) []*Key {
+	var fit []*Key
+	for _, key := range keys {
+		if s.allows(key) == nil {
+			fit = append(fit, key)
+		}
+	}
+	return fit
 }
 
 // UseKey is FetchKey with a key that is known already.
 func (v *Verification) UseKey(key *Key) {
 	s := v.signature
-	v.key = key
+	v.key, v.policy = key, nil
 	if v.err = s.allows(key); v.err != nil {
 		return
 	}
@@ -198,12 +231,11 @@ func (v *Verification) UseKey(key *Key) {
 		case key.Bits > v.opts.MaxRSABits:
 			v.err = fault(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", key.Bits))
 			return
+		case key.Bits < goMinRSABits:
+			v.err = weakKey(key)
+			return
 		case key.Bits < v.opts.MinRSABits:
-			v.policy = fault(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", key.Bits))
-			if key.Bits < goMinRSABits {
-				v.err = v.policy
-				return
-			}
+			v.policy = weakKey(key)
 		}
 	}
 	digest := s.headerDigest(v.in.Header, v.in.Index, v.own)
@@ -214,6 +246,10 @@ func (v *Verification) UseKey(key *Key) {
 	if name := s.unsignedDuplicate(v.in.Index); name != "" {
 		v.policy = fault(Policy, ReasonUnsignedDuplicate, "a second "+name+" field is not signed")
 	}
+}
+
+func weakKey(key *Key) error {
+	return fault(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", key.Bits))
 }
 
 // Result ends the verification: body must have been written whole, as far as it

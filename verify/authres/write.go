@@ -102,12 +102,16 @@ func token(s string) string {
 // (RFC 8601 section 2.2), otherwise quoted.
 func value(s string) string {
 	if at := strings.LastIndexByte(s, '@'); at >= 0 && isDomain(s[at+1:]) {
-		switch local := s[:at]; {
-		case local == "" || isDotAtom(local) || isQuoted(local):
-			return s
-		default:
-			return quoted(local) + s[at:]
+		local := s[:at]
+		if isQuoted(local) {
+			// The quotes are there to be read, and may not be needed.
+			p := parser{s: local}
+			local, _ = p.quotedString()
 		}
+		if s[:at] == "" || isDotAtom(local) {
+			return local + s[at:]
+		}
+		return quoted(local) + s[at:]
 	}
 	return token(s)
 }

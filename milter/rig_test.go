@@ -24,7 +24,7 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// exampleZone holds the keys of RFC 8463 appendix A.2, and what the author of
+// exampleZone holds the keys of RFC 6376 appendix C and RFC 8463 appendix A.2, and what the author of
 // its message could publish.
 const exampleZone = `
 brisbane._domainkey.football.example.com. IN TXT ("v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
@@ -32,6 +32,11 @@ test._domainkey.football.example.com. IN TXT ("v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb
  "iGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/byYzCNb3W91y3FutAC"
  "DfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3"
  "Ip3G+2kryOTIKT+l/K4w3QIDAQAB")
+brisbane._domainkey.example.com. IN TXT ("v=DKIM1; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQ"
+  "KBgQDwIRP/UC3SBsEmGqZ9ZJW3/DkMoGeLnQg1fWn7/zYt"
+  "IxN2SnFCjxOCKG9v3b4jYfcTNh5ijSsq631uBItLa7od+v"
+  "/RtdC2UzJ1lWT947qR+Rcac2gbto/NMqJ0fzfVjH4OuKhi"
+  "tdY9tf6mcwGjaNBcWToIMmPSPDdQPNUYckcQ2QIDAQAB")
 football.example.com. TXT "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all"
 mx.football.example.com. TXT "v=spf1 ip4:192.0.2.1 -all"
 _dmarc.football.example.com. TXT "v=DMARC1; p=reject; aspf=s; adkim=s"
@@ -155,7 +160,13 @@ type mail struct {
 // example is the message of RFC 8463 appendix A.3.
 func example(t testing.TB) mail {
 	t.Helper()
-	text, err := os.ReadFile("../verify/dkim/testdata/rfc8463.eml")
+	return load(t, "rfc8463.eml")
+}
+
+// load reads an example of the standards.
+func load(t testing.TB, file string) mail {
+	t.Helper()
+	text, err := os.ReadFile("../verify/dkim/testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}

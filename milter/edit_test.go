@@ -1,0 +1,168 @@
+package milter
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"authmilter/policy"
+	"authmilter/verify"
+	"authmilter/verify/authres"
+)
+
+// forgedFields are the eight fields of the vector that showed CVE-2022-48521,
+// with others among them. Those of odd numbers claim to be ours.
+func forgedFields() []field {
+	var fields []field
+	for i, value := range []string{
+		" mx.example.org; dkim=pass", " mx.example.net; dkim=fail",
+		" MX.example.ORG 1; dkim=pass", " other.example.org; none",
+		" (x) \"mx.example.org\"; dkim=pass", " mx.example.org.example.net; none",
+		"\n mx.example.org; dkim=pass", " relay.example.net; spf=none",
+	} {
+		fields = append(fields, field{resultsName, value}, field{"X-Between", fmt.Sprintf(" %d", i)})
+	}
+	return fields
+}
+
+var forgedRemoved = []string{
+	fmt.Sprintf("ChangeHeader 7 %q %q", resultsName, ""),
+	fmt.Sprintf("ChangeHeader 5 %q %q", resultsName, ""),
+	fmt.Sprintf("ChangeHeader 3 %q %q", resultsName, ""),
+	fmt.Sprintf("ChangeHeader 1 %q %q", resultsName, ""),
+}
+
+// TestForgedResults holds that forged fields go from the last to the first,
+// before anything is inserted, whatever else becomes of the message.
+func TestForgedResults(t *testing.T) {
+	r := start(t, options{set: func(s *Settings) {
+		s.SkipNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}})
+	with := func(change func(*mail)) mail {
+		m := example(t)
+		m.fields = append(forgedFields(), m.fields...)
+		change(&m)
+		return m
+	}
+	many := make([]field, verify.DefaultMaxHeaderFields)
+	for i := range many {
+		many[i] = field{"X-Many", " x"}
+	}
+	for _, test := range []struct {
+		name string
+		mail mail
+		skip policy.Skip
+		last string // removed before the others
+	}{
+		{"verified", with(func(*mail) {}), policy.NotSkipped, ""},
+		{"authenticated by name", with(func(m *mail) { m.macros = map[string]string{"{auth_authen}": "joe"} }), policy.Authenticated, ""},
+		{"authenticated by type", with(func(m *mail) { m.macros = map[string]string{"{auth_type}": "EXTERNAL"} }), policy.Authenticated, ""},
+		{"from a network of ours", with(func(m *mail) { m.client = "10.9.8.7" }), policy.LocalNetwork, ""},
+		{"from ourselves", with(func(m *mail) { m.family, m.client = gomilter.FamilyInet6, "::1" }), policy.LocalNetwork, ""},
+		{"through IPv6 from a network of ours", with(func(m *mail) { m.family, m.client = gomilter.FamilyInet6, "IPv6:::ffff:10.9.8.7" }), policy.LocalNetwork, ""},
+		{"more fields than are verified", with(func(m *mail) { m.fields = append(many, m.fields...) }), policy.NotSkipped, ""},
+		{"forged below more fields than are verified", with(func(m *mail) {
+			m.fields = append(m.fields, many...)
+			m.fields = append(m.fields, field{resultsName, " mx.example.org; none"})
+		}), policy.NotSkipped, "9"},
+		{"large", with(func(m *mail) {
+			m.fields = append(m.fields, field{resultsName, " mx.example.org; " + strings.Repeat("dkim=pass\n ", 9000)})
+		}), policy.NotSkipped, "9"},
+		{"large and unreadable", with(func(m *mail) {
+			m.fields = append(m.fields, field{resultsName, strings.Repeat(" (", 50_000) + " mx.example.org; dkim=pass"})
+		}), policy.NotSkipped, "9"},
+		{"written with a space", with(func(m *mail) {
+			m.fields = append(m.fields, field{"AUTHENTICATION-results ", " mx.example.org; dkim=pass"})
+		}), policy.NotSkipped, "9"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := *r
+			r.t = t
+			before := len(r.seen.list())
+			acts := r.deliver(test.mail)
+			want := forgedRemoved
+			if test.last != "" {
+				want = slices.Insert(slices.Clone(want), 0, fmt.Sprintf("ChangeHeader %s %q %q", test.last, resultsName, ""))
+			}
+			v := r.seen.list()[before:]
+			if len(v) != 1 || v[0].Skip != test.skip || v[0].Removed != len(want) {
+				t.Fatalf("verdicts %+v", v)
+			}
+			if test.skip == policy.NotSkipped {
+				r.value(acts)
+				acts = acts[:len(acts)-1]
+			}
+			if !slices.Equal(acts, want) {
+				t.Errorf("changes\n%q, want\n%q", acts, want)
+			}
+		})
+	}
+}
+
+// TestManyForgedResults holds that no number of forged fields makes one pass.
+func TestManyForgedResults(t *testing.T) {
+	r := start(t, options{})
+	m := unsigned()
+	const n = 10_000
+	for range n {
+		m.fields = append(m.fields, field{resultsName, " mx.example.org; dkim=pass"})
+	}
+	acts := r.deliver(m)
+	if len(acts) != n+1 {
+		t.Fatalf("%d changes", len(acts))
+	}
+	for i, a := range acts[:n] {
+		if want := fmt.Sprintf("ChangeHeader %d %q %q", n-i, resultsName, ""); a != want {
+			t.Fatalf("%s, want %s", a, want)
+		}
+	}
+}
+
+// TestLongResults holds that a sender cannot make our field longer than what
+// the protocol carries, and that what counts stays in it.
+func TestLongResults(t *testing.T) {
+	r := start(t, options{verify: func(o *verify.Options) { o.DKIM.MaxSignatures = 100 }})
+	m := example(t)
+	for i := range 300 {
+		m.fields = append(m.fields, field{"DKIM-Signature", fmt.Sprintf(
+			" v=1; a=rsa-sha256; d=football.example.com; s=s%d; i=\"%s\"@football.example.com; h=from; bh=AAAA; b=AAAA%d",
+			i, strings.Repeat(`\"`, 60), i)})
+	}
+	value := r.value(r.deliver(m))
+	if len(value) > maxResults+maxResults/2 { // %q adds a few
+		t.Errorf("a field of %d octets", len(value))
+	}
+	for _, want := range []string{"header.a=ed25519-sha256", "header.b=F45dVWDf", "spf=pass", "dmarc=pass"} {
+		if !strings.Contains(value, want) {
+			t.Errorf("without %s", want)
+		}
+	}
+}
+
+func TestFormatResultsDropsFailedSignaturesFirst(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	method := func(i int, name, result string) authres.Method {
+		return authres.Method{Name: name, Result: result, Props: []authres.Prop{{Type: "header", Name: "s", Value: fmt.Sprint(i, long)}}}
+	}
+	var methods []authres.Method
+	for i := range 200 {
+		result := "pass"
+		if i%2 == 0 {
+			result = "fail"
+		}
+		methods = append(methods, method(i, "dkim", result))
+	}
+	methods = append(methods, method(0, "spf", "pass"), method(0, "dmarc", "pass"))
+	value := formatResults("mx.example.org", methods)
+	if len(value) > maxResults || len(value) < maxResults-1000 {
+		t.Errorf("%d octets", len(value))
+	}
+	if strings.Contains(value, "dkim=fail") || strings.Count(value, "dkim=pass") < 90 ||
+		!strings.Contains(value, "spf=pass") || !strings.Contains(value, "dmarc=pass") {
+		t.Errorf("kept the wrong ones: %s", value)
+	}
+}

@@ -2,6 +2,7 @@ package dnstest
 
 import (
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ type Server struct {
 	tcp  *mdns.Server
 	// closing ends the answers that are still delayed.
 	closing chan struct{}
+	once    sync.Once
 }
 
 // Serve serves z on loopback until the test ends, and returns the address.
@@ -68,11 +70,13 @@ func (s *Server) Addr() string { return s.addr }
 // SetZone changes the zone served.
 func (s *Server) SetZone(z *Zone) { s.zone.Store(z) }
 
-// Close stops the server.
+// Close stops the server. A second time it does nothing.
 func (s *Server) Close() {
-	close(s.closing)
-	_ = s.udp.Shutdown()
-	_ = s.tcp.Shutdown()
+	s.once.Do(func() {
+		close(s.closing)
+		_ = s.udp.Shutdown()
+		_ = s.tcp.Shutdown()
+	})
 }
 
 func (s *Server) serve(w mdns.ResponseWriter, q *mdns.Msg) {

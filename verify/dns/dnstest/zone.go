@@ -3,6 +3,7 @@
 package dnstest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -51,8 +52,11 @@ func Parse(text string) (*Zone, error) {
 	}
 	var master strings.Builder
 	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		if len(words) > 0 && strings.HasPrefix(words[0], "$") && z.directive(words) {
+		own, err := z.directive(strings.Fields(line))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", strings.TrimSpace(line), err)
+		}
+		if own {
 			line = "\n"
 		}
 		master.WriteString(line)
@@ -122,11 +126,24 @@ func escape(s string) string {
 }
 
 func (z *Zone) add(rr mdns.RR) {
-	name := strings.ToLower(rr.Header().Name)
+	name := canonical(rr.Header().Name)
 	z.records[name] = append(z.records[name], rr)
 	for off, end := 0, false; !end; off, end = mdns.NextLabel(name, off) {
 		z.exists[name[off:]] = true
 	}
+}
+
+// canonical returns name fully qualified, in lower case, and with the escapes
+// that miekg/dns writes when it reads a packet: master files may have others.
+func canonical(name string) string {
+	wire := make([]byte, 256)
+	name = mdns.Fqdn(name)
+	if _, err := mdns.PackDomainName(name, wire, 0, nil, false); err == nil {
+		if packed, _, err := mdns.UnpackDomainName(wire, 0); err == nil {
+			name = packed
+		}
+	}
+	return strings.ToLower(name)
 }
 
 // Timeout makes look-ups of name, for all types or for one, go unanswered.
@@ -135,42 +152,72 @@ func (z *Zone) Timeout(name, qtype string) {
 }
 
 // Fail makes look-ups of name, for all types or for one, end with an rcode such
-// as "SERVFAIL".
+// as "SERVFAIL". It panics where there is no such rcode.
 func (z *Zone) Fail(name, qtype, rcode string) {
-	z.misbehave(name, qtype, func(f *fault) { f.rcode = mdns.StringToRcode[rcode] })
+	code, ok := mdns.StringToRcode[rcode]
+	if !ok {
+		panic("no RCODE " + rcode)
+	}
+	z.misbehave(name, qtype, func(f *fault) { f.rcode = code })
 }
 
 func (z *Zone) misbehave(name, qtype string, how func(*fault)) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	key := strings.ToLower(mdns.Fqdn(name)) + " " + qtype
+	key := canonical(name) + " " + qtype
 	if z.faults[key] == nil {
 		z.faults[key] = &fault{}
 	}
 	how(z.faults[key])
 }
 
-// directive carries out one of our own directives, and tells whether it was
-// one.
-func (z *Zone) directive(words []string) bool {
-	args := append(words[1:len(words):len(words)], "", "", "")
+// directive carries out the words of a line where they are one of our own
+// directives, and tells whether they are.
+func (z *Zone) directive(words []string) (own bool, err error) {
+	if len(words) == 0 {
+		return false, nil
+	}
+	var how func(*fault)
+	args := words[1:]
 	switch words[0] {
 	case "$TIMEOUT":
-		z.Timeout(args[0], args[1])
+		how = func(f *fault) { f.timeout = true }
 	case "$TRUNCATE":
-		z.misbehave(args[0], args[1], func(f *fault) { f.truncate = true })
-	case "$RCODE":
-		z.Fail(args[1], args[2], args[0])
-	case "$DELAY":
-		d, err := time.ParseDuration(args[0])
-		if err != nil {
-			return false
+		how = func(f *fault) { f.truncate = true }
+	case "$RCODE", "$DELAY":
+		if len(args) == 0 {
+			return true, errors.New("argument missing")
 		}
-		z.misbehave(args[1], args[2], func(f *fault) { f.delay = d })
+		if words[0] == "$DELAY" {
+			d, err := time.ParseDuration(args[0])
+			if err != nil {
+				return true, err
+			}
+			how = func(f *fault) { f.delay = d }
+		} else {
+			code, ok := mdns.StringToRcode[args[0]]
+			if !ok {
+				return true, errors.New("no such RCODE")
+			}
+			how = func(f *fault) { f.rcode = code }
+		}
+		args = args[1:]
 	default:
-		return false
+		return false, nil
 	}
-	return true
+	qtype := ""
+	switch len(args) {
+	case 1:
+	case 2:
+		qtype = args[1]
+		if _, ok := mdns.StringToType[qtype]; !ok {
+			return true, errors.New("no such type")
+		}
+	default:
+		return true, errors.New("want a name and at most a type")
+	}
+	z.misbehave(args[0], qtype, how)
+	return true, nil
 }
 
 // Queries returns the questions asked so far, in order, as "TXT example.com".
@@ -215,7 +262,7 @@ func (z *Zone) ask(name string, qtype uint16) answer {
 			case rr.Header().Rrtype == qtype:
 				found = true
 			case rr.Header().Rrtype == mdns.TypeCNAME:
-				alias = strings.ToLower(rr.(*mdns.CNAME).Target)
+				alias = canonical(rr.(*mdns.CNAME).Target)
 			default:
 				continue
 			}

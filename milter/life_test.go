@@ -218,6 +218,27 @@ func TestPanicOfOurs(t *testing.T) {
 	}
 }
 
+// TestTwoPanics has a look-up panic and then a field of the same message: the
+// first shows while the second is dealt with.
+func TestTwoPanics(t *testing.T) {
+	g := newGate(t, "football.example.com")
+	g.panics = true
+	r := start(t, options{resolver: g, set: func(s *Settings) { s.Claimant = nil }})
+	s := r.dial()
+	m := unsigned()
+	m.fields = append(m.fields, field{resultsName, " mx.example.org; none"})
+	r.open(s, m)
+	r.envelope(s, m)
+	eventually(t, "the look-up panics", func() bool { return g.held() == 1 })
+	r.header(s, m)
+	if acts := r.finish(s, m); len(acts) != 2 || strings.Count(r.value(acts), "temperror") != 3 {
+		t.Errorf("changes %q", acts)
+	}
+	if n := r.count.get().panics; n != 2 {
+		t.Errorf("%d panics counted", n)
+	}
+}
+
 func TestTooManyMessages(t *testing.T) {
 	g := newGate(t, "football.example.com")
 	r := start(t, options{resolver: g, set: func(s *Settings) { s.MaxMessages = 1 }})

@@ -156,16 +156,21 @@ func isTokenChar(c byte) bool {
 }
 
 // isDomain tells whether s has the form of a domain name (RFC 6376 section
-// 3.5), with underscores, and with U-labels (RFC 8601 section 1.5.2).
+// 3.5), with underscores, and with U-labels (RFC 8601 section 1.5.2). What was
+// cut has not: it ends in dots.
 func isDomain(s string) bool {
+	label := 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c >= 0x80:
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c >= 0x80:
+			label++
+		case c == '.' && label > 0:
+			label = 0
 		default:
 			return false
 		}
 	}
-	return s != ""
+	return label > 0
 }
 
 // isQuoted tells whether s is one quoted-string already.

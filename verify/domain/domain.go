@@ -44,7 +44,7 @@ func ToASCII(name string) (string, error) {
 		return "", ErrInvalid
 	}
 	if !isASCII(name) {
-		if !utf8.ValidString(name) {
+		if !utf8.ValidString(name) || hasLongLabel(name) {
 			return "", ErrInvalid
 		}
 		var err error
@@ -57,6 +57,24 @@ func ToASCII(name string) (string, error) {
 		return "", ErrInvalid
 	}
 	return name, nil
+}
+
+// hasLongLabel tells whether some label has more characters than any A-label
+// has octets. Such a label would be refused in the end, but Punycode takes time
+// quadratic in it to say so.
+func hasLongLabel(name string) bool {
+	n := 0
+	for _, r := range name {
+		switch r {
+		case '.', '\u3002', '\uff0e', '\uff61': // the stops of RFC 3490 section 3.1
+			n = 0
+		default:
+			if n++; n > maxLabel {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // valid tells whether name is made of one or more non-empty labels of

@@ -36,6 +36,7 @@ func TestToASCII(t *testing.T) {
 		{in: long + "a"},
 		{in: strings.Repeat("a.", 10_000)},
 		{in: strings.Repeat("ü.", 10_000)},
+		{in: strings.Repeat("ü", 64) + ".example"},
 		{in: "exam ple.com"},
 		{in: "example.com "},
 		{in: "example.com\x00"},

@@ -40,10 +40,10 @@ func ParseCanon(text string) (header, body Canon, err error) {
 }
 
 func parseCanonName(name string) (Canon, error) {
-	switch {
-	case strings.EqualFold(name, "simple"):
+	switch strings.ToLower(name) {
+	case "simple":
 		return Simple, nil
-	case strings.EqualFold(name, "relaxed"):
+	case "relaxed":
 		return Relaxed, nil
 	}
 	return Simple, ErrCanon

@@ -52,29 +52,6 @@ func (f *resultFields) remove(m gomilter.Modifier) error {
 	return nil
 }
 
-// maxResults bounds the value of our field, in octets. A packet of the protocol
-// holds 64 KiB, and so does not every MTA on the way.
-const maxResults = 32 << 10
-
-// formatResults returns the value of our field. Where a sender has filled his
-// signatures so that it would be too long, DKIM results are left out of it: the
-// last ones, and those that did not pass first.
-func formatResults(authservID string, methods []authres.Method) string {
-	for {
-		value := authres.Format(authservID, methods)
-		drop := -1
-		for i, m := range methods {
-			if m.Name == "dkim" && (drop < 0 || m.Result != "pass" || methods[drop].Result == "pass") {
-				drop = i
-			}
-		}
-		if len(value) <= maxResults || drop < 0 {
-			return value
-		}
-		methods = slices.Delete(methods, drop, drop+1)
-	}
-}
-
 // insertResults inserts our field on top of the message.
 func insertResults(m gomilter.Modifier, value string) error {
 	if m.Protocol()&gomilter.OptHeaderLeadingSpace != 0 {

@@ -276,7 +276,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) (results string) {
 	conclude := func(r *verify.Result) {
 		v.Result, v.Decision = r, t.settings.Rules.Decide(t.env, r)
-		results = formatResults(t.settings.AuthservID, policy.AuthenticationResults(t.env, r))
+		results = policy.FormatResults(t.settings.AuthservID, t.env, r)
 	}
 	defer func() {
 		if t.failure != nil {

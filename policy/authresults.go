@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"authmilter/verify"
@@ -14,6 +15,35 @@ import (
 // headerB is how much of a signature tells it from the others of a message (RFC
 // 6008 section 4).
 const headerB = 8
+
+// maxResults bounds the value of an Authentication-Results field, in octets. A
+// packet of the milter protocol holds 64 KiB, and so does not every MTA on the
+// way.
+const maxResults = 32 << 10
+
+// FormatResults returns the value of the Authentication-Results field for a
+// message, without white space at its start. Where a sender has filled his
+// signatures so that it would be too long, DKIM results are left out of it: the
+// last ones, and those that did not pass first.
+func FormatResults(authservID string, env verify.Envelope, r *verify.Result) string {
+	return formatMethods(authservID, AuthenticationResults(env, r))
+}
+
+func formatMethods(authservID string, methods []authres.Method) string {
+	for {
+		value := authres.Format(authservID, methods)
+		drop := -1
+		for i, m := range methods {
+			if m.Name == "dkim" && (drop < 0 || m.Result != "pass" || methods[drop].Result == "pass") {
+				drop = i
+			}
+		}
+		if len(value) <= maxResults || drop < 0 {
+			return value
+		}
+		methods = slices.Delete(methods, drop, drop+1)
+	}
+}
 
 // AuthenticationResults returns the results of a message as they are written
 // into its Authentication-Results field.

@@ -206,3 +206,27 @@ func normal(m authres.Method) authres.Method {
 	m.Comment = strings.TrimSpace(m.Comment)
 	return m
 }
+
+func TestFormatResultsDropsFailedSignaturesFirst(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	method := func(i int, name, result string) authres.Method {
+		return authres.Method{Name: name, Result: result, Props: []authres.Prop{{Type: "header", Name: "s", Value: fmt.Sprint(i, long)}}}
+	}
+	var methods []authres.Method
+	for i := range 200 {
+		result := "pass"
+		if i%2 == 0 {
+			result = "fail"
+		}
+		methods = append(methods, method(i, "dkim", result))
+	}
+	methods = append(methods, method(0, "spf", "pass"), method(0, "dmarc", "pass"))
+	value := formatMethods("mx.example.org", methods)
+	if len(value) > maxResults || len(value) < maxResults-1000 {
+		t.Errorf("%d octets", len(value))
+	}
+	if strings.Contains(value, "dkim=fail") || strings.Count(value, "dkim=pass") < 90 ||
+		!strings.Contains(value, "spf=pass") || !strings.Contains(value, "dmarc=pass") {
+		t.Errorf("kept the wrong ones: %s", value)
+	}
+}

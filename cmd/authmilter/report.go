@@ -9,7 +9,6 @@ import (
 
 	"authmilter/policy"
 	"authmilter/verify"
-	"authmilter/verify/authres"
 	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
@@ -136,7 +135,7 @@ func newReport(cfg *Config, env verify.Envelope, r *verify.Result, removed int) 
 		Disposition:   string(decision.Disposition),
 		Requested:     string(decision.Requested),
 		Header: "Authentication-Results: " +
-			strings.ReplaceAll(authres.Format(cfg.AuthservID, policy.AuthenticationResults(env, r)), "\r\n", "\n"),
+			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r), "\r\n", "\n"),
 		Removed: removed,
 		Queries: r.Queries,
 		Bytes:   r.Size,

@@ -23,6 +23,7 @@ var house = map[string][]string{
 	"policy":         {"verify", "verify/..."},
 	"verify":         {"verify/..."},
 
+	"verify/arc":   {"verify/dkim", "verify/message", "verify/dns", "verify/authres", "verify/domain", "verify/clean"},
 	"verify/dkim":  {"verify/message", "verify/dns", "verify/domain", "verify/clean"},
 	"verify/dmarc": {"verify/dns", "verify/domain", "verify/clean"},
 	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean"},
@@ -49,13 +50,13 @@ var homes = map[string][]string{
 	"github.com/emersion/go-msgauth":      {"milter"},
 	"golang.org/x/net/idna":               {"verify/domain"},
 	"golang.org/x/net/publicsuffix":       {"verify/dmarc"},
-	"gopkg.in/yaml.v3":                    {"verify/spf"},
+	"gopkg.in/yaml.v3":                    {"verify/spf", "verify/arc"},
 }
 
 // pure are the packages that parse and evaluate only: they start no goroutine,
 // read no clock, write no log and keep no state.
 var pure = []string{
-	"verify/dkim", "verify/dmarc", "verify/spf", "verify/message", "verify/authres",
+	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/message", "verify/authres",
 	"verify/domain", "verify/clean", "policy",
 }
 

@@ -2,6 +2,7 @@ package authres
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -67,6 +68,32 @@ func Parse(field string) (*Results, error) {
 		return nil, ErrSyntax
 	}
 	return r, nil
+}
+
+// CutInstance reads the instance that begins the value of an
+// ARC-Authentication-Results field, and returns it with the rest, which [Parse]
+// reads (RFC 8617 section 4.1.1). A number of more than two digits is none.
+func CutInstance(field string) (instance int, payload string, err error) {
+	p := parser{s: field}
+	p.cfws()
+	// RFC 8617 section 3.9: a lower-case "i".
+	if !p.skip('i') {
+		return 0, "", ErrSyntax
+	}
+	p.cfws()
+	if !p.skip('=') {
+		return 0, "", ErrSyntax
+	}
+	p.cfws()
+	start := p.pos
+	p.digits()
+	digits := field[start:p.pos]
+	p.cfws()
+	if len(digits) == 0 || len(digits) > 2 || p.bad || !p.skip(';') {
+		return 0, "", ErrSyntax
+	}
+	instance, err = strconv.Atoi(digits)
+	return instance, field[p.pos:], err
 }
 
 // parser walks over s. Each of its methods leaves pos where it stopped.

@@ -1,6 +1,7 @@
 package authres
 
 import (
+	"strconv"
 	"strings"
 
 	"authmilter/verify/clean"
@@ -12,9 +13,10 @@ const (
 	foldAt = 78
 	// tabWidth is what a TAB counts for in that.
 	tabWidth = 8
-	// fieldName begins the first line.
-	fieldName = "Authentication-Results: "
-	fold      = "\r\n\t"
+	// fieldName or arcFieldName begin the first line.
+	fieldName    = "Authentication-Results: "
+	arcFieldName = "ARC-Authentication-Results: "
+	fold         = "\r\n\t"
 )
 
 // Format returns the value of an Authentication-Results field that authservID
@@ -24,10 +26,36 @@ const (
 func Format(authservID string, methods []Method) string {
 	w := writer{column: len(fieldName)}
 	w.b.Grow(64 + 192*len(methods))
+	w.results(authservID, methods)
+	return w.b.String()
+}
+
+// FormatARC returns the value of an ARC-Authentication-Results field (RFC 8617
+// section 4.1.1), without white space at its start. It has neither comments nor
+// reasons, and no value with a semicolon in it: readers in use split the field
+// at each one, and then refuse the chain.
+func FormatARC(instance int, authservID string, methods []Method) string {
+	w := writer{column: len(arcFieldName)}
+	w.b.Grow(64 + 128*len(methods))
+	w.word("i=" + strconv.Itoa(instance) + ";")
+	plain := make([]Method, len(methods))
+	for i, m := range methods {
+		plain[i] = Method{Name: m.Name, Result: m.Result}
+		for _, p := range m.Props {
+			if !strings.Contains(p.Value, ";") {
+				plain[i].Props = append(plain[i].Props, p)
+			}
+		}
+	}
+	w.results(authservID, plain)
+	return w.b.String()
+}
+
+func (w *writer) results(authservID string, methods []Method) {
 	w.word(token(clean.Text(authservID, maxValue)))
 	if len(methods) == 0 {
 		w.b.WriteString("; none")
-		return w.b.String()
+		return
 	}
 	for _, m := range methods {
 		w.b.WriteByte(';')
@@ -43,7 +71,6 @@ func Format(authservID string, methods []Method) string {
 			w.word(p.Type + "." + p.Name + "=" + value(clean.Text(p.Value, maxValue)))
 		}
 	}
-	return w.b.String()
 }
 
 // writer puts words on lines.

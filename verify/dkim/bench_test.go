@@ -23,7 +23,7 @@ func BenchmarkVerify(b *testing.B) {
 	_, body, _ := strings.Cut(msg, "\r\n\r\n")
 	chunk := []byte(body)
 	z := zone(b)
-	key, err := dkim.LookupKey(ctx, z, "s1", "example.com")
+	keys, err := dkim.LookupKeys(ctx, z, "s1", "example.com")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func BenchmarkVerify(b *testing.B) {
 	for b.Loop() {
 		m := &message.Body{}
 		all := dkim.Begin(dkim.Options{}, &dkim.Input{Header: header, Index: message.NewIndex(header), Body: m, Now: now})
-		all[0].UseKey(key)
+		all[0].UseKeys(keys, nil)
 		_, _ = m.Write(chunk)
 		if r := all[0].Result(m); r.Status != dkim.Pass {
 			b.Fatal(r.Err)

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -43,9 +44,68 @@ func hashName(h crypto.Hash) string {
 	return "sha256"
 }
 
-// VerifyDigest tells whether value is a signature of digest, which hash made,
-// by key.
-func VerifyDigest(key *Key, hash crypto.Hash, digest, value []byte) bool {
+// maxKeys bounds the keys of one selector that are tried.
+const maxKeys = 3
+
+// VerifyDigest verifies s, a signature of digest, with the keys published for
+// it, one or more. It returns the key that decided; err where the signature does
+// not verify; and policy where it does, but by a key that is not acceptable
+// here. Both errors are an *[Error].
+//
+// What several key records at one name mean is undefined (RFC 6376 section
+// 3.6.2.2), and their order changes from answer to answer. Of those that are
+// meant for such a signature each is tried until one verifies (section 6.1.2).
+func (o Options) VerifyDigest(s *Signature, keys []*Key, digest []byte) (key *Key, policy, err error) {
+	o = o.withDefaults()
+	if fit := s.fitting(keys); len(fit) > 0 {
+		keys = fit
+	}
+	for _, key = range keys[:min(len(keys), maxKeys)] {
+		if policy, err = o.verifyDigest(s, key, digest); err == nil {
+			break
+		}
+	}
+	return key, policy, err
+}
+
+// fitting returns those of keys that may be used for s.
+func (s *Signature) fitting(keys []*Key) []*Key {
+	var fit []*Key
+	for _, key := range keys {
+		if s.allows(key) == nil {
+			fit = append(fit, key)
+		}
+	}
+	return fit
+}
+
+func (o Options) verifyDigest(s *Signature, key *Key, digest []byte) (policy, err error) {
+	if err := s.allows(key); err != nil {
+		return nil, err
+	}
+	if key.Type == RSA {
+		switch {
+		case key.Bits > o.MaxRSABits:
+			return nil, fault(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", key.Bits))
+		case key.Bits < goMinRSABits:
+			return nil, weakKey(key)
+		case key.Bits < o.MinRSABits:
+			policy = weakKey(key)
+		}
+	}
+	if !isSignature(s.Value, digest, s.Hash, key) {
+		return nil, errSignature
+	}
+	return policy, nil
+}
+
+func weakKey(key *Key) error {
+	return fault(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", key.Bits))
+}
+
+// isSignature tells whether value is a signature of digest, which hash made, by
+// key.
+func isSignature(value, digest []byte, hash crypto.Hash, key *Key) bool {
 	switch public := key.Public.(type) {
 	case *rsa.PublicKey:
 		return rsa.VerifyPKCS1v15(public, hash, digest, value) == nil
@@ -61,22 +121,33 @@ func VerifyDigest(key *Key, hash crypto.Hash, digest, value []byte) bool {
 // signature (RFC 6376 sections 3.7 and 5.4.2). own is the position of its field
 // in h.
 func (s *Signature) headerDigest(h message.Header, index *message.Index, own int) []byte {
-	hash := s.Hash.New()
-	buf := make([]byte, 0, 1024)
-	for _, i := range index.Select(s.Fields) {
+	selected := index.Select(s.Fields)
+	name := strings.ToLower(strings.TrimRight(h[own].Name, " \t"))
+	for n, i := range selected {
 		// The signature was not there when it was made: what selects it, or a
 		// field above that has its name, selects the next one above.
-		if 0 <= i && i <= own && h[i].Is(FieldName) {
-			i = index.Above(i)
-		}
-		if i >= 0 {
-			buf = s.HeaderCanon.AppendField(buf[:0], h[i])
-			hash.Write(buf)
+		if 0 <= i && i <= own && h[i].Is(name) {
+			selected[n] = index.Above(i)
 		}
 	}
-	buf = s.HeaderCanon.AppendField(buf[:0], s.unsigned)
-	hash.Write(buf[:len(buf)-len("\r\n")])
-	return hash.Sum(buf[:0])
+	return DigestHeader(s.Hash, s.HeaderCanon, h, selected, s.unsigned)
+}
+
+// DigestHeader returns the digest of the selected fields of h, those of them
+// that are not -1, and of the signature field without its signature (RFC 6376
+// section 3.7).
+func DigestHeader(hash crypto.Hash, c message.Canon, h message.Header, selected []int, unsigned message.Field) []byte {
+	state := hash.New()
+	buf := make([]byte, 0, 1024)
+	for _, i := range selected {
+		if i >= 0 {
+			buf = c.AppendField(buf[:0], h[i])
+			state.Write(buf)
+		}
+	}
+	buf = c.AppendField(buf[:0], unsigned)
+	state.Write(buf[:len(buf)-len("\r\n")])
+	return state.Sum(buf[:0])
 }
 
 // singular are the fields that a message has at most one of (RFC 5322 section

@@ -151,18 +151,18 @@ func isUsable(key *rsa.PublicKey) bool {
 // first. An error is an *[Error]: a TempError where it is unknown what is
 // published.
 func LookupKey(ctx context.Context, r dns.Resolver, selector, domain string) (*Key, error) {
-	keys, err := lookupKeys(ctx, r, selector, domain)
+	keys, err := LookupKeys(ctx, r, selector, domain)
 	if err != nil {
 		return nil, err
 	}
 	return keys[0], nil
 }
 
-// lookupKeys returns the keys that domain publishes for selector, one or more.
+// LookupKeys returns the keys that domain publishes for selector, one or more.
 // Records that are no keys are passed over (RFC 6376 section 6.1.2), so that
 // other text at the name, or a key half replaced, is no reason to distrust good
-// mail. The error is that of the first record where none is a key.
-func lookupKeys(ctx context.Context, r dns.Resolver, selector, domain string) ([]*Key, error) {
+// mail. The error, an *[Error], is that of the first record where none is a key.
+func LookupKeys(ctx context.Context, r dns.Resolver, selector, domain string) ([]*Key, error) {
 	answer, err := r.TXT(ctx, selector+"._domainkey."+domain)
 	switch {
 	case dns.IsNotFound(err):

@@ -87,14 +87,13 @@ func syntax(tag string) *Error {
 // ParseSignature parses a DKIM-Signature field. An error is an *[Error]; the
 // Signature returned with it holds what could be read, for reports.
 func ParseSignature(f message.Field) (*Signature, error) {
-	s := &Signature{Length: Absent, Time: Absent, Expires: Absent}
 	tags, err := ParseTags(f.Raw)
 	if err != nil {
-		return s, errSyntax.because(err)
+		return newSignature(), errSyntax.because(err)
 	}
-	s.unsigned = message.Field{Name: f.Name, Raw: tags.without("b", f.Raw)}
 	// Whom the signature is from is read first, so that every error tells.
-	if err := s.parseNames(tags); err != nil {
+	s, err := parseSigner(f, tags)
+	if err != nil {
 		return s, err
 	}
 	if v, ok := tags.Get("v"); !ok {
@@ -102,20 +101,73 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	} else if v != "1" {
 		return s, errVersion
 	}
-	if err := s.parseCommon(tags); err != nil {
+	if err := s.parseMessageTags(tags); err != nil {
 		return s, err
 	}
 	if err := s.parseIdentity(tags); err != nil {
 		return s, err
 	}
-	if s.Hash == crypto.SHA1 {
-		// RFC 8301 section 3.1: not to be used for verifying.
-		return s, errWeakHash
-	}
-	return s, nil
+	return s, s.checkHash()
 }
 
-// parseNames reads d=, s= and the text of b=.
+// checkHash refuses the hash that is not to be used for verifying any more (RFC
+// 8301 section 3.1).
+func (s *Signature) checkHash() error {
+	if s.Hash == crypto.SHA1 {
+		return errWeakHash
+	}
+	return nil
+}
+
+// Unsigned returns the field without the value of its b= tag, which is what is
+// hashed of it.
+func (s *Signature) Unsigned() message.Field { return s.unsigned }
+
+// ParseSeal reads of the field f, whose tags those are, what any signature is
+// made of: d=, s=, a=, b= and t=. An ARC-Seal has no more of a DKIM-Signature
+// (RFC 8617 section 4.1.3).
+func ParseSeal(f message.Field, tags Tags) (*Signature, error) {
+	s, err := parseSigner(f, tags)
+	if err != nil {
+		return s, err
+	}
+	s.IdentityDomain = s.Domain
+	if err := s.parseValue(tags); err != nil {
+		return s, err
+	}
+	var ok bool
+	if s.Time, ok = number(tags, "t", math.MaxInt); !ok {
+		return s, syntax("t=")
+	}
+	return s, s.checkHash()
+}
+
+// ParseMessageSignature reads of the field f, whose tags those are, what an
+// ARC-Message-Signature shares with a DKIM-Signature: all but v= and i= (RFC
+// 8617 section 4.1.2).
+func ParseMessageSignature(f message.Field, tags Tags) (*Signature, error) {
+	s, err := parseSigner(f, tags)
+	if err != nil {
+		return s, err
+	}
+	s.IdentityDomain = s.Domain
+	if err := s.parseMessageTags(tags); err != nil {
+		return s, err
+	}
+	return s, s.checkHash()
+}
+
+func newSignature() *Signature {
+	return &Signature{Length: Absent, Time: Absent, Expires: Absent}
+}
+
+// parseSigner reads d=, s= and the text of b=.
+func parseSigner(f message.Field, tags Tags) (*Signature, error) {
+	s := newSignature()
+	s.unsigned = message.Field{Name: f.Name, Raw: tags.without("b", f.Raw)}
+	return s, s.parseNames(tags)
+}
+
 func (s *Signature) parseNames(tags Tags) error {
 	b, ok := tags.Get("b")
 	s.Text = removeFWS(b)
@@ -143,9 +195,8 @@ func (s *Signature) parseNames(tags Tags) error {
 	return nil
 }
 
-// parseCommon reads the tags whose syntax a DKIM-Signature shares with an
-// ARC-Message-Signature (RFC 8617 section 4.1.2).
-func (s *Signature) parseCommon(tags Tags) error {
+// parseValue reads a= and b=.
+func (s *Signature) parseValue(tags Tags) error {
 	if err := s.parseAlgorithm(tags); err != nil {
 		return err
 	}
@@ -153,6 +204,16 @@ func (s *Signature) parseCommon(tags Tags) error {
 	if s.Value, err = base64.StdEncoding.DecodeString(s.Text); err != nil || len(s.Value) == 0 || len(s.Value) > maxSignature {
 		return syntax("b=")
 	}
+	return nil
+}
+
+// parseMessageTags reads a=, b= and the tags that say what of a message is
+// signed.
+func (s *Signature) parseMessageTags(tags Tags) error {
+	if err := s.parseValue(tags); err != nil {
+		return err
+	}
+	var err error
 	if c, ok := tags.Get("c"); ok {
 		if s.HeaderCanon, s.BodyCanon, err = message.ParseCanon(removeFWS(c)); err != nil {
 			return errCanon

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -126,6 +125,17 @@ func Begin(opts Options, in *Input) []*Verification {
 	return all
 }
 
+// BeginOne is [Begin] for one signature that has the form of a DKIM-Signature
+// but another name: s is what was read of the field at position own of the
+// header.
+func BeginOne(opts Options, in *Input, own int, s *Signature) *Verification {
+	v := &Verification{opts: opts.withDefaults(), in: in, own: own, signature: s}
+	if v.err = v.checkTime(in.Now); v.err == nil {
+		in.Body.Want(s.Digest())
+	}
+	return v
+}
+
 // signatureFields returns the positions of the signature fields of h.
 func signatureFields(h message.Header) []int {
 	var fields []int
@@ -184,72 +194,33 @@ func (v *Verification) NeedsKey() bool { return v.err == nil && v.key == nil }
 // Domain returns the signing domain, or "" where it could not be read.
 func (v *Verification) Domain() string { return v.signature.Domain }
 
-// maxKeys bounds the keys of one selector that are tried.
-const maxKeys = 3
-
 // FetchKey looks the key up and verifies the signature of the header with it.
-//
-// What several key records at one name mean is undefined (RFC 6376 section
-// 3.6.2.2), and their order changes from answer to answer. Of those that are
-// meant for such a signature each is tried until one verifies (section 6.1.2).
 func (v *Verification) FetchKey(ctx context.Context, r dns.Resolver) {
-	keys, err := lookupKeys(ctx, r, v.signature.Selector, v.signature.Domain)
-	if err != nil {
-		v.err = err
-		return
-	}
-	if fit := v.signature.fitting(keys); len(fit) > 0 {
-		keys = fit
-	}
-	for _, key := range keys[:min(len(keys), maxKeys)] {
-		if v.UseKey(key); v.err == nil {
-			return
-		}
-	}
+	v.UseKeys(LookupKeys(ctx, r, v.signature.Selector, v.signature.Domain))
 }
 
-// fitting returns those of keys that may be used for s.
-func (s *Signature) fitting(keys []*Key) []*Key {
-	var fit []*Key
-	for _, key := range keys {
-		if s.allows(key) == nil {
-			fit = append(fit, key)
-		}
-	}
-	return fit
-}
-
-// UseKey is FetchKey with a key that is known already.
-func (v *Verification) UseKey(key *Key) {
-	s := v.signature
-	v.key, v.policy = key, nil
-	if v.err = s.allows(key); v.err != nil {
+// UseKeys is FetchKey with what [LookupKeys] returned.
+func (v *Verification) UseKeys(keys []*Key, err error) {
+	if v.err = err; err != nil {
 		return
 	}
-	if key.Type == RSA {
-		switch {
-		case key.Bits > v.opts.MaxRSABits:
-			v.err = fault(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", key.Bits))
-			return
-		case key.Bits < goMinRSABits:
-			v.err = weakKey(key)
-			return
-		case key.Bits < v.opts.MinRSABits:
-			v.policy = weakKey(key)
-		}
-	}
-	digest := s.headerDigest(v.in.Header, v.in.Index, v.own)
-	if !VerifyDigest(key, s.Hash, digest, s.Value) {
-		v.err = errSignature
+	digest := v.signature.headerDigest(v.in.Header, v.in.Index, v.own)
+	v.key, v.policy, v.err = v.opts.VerifyDigest(v.signature, keys, digest)
+	if v.err != nil {
 		return
 	}
-	if name := s.unsignedDuplicate(v.in.Index); name != "" {
+	if name := v.signature.unsignedDuplicate(v.in.Index); name != "" {
 		v.policy = fault(Policy, ReasonUnsignedDuplicate, "a second "+name+" field is not signed")
 	}
 }
 
-func weakKey(key *Key) error {
-	return fault(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", key.Bits))
+// Err returns why the signature fails, as far as that is known without the
+// body; nil where it may still pass.
+func (v *Verification) Err() error {
+	if v.err != nil {
+		return v.err
+	}
+	return v.policy
 }
 
 // Result ends the verification: body must have been written whole, as far as it

@@ -1,0 +1,303 @@
+package arc
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"authmilter/verify/authres"
+	"authmilter/verify/dkim"
+	"authmilter/verify/message"
+)
+
+// MaxSets is how many sets a chain may have (RFC 8617 section 4.2.1).
+const MaxSets = 50
+
+// The names of the fields of a set, in lower case.
+const (
+	authResultsName      = "arc-authentication-results"
+	messageSignatureName = "arc-message-signature"
+	sealName             = "arc-seal"
+)
+
+// Set is one ARC Set (RFC 8617 section 4.2).
+type Set struct {
+	Instance int
+	// Results is the value of the ARC-Authentication-Results field after its
+	// instance, which [authres.Parse] reads.
+	Results string
+	// MessageSignature is the ARC-Message-Signature field, as far as it could be
+	// read.
+	MessageSignature *dkim.Signature
+	// Seal is the ARC-Seal field.
+	Seal *Seal
+
+	// Positions of the fields in the header.
+	authResults, messageSignature, seal int
+	// signatureErr is why MessageSignature cannot verify.
+	signatureErr error
+}
+
+// Seal is an ARC-Seal field (RFC 8617 section 4.1.3).
+type Seal struct {
+	*dkim.Signature
+	// CV is the state of the chain before this set was added.
+	CV Status
+}
+
+// Chain is the sets of a message.
+type Chain struct {
+	// Sets are in the order of their instances. There are none where the chain
+	// is malformed.
+	Sets []Set
+	// Highest is the highest instance that any ARC field has.
+	Highest int
+	// Broken tells that the newest seal says that the chain has failed before.
+	Broken bool
+}
+
+// Newest returns the set that was added last, or nil.
+func (c *Chain) Newest() *Set {
+	if c == nil || len(c.Sets) == 0 {
+		return nil
+	}
+	return &c.Sets[len(c.Sets)-1]
+}
+
+// fields are the positions of the fields of one instance, -1 where there is
+// none, and what was read of them to find the instance.
+type fields struct {
+	authResults, messageSignature, seal int
+	results                             string
+	signatureTags, sealTags             dkim.Tags
+}
+
+// readChain reads the chain of h, nil where there is none. An error is an
+// *[Error], and the Chain returned with it has no sets.
+func readChain(h message.Header) (*Chain, error) {
+	c := &Chain{}
+	var sets [MaxSets + 1]fields
+	for i := range sets {
+		sets[i] = fields{authResults: -1, messageSignature: -1, seal: -1}
+	}
+	count := 0
+	var failure error
+	for i := range h {
+		kind := kindOf(h[i])
+		if kind == "" {
+			continue
+		}
+		if count++; count > 3*MaxSets {
+			return c, errTooMany
+		}
+		if err := c.place(&sets, h[i], kind, i); err != nil && failure == nil {
+			failure = err
+		}
+	}
+	if count == 0 {
+		return nil, nil
+	}
+	// RFC 8617 section 5.2 step 2, before the structure is looked at.
+	if newest := &sets[c.Highest]; newest.sealTags != nil {
+		cv, _ := newest.sealTags.Get("cv")
+		c.Broken = strings.EqualFold(cv, string(Fail))
+	}
+	switch {
+	case c.Broken:
+		return c, &Error{Reason: ReasonBroken, text: fmt.Sprintf("the seal i=%d says that the chain has failed", c.Highest)}
+	case failure != nil:
+		return c, failure
+	}
+	// Step 3: each set whole, without a gap from 1.
+	for n := 1; n <= c.Highest; n++ {
+		if missing := sets[n].missing(); missing != "" {
+			return c, structure("no %s i=%d", missing, n)
+		}
+	}
+	all := make([]Set, 0, c.Highest)
+	for n := 1; n <= c.Highest; n++ {
+		set, err := sets[n].read(h, n)
+		if err != nil {
+			return c, err
+		}
+		all = append(all, set)
+	}
+	c.Sets = all
+	return c, nil
+}
+
+var errTooMany = &Error{Reason: ReasonTooMany, text: fmt.Sprintf("more than %d ARC sets", MaxSets)}
+
+func structure(format string, args ...any) *Error {
+	return &Error{Reason: ReasonStructure, text: fmt.Sprintf(format, args...)}
+}
+
+// kindOf returns which field of a set f is, or "".
+func kindOf(f message.Field) string {
+	for _, name := range [...]string{sealName, messageSignatureName, authResultsName} {
+		if f.Is(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// title is the name of a field as people write it.
+func title(kind string) string {
+	switch kind {
+	case sealName:
+		return "ARC-Seal"
+	case messageSignatureName:
+		return "ARC-Message-Signature"
+	}
+	return "ARC-Authentication-Results"
+}
+
+// place finds the instance of the field f, at position at of the header, and
+// puts it into its set.
+func (c *Chain) place(sets *[MaxSets + 1]fields, f message.Field, kind string, at int) error {
+	var instance int
+	var results string
+	var tags dkim.Tags
+	var err error
+	if kind == authResultsName {
+		instance, results, err = authres.CutInstance(f.Raw)
+	} else {
+		instance, tags, err = readTags(f.Raw)
+	}
+	switch {
+	case err != nil:
+		return &Error{Reason: ReasonSyntax, text: "malformed " + title(kind), cause: err}
+	case instance > MaxSets:
+		return errTooMany
+	case instance < 1:
+		return structure("%s i=%d", title(kind), instance)
+	}
+	c.Highest = max(c.Highest, instance)
+	set := &sets[instance]
+	position := &set.authResults
+	switch kind {
+	case sealName:
+		position = &set.seal
+	case messageSignatureName:
+		position = &set.messageSignature
+	}
+	if *position >= 0 {
+		return structure("more than one %s i=%d", title(kind), instance)
+	}
+	*position = at
+	switch kind {
+	case authResultsName:
+		set.results = results
+	case messageSignatureName:
+		set.signatureTags = tags
+	case sealName:
+		set.sealTags = tags
+	}
+	return nil
+}
+
+// readTags reads the tag list of a signature or a seal, and the instance in it.
+func readTags(raw string) (instance int, tags dkim.Tags, err error) {
+	if tags, err = dkim.ParseTags(raw); err != nil {
+		return 0, nil, err
+	}
+	if hasEmptyTag(raw) {
+		return 0, nil, dkim.ErrTagSyntax
+	}
+	i, ok := tags.Get("i")
+	if !ok {
+		return 0, nil, fmt.Errorf("tag i= is missing")
+	}
+	// RFC 8617 section 3.9: one or two digits.
+	if len(i) < 1 || len(i) > 2 || strings.Trim(i, "0123456789") != "" {
+		return 0, nil, fmt.Errorf("tag i=")
+	}
+	instance, err = strconv.Atoi(i)
+	return instance, tags, err
+}
+
+// hasEmptyTag tells whether two semicolons of a tag list have nothing between
+// them. [dkim.ParseTags] passes over that, because DKIM signatures are met with
+// it; in a chain, where each sealer vouches for the syntax before him, RFC 6376
+// section 3.2 holds.
+func hasEmptyTag(list string) bool {
+	end := strings.TrimRight(list, " \t\r\n")
+	end = strings.TrimSuffix(end, ";") // one may end the list
+	for spec := range strings.SplitSeq(end, ";") {
+		if strings.Trim(spec, " \t\r\n") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// missing returns the name of a field that the set has not, or "".
+func (f *fields) missing() string {
+	switch {
+	case f.authResults < 0:
+		return title(authResultsName)
+	case f.messageSignature < 0:
+		return title(messageSignatureName)
+	case f.seal < 0:
+		return title(sealName)
+	}
+	return ""
+}
+
+// read reads the set of instance n, of which nothing is missing.
+func (f *fields) read(h message.Header, n int) (Set, error) {
+	s := Set{
+		Instance:         n,
+		Results:          f.results,
+		authResults:      f.authResults,
+		messageSignature: f.messageSignature,
+		seal:             f.seal,
+	}
+	var err error
+	if s.Seal, err = readSeal(h[f.seal], f.sealTags, n); err != nil {
+		return s, err
+	}
+	// A message signature of an older set may be damaged without harm to the
+	// chain (RFC 8617 section 5.2 step 5).
+	s.MessageSignature, s.signatureErr = dkim.ParseMessageSignature(h[f.messageSignature], f.signatureTags)
+	if s.signatureErr == nil {
+		for _, name := range s.MessageSignature.Fields {
+			// RFC 8617 section 4.1.2. Seals that sign
+			// ARC-Authentication-Results are in use, and mean no harm.
+			if strings.EqualFold(name, sealName) {
+				s.signatureErr = fmt.Errorf("it signs ARC-Seal")
+			}
+		}
+	}
+	return s, nil
+}
+
+// readSeal reads the seal of instance n.
+func readSeal(f message.Field, tags dkim.Tags, n int) (*Seal, error) {
+	bad := func(cause error) error {
+		return &Error{Reason: ReasonSyntax, text: fmt.Sprintf("ARC-Seal i=%d", n), cause: cause}
+	}
+	// RFC 8617 section 4.1.3: h= MUST make the chain fail.
+	if _, ok := tags.Get("h"); ok {
+		return nil, bad(fmt.Errorf("tag h= is not allowed"))
+	}
+	cv, ok := tags.Get("cv")
+	if !ok {
+		return nil, bad(fmt.Errorf("tag cv= is missing"))
+	}
+	s := &Seal{CV: Status(strings.ToLower(cv))}
+	want := Pass
+	if n == 1 {
+		want = None
+	}
+	// RFC 8617 section 5.2 step 3 C.
+	if s.CV != want {
+		return nil, structure("cv= of the ARC-Seal i=%d is not %s", n, want)
+	}
+	var err error
+	if s.Signature, err = dkim.ParseSeal(f, tags); err != nil {
+		return nil, bad(err)
+	}
+	return s, nil
+}

@@ -1,0 +1,94 @@
+package arc_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"authmilter/verify/arc"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dns/dnstest"
+)
+
+// suitePath is a half of the public suite for ARC validation, which is not part
+// of the project.
+const suitePath = "../../../shared/suites/arc-validation-half.yml"
+
+// exceptions are the cases of the suite that contradict a standard, and the
+// section that decides.
+var exceptions = map[string]struct {
+	status  arc.Status
+	section string
+}{
+	"ams_fields_c_na":      {arc.Fail, "RFC 6376 section 3.5, tag c=: without it \"simple/simple\", and RFC 8617 section 4.1.2 changes nothing there; the message is signed as relaxed"},
+	"ams_fields_h_mis_hdr": {arc.Fail, "RFC 6376 section 3.5, tag h=: each hdr-name has at least one character"},
+}
+
+type suiteScenario struct {
+	Description string
+	Tests       suiteTests
+	Records     map[string]string `yaml:"txt-records"`
+}
+
+// suiteTests is a mapping in which some keys occur twice.
+type suiteTests []suiteTest
+
+type suiteTest struct {
+	Name, Message, CV string
+}
+
+func (all *suiteTests) UnmarshalYAML(n *yaml.Node) error {
+	for i := 0; i < len(n.Content); i += 2 {
+		test := suiteTest{Name: n.Content[i].Value}
+		if err := n.Content[i+1].Decode(&test); err != nil {
+			return err
+		}
+		*all = append(*all, test)
+	}
+	return nil
+}
+
+func TestSuite(t *testing.T) {
+	f, err := os.Open(suitePath)
+	if err != nil {
+		t.Skipf("without the public suite: %v", err)
+	}
+	defer f.Close()
+	cases := 0
+	for d := yaml.NewDecoder(f); ; {
+		var s suiteScenario
+		if err := d.Decode(&s); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		zone := dnstest.MustParse(t, "")
+		for name, text := range s.Records {
+			zone.AddTXT(name, text)
+		}
+		for _, test := range s.Tests {
+			cases++
+			t.Run(test.Name, func(t *testing.T) {
+				want := arc.Status(strings.ToLower(test.CV))
+				if want == "" {
+					want = arc.Fail // the suite leaves open what a chain that says fail is: RFC 8617 section 5.2 step 2
+				}
+				if e, ok := exceptions[test.Name]; ok {
+					want = e.status
+				}
+				msg := strings.ReplaceAll(test.Message, "\n", "\r\n")
+				r := verify(t, msg, zone, dkim.Options{}, 1<<16)
+				if r.Status != want {
+					t.Errorf("%s (%v), want %s", r.Status, r.Err, want)
+				}
+			})
+		}
+	}
+	if cases < 80 {
+		t.Errorf("only %d cases", cases)
+	}
+}

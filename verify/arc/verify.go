@@ -1,0 +1,184 @@
+package arc
+
+import (
+	"errors"
+	"fmt"
+
+	"authmilter/verify/dkim"
+	"authmilter/verify/message"
+)
+
+// Verification is a chain on its way to a [Result]. After [Begin],
+// CheckHeader does all that needs the header and DNS, Result all that needs the
+// body.
+type Verification struct {
+	opts  dkim.Options
+	in    *dkim.Input
+	chain *Chain
+	err   error
+	// messages are the message signatures of the sets, that of the first set
+	// first; nil where one cannot be verified.
+	messages []*dkim.Verification
+	// checked tells that CheckHeader has come to an end.
+	checked bool
+}
+
+// Begin reads the chain of a message and says to its body which digests the
+// message signatures need. It returns nil where there is no chain. The limits
+// for keys are those for DKIM signatures.
+func Begin(opts dkim.Options, in *dkim.Input) *Verification {
+	chain, err := readChain(in.Header)
+	if chain == nil {
+		return nil
+	}
+	v := &Verification{opts: opts, in: in, chain: chain, err: err}
+	newest := chain.Newest()
+	if err == nil && newest.signatureErr != nil {
+		v.err = v.messageError(newest, newest.signatureErr)
+	}
+	if v.err != nil {
+		return v
+	}
+	v.messages = make([]*dkim.Verification, len(chain.Sets))
+	for i := range chain.Sets {
+		set := &chain.Sets[i]
+		if set.signatureErr == nil {
+			v.messages[i] = dkim.BeginOne(opts, in, set.messageSignature, set.MessageSignature)
+		}
+	}
+	return v
+}
+
+// CheckHeader verifies what the header alone decides: the newest message
+// signature, every seal, and then the older message signatures, and in each part
+// newest first (RFC 8617 section 5.2). It stops at the first failure, so that a
+// forged chain costs one key and one signature.
+func (v *Verification) CheckHeader(keys Keys) {
+	defer func() { v.checked = true }()
+	if v.err != nil {
+		return
+	}
+	newest := v.chain.Newest()
+	if err := v.checkMessage(keys, newest); err != nil {
+		v.err = v.messageError(newest, err)
+		return
+	}
+	digests := v.sealDigests()
+	for i := len(digests) - 1; i >= 0; i-- {
+		seal := v.chain.Sets[i].Seal
+		if err := v.checkSeal(keys, seal.Signature, digests[i]); err != nil {
+			v.err = &Error{
+				Reason: reasonOf(err, ReasonSeal),
+				text:   fmt.Sprintf("ARC-Seal i=%d of %s", i+1, seal.Domain),
+				cause:  err,
+			}
+			return
+		}
+	}
+	for i := newest.Instance - 2; i >= 0; i-- {
+		if v.checkMessage(keys, &v.chain.Sets[i]) != nil {
+			return
+		}
+	}
+}
+
+// checkMessage verifies the message signature of a set, but for the body.
+func (v *Verification) checkMessage(keys Keys, set *Set) error {
+	m := v.messages[set.Instance-1]
+	if m == nil {
+		return set.signatureErr
+	}
+	if m.NeedsKey() {
+		m.UseKeys(keys(nameOf(set.MessageSignature)))
+	}
+	return m.Err()
+}
+
+// checkSeal verifies one seal, whose digest that is.
+func (v *Verification) checkSeal(keys Keys, s *dkim.Signature, digest []byte) error {
+	published, err := keys(nameOf(s))
+	if err != nil {
+		return err
+	}
+	_, policy, err := v.opts.VerifyDigest(s, published, digest)
+	if err == nil {
+		err = policy
+	}
+	return err
+}
+
+// sealDigests returns what each seal signs: the sets up to its own, without its
+// own signature (RFC 8617 section 5.1.1).
+func (v *Verification) sealDigests() [][]byte {
+	digests := make([][]byte, len(v.chain.Sets))
+	d := newSealDigest()
+	for i := range v.chain.Sets {
+		set := &v.chain.Sets[i]
+		d.add(v.in.Header[set.authResults])
+		d.add(v.in.Header[set.messageSignature])
+		digests[i] = d.sum(set.Seal.Unsigned())
+		d.add(v.in.Header[set.seal])
+	}
+	return digests
+}
+
+// Result ends the verification: body must have been written whole, as far as it
+// wanted to be. A nil Verification has the result [None].
+func (v *Verification) Result(body *message.Body) Result {
+	if v == nil {
+		return Result{Status: None, OldestPass: Absent}
+	}
+	err := v.err
+	if err == nil && !v.checked {
+		err = errInterrupted
+	}
+	oldest := Absent
+	if err == nil {
+		oldest, err = v.checkBodies(body)
+	}
+	if err == nil {
+		return Result{Status: Pass, Chain: v.chain, OldestPass: oldest}
+	}
+	r := Result{Status: Fail, Chain: v.chain, OldestPass: Absent, Err: err}
+	var e *Error
+	if errors.As(err, &e) {
+		r.Reason = e.Reason
+	}
+	return r
+}
+
+var errInterrupted = &Error{Reason: ReasonDNS, text: "keys of the chain not available now: not looked up"}
+
+// checkBodies completes the message signatures, newest first. It returns the
+// lowest instance down to which they verify, 0 where all do.
+func (v *Verification) checkBodies(body *message.Body) (oldest int, err error) {
+	newest := v.chain.Newest()
+	if r := v.messages[newest.Instance-1].Result(body); r.Status != dkim.Pass {
+		return Absent, v.messageError(newest, r.Err)
+	}
+	for i := newest.Instance - 2; i >= 0; i-- {
+		m := v.messages[i]
+		if m == nil || m.Result(body).Status != dkim.Pass {
+			return i + 2, nil
+		}
+	}
+	return 0, nil
+}
+
+// messageError returns why the message signature of a set fails the chain.
+func (v *Verification) messageError(set *Set, cause error) *Error {
+	text := fmt.Sprintf("ARC-Message-Signature i=%d", set.Instance)
+	if d := set.MessageSignature.Domain; d != "" {
+		text += " of " + d
+	}
+	return &Error{Reason: reasonOf(cause, ReasonMessageSignature), text: text, cause: cause}
+}
+
+// reasonOf returns [ReasonDNS] for a look-up that did not end, otherwise other.
+func reasonOf(err error, other Reason) Reason {
+	var e *dkim.Error
+	if errors.As(err, &e) && e.Status == dkim.TempError {
+		return ReasonDNS
+	}
+	return other
+}

@@ -6,6 +6,7 @@
 package metrics
 
 import (
+	"errors"
 	"runtime"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"authmilter/policy"
+	"authmilter/verify"
+	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/spf"
@@ -28,6 +31,10 @@ type Metrics struct {
 	messages *prometheus.CounterVec
 	skipped  *prometheus.CounterVec
 	results  *prometheus.CounterVec
+	override *prometheus.CounterVec
+	seals    *prometheus.CounterVec
+	signed   *prometheus.CounterVec
+	keys     *prometheus.GaugeVec
 	removed  prometheus.Counter
 	bytes    prometheus.Counter
 	eom      prometheus.Histogram
@@ -66,6 +73,10 @@ func New(c Config) *Metrics {
 	m.messages = m.counterVec("messages_total", "Messages verified, by what was done with them.", "listener", "disposition")
 	m.skipped = m.counterVec("messages_skipped_total", "Messages passed on without verification.", "reason")
 	m.results = m.counterVec("auth_results_total", "Results written, by method.", "method", "result")
+	m.override = m.counterVec("dmarc_overrides_total", "Messages that failed DMARC and whose policy did not count, by the reason.", "reason")
+	m.seals = m.counterVec("arc_seals_total", "Messages to be sealed, by what became of it.", "result")
+	m.signed = m.counterVec("own_messages_total", "Messages of our own, by what became of signing them.", "result")
+	m.keys = m.gaugeVec("key_state", "Whether DNS publishes a key of ours: 1 for what is the case.", "use", "domain", "selector", "state")
 	m.removed = m.counter("ar_headers_removed_total", "Forged Authentication-Results fields deleted.")
 	m.bytes = m.counter("message_bytes_total", "Octets of message bodies received.")
 	m.eom = m.histogram("eom_duration_seconds", "Time that the MTA waited at the end of a message.")
@@ -114,6 +125,22 @@ func (m *Metrics) zero(c Config) {
 	for _, s := range dmarc.Statuses() {
 		m.results.WithLabelValues("dmarc", string(s))
 	}
+	for _, s := range arc.Statuses() {
+		m.results.WithLabelValues("arc", string(s))
+	}
+	for _, o := range policy.OverrideTypes() {
+		if o != policy.NoOverride {
+			m.override.WithLabelValues(string(o))
+		}
+	}
+	m.seals.WithLabelValues("sealed")
+	m.seals.WithLabelValues("error")
+	for _, s := range unsealed {
+		m.seals.WithLabelValues(s.result)
+	}
+	for _, s := range []string{"signed", "unsigned", "error"} {
+		m.signed.WithLabelValues(s)
+	}
 	for _, s := range []string{"hit", "miss"} {
 		m.dnsCache.WithLabelValues(s)
 	}
@@ -135,6 +162,9 @@ func (m *Metrics) Observe(v *policy.Verdict) {
 	m.removed.Add(float64(v.Removed))
 	if v.Skip != policy.NotSkipped {
 		m.skipped.WithLabelValues(string(v.Skip)).Inc()
+		if v.Skip != policy.Overload {
+			m.signed.WithLabelValues(signingResult(v.Signing)).Inc()
+		}
 		return
 	}
 	m.messages.WithLabelValues(v.Listener, string(v.Decision.Disposition)).Inc()
@@ -149,7 +179,66 @@ func (m *Metrics) Observe(v *policy.Verdict) {
 	}
 	m.results.WithLabelValues("spf", string(r.SPF.Status)).Inc()
 	m.results.WithLabelValues("dmarc", string(r.DMARC.Status)).Inc()
+	if s := r.ARC.Status; s != "" {
+		m.results.WithLabelValues("arc", string(s)).Inc()
+	}
+	if o := v.Decision.Override.Type; o != policy.NoOverride {
+		m.override.WithLabelValues(string(o)).Inc()
+	}
+	if v.Seal.Done || v.Seal.Err != nil {
+		m.seals.WithLabelValues(sealResult(v.Seal)).Inc()
+	}
 }
+
+// unsealed are the reasons not to seal a message that are none of our faults.
+var unsealed = [...]struct {
+	err    error
+	result string
+}{
+	{arc.ErrBroken, "broken_before"},
+	{arc.ErrFull, "full"},
+	{arc.ErrOwn, "own"},
+	{arc.ErrUnknown, "unknown"},
+	{arc.ErrTooManyFields, "too_many_fields"},
+	{verify.ErrHeaderTooLarge, "header_too_large"},
+}
+
+func sealResult(s policy.Sealing) string {
+	if s.Done {
+		return "sealed"
+	}
+	for _, u := range unsealed {
+		if errors.Is(s.Err, u.err) {
+			return u.result
+		}
+	}
+	return "error"
+}
+
+func signingResult(s policy.Signing) string {
+	switch {
+	case s.Err != nil:
+		return "error"
+	case len(s.Selectors) > 0:
+		return "signed"
+	}
+	return "unsigned"
+}
+
+// KeyState records what DNS publishes about a key of ours, whose use, domain and
+// selector come from the configuration. state is a [dkim.Published].
+func (m *Metrics) KeyState(use, domain, selector, state string) {
+	for _, s := range dkim.PublishedStates() {
+		value := 0.0
+		if string(s) == state {
+			value = 1
+		}
+		m.keys.WithLabelValues(use, domain, selector, string(s)).Set(value)
+	}
+}
+
+// ForgetKeys ends what KeyState has recorded.
+func (m *Metrics) ForgetKeys() { m.keys.Reset() }
 
 // DNSQuery counts one DNS exchange. qtype and rcode are of known sets.
 func (m *Metrics) DNSQuery(qtype, rcode string, took time.Duration) {
@@ -202,6 +291,12 @@ func (m *Metrics) counterVec(name, help string, labels ...string) *prometheus.Co
 
 func (m *Metrics) gauge(name, help string) prometheus.Gauge {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+	m.registry.MustRegister(g)
+	return g
+}
+
+func (m *Metrics) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	m.registry.MustRegister(g)
 	return g
 }

@@ -15,6 +15,7 @@ import (
 
 	"authmilter/policy"
 	"authmilter/verify"
+	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/spf"
@@ -71,6 +72,11 @@ func TestStart(t *testing.T) {
 		`messages_skipped_total{reason="authenticated"}`, `messages_skipped_total{reason="network"}`,
 		`messages_skipped_total{reason="overload"}`,
 		`milter_protocol_errors_total{reason="empty_packet"}`, `milter_protocol_errors_total{reason="too_slow"}`,
+		`dmarc_overrides_total{reason="trusted_forwarder"}`,
+		`own_messages_total{result="signed"}`, `own_messages_total{result="unsigned"}`, `own_messages_total{result="error"}`,
+	}
+	for r := range strings.FieldsSeq("sealed broken_before full own unknown too_many_fields header_too_large error") {
+		want = append(want, `arc_seals_total{result="`+r+`"}`)
 	}
 	for _, d := range []string{"none", "quarantine", "reject"} {
 		want = append(want, `messages_total{disposition="`+d+`",listener="inet:8894@127.0.0.1"}`)
@@ -79,6 +85,7 @@ func TestStart(t *testing.T) {
 		"dkim":  "none pass fail policy neutral temperror permerror",
 		"spf":   "none neutral pass fail softfail temperror permerror",
 		"dmarc": "none pass fail temperror permerror",
+		"arc":   "none pass fail",
 	} {
 		for r := range strings.FieldsSeq(results) {
 			want = append(want, `auth_results_total{method="`+method+`",result="`+r+`"}`)
@@ -109,21 +116,32 @@ func TestObserve(t *testing.T) {
 			DKIM:  []dkim.Result{{Status: dkim.Pass}, {Status: dkim.Fail}, {Status: dkim.Fail}},
 			SPF:   spf.Result{Status: spf.SoftFail},
 			DMARC: dmarc.Result{Status: dmarc.Pass},
+			ARC:   arc.Result{Status: arc.Pass},
 			Size:  1000,
 		},
+		Seal:         policy.Sealing{Done: true},
 		EndOfMessage: 250 * time.Millisecond,
 	})
 	m.Observe(&policy.Verdict{
 		Listener: "l",
-		Decision: policy.Decision{Disposition: policy.None},
+		Decision: policy.Decision{Disposition: policy.None, Override: policy.Override{Type: policy.TrustedForwarder}},
+		Seal:     policy.Sealing{Err: arc.ErrOwn},
 		Result: &verify.Result{
 			SPF:   spf.Result{Status: spf.TempError},
 			DMARC: dmarc.Result{Status: dmarc.TempError},
+			ARC:   arc.Result{Status: arc.Fail},
 			Size:  24,
 		},
 		EndOfMessage: 750 * time.Millisecond,
 	})
-	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Authenticated, Removed: 1})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Authenticated, Removed: 1, Signing: policy.Signing{Selectors: []string{"s"}}})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork, Signing: policy.Signing{Err: errors.New("no")}})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Overload})
+	m.KeyState("seal", "old.example", "s", "ok")
+	m.ForgetKeys()
+	m.KeyState("seal", "example.org", "s", "ok")
+	m.KeyState("seal", "example.org", "s", "mismatch")
 	m.DNSQuery("TXT", "SERVFAIL", time.Second)
 	m.DNSCacheHit()
 	m.DNSCacheMiss()
@@ -139,27 +157,39 @@ func TestObserve(t *testing.T) {
 
 	got := samples(t, m)
 	for name, want := range map[string]string{
-		`messages_total{disposition="none",listener="l"}`:     "2",
-		`messages_skipped_total{reason="authenticated"}`:      "1",
-		`auth_results_total{method="dkim",result="pass"}`:     "1",
-		`auth_results_total{method="dkim",result="fail"}`:     "2",
-		`auth_results_total{method="dkim",result="none"}`:     "1",
-		`auth_results_total{method="spf",result="softfail"}`:  "1",
-		`auth_results_total{method="spf",result="temperror"}`: "1",
-		`auth_results_total{method="dmarc",result="pass"}`:    "1",
-		`auth_results_total{method="dmarc",result="fail"}`:    "0",
-		"ar_headers_removed_total":                            "3",
-		"message_bytes_total":                                 "1024",
-		"eom_duration_seconds_count":                          "2",
-		"eom_duration_seconds_sum":                            "1",
-		`dns_queries_total{qtype="TXT",rcode="SERVFAIL"}`:     "1",
-		"dns_query_duration_seconds_sum":                      "1",
-		`dns_cache_total{result="hit"}`:                       "1",
-		`dns_cache_total{result="miss"}`:                      "2",
-		"connections":                                         "1",
-		"connections_delayed_total":                           "1",
-		`milter_protocol_errors_total{reason="too_slow"}`:     "1",
-		`milter_protocol_errors_total{reason="empty_packet"}`: "0",
+		`messages_total{disposition="none",listener="l"}`:                          "2",
+		`messages_skipped_total{reason="authenticated"}`:                           "1",
+		`auth_results_total{method="dkim",result="pass"}`:                          "1",
+		`auth_results_total{method="dkim",result="fail"}`:                          "2",
+		`auth_results_total{method="dkim",result="none"}`:                          "1",
+		`auth_results_total{method="spf",result="softfail"}`:                       "1",
+		`auth_results_total{method="spf",result="temperror"}`:                      "1",
+		`auth_results_total{method="dmarc",result="pass"}`:                         "1",
+		`auth_results_total{method="dmarc",result="fail"}`:                         "0",
+		`auth_results_total{method="arc",result="pass"}`:                           "1",
+		`auth_results_total{method="arc",result="fail"}`:                           "1",
+		`dmarc_overrides_total{reason="trusted_forwarder"}`:                        "1",
+		`arc_seals_total{result="sealed"}`:                                         "1",
+		`arc_seals_total{result="own"}`:                                            "1",
+		`arc_seals_total{result="error"}`:                                          "0",
+		`own_messages_total{result="signed"}`:                                      "1",
+		`own_messages_total{result="unsigned"}`:                                    "1",
+		`own_messages_total{result="error"}`:                                       "1",
+		`key_state{domain="old.example",selector="s",state="ok",use="seal"}`:       "",
+		`key_state{domain="example.org",selector="s",state="ok",use="seal"}`:       "0",
+		`key_state{domain="example.org",selector="s",state="mismatch",use="seal"}`: "1",
+		"ar_headers_removed_total":                                                 "3",
+		"message_bytes_total":                                                      "1024",
+		"eom_duration_seconds_count":                                               "2",
+		"eom_duration_seconds_sum":                                                 "1",
+		`dns_queries_total{qtype="TXT",rcode="SERVFAIL"}`:                          "1",
+		"dns_query_duration_seconds_sum":                                           "1",
+		`dns_cache_total{result="hit"}`:                                            "1",
+		`dns_cache_total{result="miss"}`:                                           "2",
+		"connections":                                                              "1",
+		"connections_delayed_total":                                                "1",
+		`milter_protocol_errors_total{reason="too_slow"}`:                          "1",
+		`milter_protocol_errors_total{reason="empty_packet"}`:                      "0",
 		"panics_total":                                 "1",
 		"config_last_reload_successful":                "0",
 		"config_last_reload_success_timestamp_seconds": "1000",
@@ -183,6 +213,7 @@ func TestDocumented(t *testing.T) {
 	m := newMetrics()
 	m.ListenerAdded("l")
 	m.DNSQuery("TXT", "NOERROR", 0)
+	m.KeyState("seal", "example.org", "s", "ok")
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"authmilter/verify/authres"
+	"authmilter/verify/message"
 )
 
 // resultsName is the field that we remove and insert.
@@ -52,11 +53,18 @@ func (f *resultFields) remove(m gomilter.Modifier) error {
 	return nil
 }
 
-// insertResults inserts our field on top of the message.
-func insertResults(m gomilter.Modifier, value string) error {
-	if m.Protocol()&gomilter.OptHeaderLeadingSpace != 0 {
-		// What is not eaten is not added either.
-		value = " " + value
+// insert inserts fields of ours, whose values begin with a space, each on top of
+// the message: the last one comes to stand highest.
+func insert(m gomilter.Modifier, fields []message.Field) error {
+	for _, f := range fields {
+		value := f.Raw
+		if m.Protocol()&gomilter.OptHeaderLeadingSpace == 0 {
+			// The MTA that eats the space adds it too.
+			value = strings.TrimPrefix(value, " ")
+		}
+		if err := m.InsertHeader(0, f.Name, value); err != nil {
+			return err
+		}
 	}
-	return m.InsertHeader(0, resultsName, value)
+	return nil
 }

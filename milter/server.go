@@ -39,6 +39,9 @@ type Settings struct {
 	Claimant   *authres.Claimant
 	Verifier   *verify.Verifier
 	Rules      *policy.Rules
+	// Signing are the keys that sign own mail, which is what is skipped as not
+	// inbound.
+	Signing []SigningKey
 	// SkipAuthenticated and SkipNetworks name the messages that are not inbound.
 	SkipAuthenticated bool
 	SkipNetworks      []netip.Prefix

@@ -43,6 +43,7 @@ type transaction struct {
 	recipients []string
 	skip       policy.Skip
 	check      *verify.Check // nil where the message is skipped
+	own        *ownMail      // nil where the message is not ours
 	headerDone bool
 	results    resultFields
 	// failure is the panic that ended the verification.
@@ -70,6 +71,9 @@ func (s *session) guard() {
 
 // cancel ends the verification of a message without a result.
 func (s *session) cancel(t *transaction) {
+	if t.own != nil {
+		t.own.cancel()
+	}
 	check := t.check
 	if check == nil {
 		return
@@ -140,6 +144,9 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 	s.message = t
 	inFlight := s.server.inFlight.Add(1)
 	t.skip = t.skipReason(m)
+	if t.skip != policy.NotSkipped {
+		t.own = newOwnMail(t.settings)
+	}
 	if t.skip == policy.NotSkipped && inFlight > int64(t.settings.MaxMessages) {
 		t.skip = policy.Overload
 	}
@@ -183,11 +190,16 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 		return resp, nil
 	}
 	t.results.see(name, value, t.settings.Claimant)
-	if t.check != nil && !t.headerDone {
+	if (t.check != nil || t.own != nil) && !t.headerDone {
 		if m.Protocol()&gomilter.OptHeaderLeadingSpace == 0 {
 			value = restoreSpace(value)
 		}
-		t.check.Field(message.NewField(name, value))
+		f := message.NewField(name, value)
+		if t.own != nil {
+			t.own.field(f)
+		} else {
+			t.check.Field(f)
+		}
 	}
 	return gomilter.RespContinue, nil
 }
@@ -217,8 +229,11 @@ func (t *transaction) endHeader() {
 		return
 	}
 	t.headerDone = true
-	if t.check != nil {
+	switch {
+	case t.check != nil:
 		t.check.EndHeader()
+	case t.own != nil:
+		t.own.endHeader()
 	}
 }
 
@@ -226,10 +241,9 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 	resp = gomilter.RespContinue
 	defer s.guard()
 	t := s.message
-	if t != nil && t.check != nil {
+	if t != nil {
 		t.endHeader()
-		_, _ = t.check.Write(chunk) // never fails before Finish
-		if t.check.WantsBody() {
+		if t.wantsBody(chunk) {
 			return gomilter.RespContinue, nil
 		}
 	}
@@ -237,6 +251,19 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 		return gomilter.RespSkip, nil
 	}
 	return gomilter.RespContinue, nil
+}
+
+// wantsBody takes the next octets of the body, and tells whether any of those
+// after them matter.
+func (t *transaction) wantsBody(chunk []byte) bool {
+	switch {
+	case t.check != nil:
+		_, _ = t.check.Write(chunk) // never fails before Finish
+		return t.check.WantsBody()
+	case t.own != nil:
+		return t.own.write(chunk)
+	}
+	return false
 }
 
 func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, err error) {
@@ -260,10 +287,14 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	if err := t.results.remove(m); err != nil {
 		return nil, err // the MTA does not listen any more
 	}
+	var fields []message.Field
 	if t.skip == policy.NotSkipped {
-		if err := insertResults(m, s.judge(t, m, v)); err != nil {
-			return nil, err
-		}
+		fields = s.judge(t, m, v)
+	} else if t.own != nil {
+		fields = s.sign(t, v)
+	}
+	if err := insert(m, fields); err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	v.Took, v.EndOfMessage = now.Sub(t.begun), now.Sub(begun)
@@ -271,15 +302,19 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	return resp, nil
 }
 
-// judge sets the Result and the Decision of v, and returns the value of our
-// field. Where a fault of ours prevents that, they say so.
-func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) (results string) {
+// judge sets the Result and the Decision of v, and returns the fields to insert.
+// Where a fault of ours prevents that, they say so.
+func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) (fields []message.Field) {
 	conclude := func(r *verify.Result) {
 		v.Result, v.Decision = r, t.settings.Rules.Decide(t.env, r)
-		results = policy.FormatResults(t.settings.AuthservID, t.env, r)
+		fields = []message.Field{{
+			Name: resultsName,
+			Raw:  " " + policy.FormatResults(t.settings.AuthservID, t.env, r, v.Decision),
+		}}
 	}
 	defer func() {
 		if t.failure != nil {
+			v.Seal = policy.Sealing{}
 			conclude(verify.Failed(t.failure))
 		}
 	}()
@@ -288,8 +323,19 @@ func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) 
 		t.endHeader()
 		t.wait(m)
 		conclude(t.check.Finish())
+		if t.settings.Verifier.Seals() {
+			fields = append(fields, t.seal(v)...)
+		}
 	}
-	return results
+	return fields
+}
+
+// seal returns the ARC Set that is put above our results, and tells v.
+func (t *transaction) seal(v *policy.Verdict) []message.Field {
+	id := t.settings.AuthservID
+	set, err := t.check.Seal(id, policy.ARCResults(id, t.env, v.Result, v.Decision))
+	v.Seal = policy.Sealing{Done: err == nil, Err: err}
+	return set
 }
 
 // wait returns when all look-ups have ended, or when the MTA has waited for as

@@ -27,7 +27,8 @@ const exampleResults = `mx.example.org;
 	spf=pass smtp.mailfrom=joe@football.example.com
 	smtp.helo=mx.football.example.com;
 	dmarc=pass (p=reject) header.from=football.example.com
-	policy.dmarc=reject`
+	policy.dmarc=reject;
+	arc=none`
 
 func TestResults(t *testing.T) {
 	r := start(t, options{})

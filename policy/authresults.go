@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"authmilter/verify"
+	"authmilter/verify/arc"
 	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
 	"authmilter/verify/spf"
@@ -25,30 +27,45 @@ const maxResults = 32 << 10
 // message, without white space at its start. Where a sender has filled his
 // signatures so that it would be too long, DKIM results are left out of it: the
 // last ones, and those that did not pass first.
-func FormatResults(authservID string, env verify.Envelope, r *verify.Result) string {
-	return formatMethods(authservID, AuthenticationResults(env, r))
+func FormatResults(authservID string, env verify.Envelope, r *verify.Result, d Decision) string {
+	value, _ := fit(authservID, AuthenticationResults(env, r, d))
+	return value
 }
 
-func formatMethods(authservID string, methods []authres.Method) string {
+// fit returns the value of a field for methods, and those of them that are in
+// it.
+func fit(authservID string, methods []authres.Method) (value string, kept []authres.Method) {
 	for {
 		value := authres.Format(authservID, methods)
-		drop := -1
-		for i, m := range methods {
-			if m.Name == "dkim" && (drop < 0 || m.Result != "pass" || methods[drop].Result == "pass") {
-				drop = i
-			}
+		if len(value) <= maxResults {
+			return value, methods
 		}
-		if len(value) <= maxResults || drop < 0 {
-			return value
+		var ok bool
+		if methods, ok = dropDKIM(methods); !ok {
+			return value, methods
 		}
-		methods = slices.Delete(methods, drop, drop+1)
 	}
+}
+
+// dropDKIM returns methods without the DKIM result that matters least; ok is
+// false where there is none.
+func dropDKIM(methods []authres.Method) (rest []authres.Method, ok bool) {
+	drop := -1
+	for i, m := range methods {
+		if m.Name == "dkim" && (drop < 0 || m.Result != "pass" || methods[drop].Result == "pass") {
+			drop = i
+		}
+	}
+	if drop < 0 {
+		return methods, false
+	}
+	return slices.Delete(methods, drop, drop+1), true
 }
 
 // AuthenticationResults returns the results of a message as they are written
 // into its Authentication-Results field.
-func AuthenticationResults(env verify.Envelope, r *verify.Result) []authres.Method {
-	methods := make([]authres.Method, 0, len(r.DKIM)+3)
+func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision) []authres.Method {
+	methods := make([]authres.Method, 0, len(r.DKIM)+4)
 	if len(r.DKIM) == 0 {
 		methods = append(methods, authres.Method{Name: "dkim", Result: string(dkim.None)})
 	}
@@ -59,7 +76,23 @@ func AuthenticationResults(env verify.Envelope, r *verify.Result) []authres.Meth
 	if r.Helo != nil {
 		methods = append(methods, spfMethod(env, r.Helo))
 	}
-	return append(methods, dmarcMethod(r))
+	methods = append(methods, dmarcMethod(r, d))
+	if r.ARC.Status != "" {
+		methods = append(methods, arcMethod(env, &r.ARC))
+	}
+	return methods
+}
+
+// ARCResults returns the results of a message as they are written into the
+// ARC-Authentication-Results field of a set of ours: where the message had no
+// chain, with the address that it came from, which reports about it are to name
+// (RFC 8617 section 7.2.2). They are within the bound of [FormatResults].
+func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Decision) []authres.Method {
+	_, methods := fit(authservID, AuthenticationResults(env, r, d))
+	if last := &methods[len(methods)-1]; r.ARC.Status == arc.None {
+		last.Props = remoteIP(env)
+	}
+	return methods
 }
 
 func dkimMethod(r *dkim.Result) authres.Method {
@@ -100,7 +133,7 @@ func spfMethod(env verify.Envelope, r *spf.Result) authres.Method {
 	return m
 }
 
-func dmarcMethod(r *verify.Result) authres.Method {
+func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 	d := &r.DMARC
 	m := authres.Method{Name: "dmarc", Result: string(d.Status), Reason: reason(d.Err)}
 	if r.Author.Err != nil {
@@ -115,9 +148,32 @@ func dmarcMethod(r *verify.Result) authres.Method {
 		if p.Testing {
 			m.Comment += " t=y"
 		}
+		if decision.Override.Type != NoOverride {
+			m.Comment += ", overridden: " + decision.Override.Detail
+		}
 		m.Props = append(m.Props, authres.Prop{Type: "policy", Name: "dmarc", Value: string(p.Effective())})
 	}
 	return m
+}
+
+// arcMethod reports the chain (RFC 8617 section 6).
+func arcMethod(env verify.Envelope, r *arc.Result) authres.Method {
+	m := authres.Method{Name: "arc", Result: string(r.Status), Reason: reason(r.Err)}
+	if r.Status == arc.None {
+		return m
+	}
+	if r.Status == arc.Pass {
+		m.Props = append(m.Props, prop("header", "oldest-pass", strconv.Itoa(r.OldestPass)))
+	}
+	m.Props = append(m.Props, remoteIP(env)...)
+	return m
+}
+
+func remoteIP(env verify.Envelope) []authres.Prop {
+	if !env.ClientIP.IsValid() {
+		return nil
+	}
+	return props(prop("smtp", "remote-ip", env.ClientIP.String()))
 }
 
 func prop(ptype, name, value string) authres.Prop {

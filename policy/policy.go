@@ -23,7 +23,11 @@ const (
 
 // Rules are the receiver's rules. The zero value reports only: whatever the
 // facts, the message passes on.
-type Rules struct{}
+type Rules struct {
+	// TrustedSealers are the domains whose ARC-Authentication-Results are
+	// believed, as lower-case A-labels.
+	TrustedSealers []string
+}
 
 // Decision is the judgement on one message.
 type Decision struct {
@@ -32,11 +36,39 @@ type Decision struct {
 	// Requested is what the author domain's DMARC policy asks for, its test flag
 	// considered; None where the message did not fail.
 	Requested Disposition
+	// Override is why Requested does not count, its zero value where it does.
+	Override Override
 }
+
+// Override is a reason of ours not to do what an author domain asks for.
+type Override struct {
+	Type OverrideType
+	// Detail explains it to a person.
+	Detail string
+}
+
+// OverrideType is a reason as aggregate reports name it (RFC 9990, "Policy
+// Override Reason").
+type OverrideType string
+
+// The types of overrides.
+const (
+	NoOverride OverrideType = ""
+	// TrustedForwarder: an intermediary that is trusted, by its ARC seal, says
+	// that the message was authentic when it came to him.
+	TrustedForwarder OverrideType = "trusted_forwarder"
+)
+
+// OverrideTypes returns every OverrideType.
+func OverrideTypes() []OverrideType { return []OverrideType{NoOverride, TrustedForwarder} }
 
 // Decide judges the facts about a message.
 func (r *Rules) Decide(_ verify.Envelope, res *verify.Result) Decision {
-	return Decision{Disposition: None, Requested: requested(&res.DMARC)}
+	d := Decision{Disposition: None, Requested: requested(&res.DMARC)}
+	if res.DMARC.Status == dmarc.Fail {
+		d.Override = r.trustedForwarder(res)
+	}
+	return d
 }
 
 // requested returns what the author domain asks to be done with a message that
@@ -59,6 +91,24 @@ const (
 	Overload      Skip = "overload"      // more messages in flight than the limit allows
 )
 
+// Sealing is what became of adding an ARC Set to a message.
+type Sealing struct {
+	// Done tells that a set was added; Err why there is none though sets are
+	// added here.
+	Done bool
+	Err  error
+}
+
+// Signing is what became of signing a message of our own. Its zero value says
+// that there is no key for the message.
+type Signing struct {
+	// Domain and Selectors are those of the signatures added; Err is why there
+	// are none though there is a key.
+	Domain    string
+	Selectors []string
+	Err       error
+}
+
 // Verdict is all that is known about one finished message.
 type Verdict struct {
 	// At is when the message began.
@@ -74,6 +124,11 @@ type Verdict struct {
 	// Result is nil for a skipped message.
 	Result   *verify.Result
 	Decision Decision
+	// Seal tells what became of sealing it.
+	Seal Sealing
+	// Signing tells what became of signing a message that was skipped because it
+	// is ours.
+	Signing Signing
 	// Removed counts the Authentication-Results fields that claimed to be ours
 	// and were deleted.
 	Removed int

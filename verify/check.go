@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/message"
@@ -33,7 +34,12 @@ type Check struct {
 	helo  *spf.Result
 	steps []spf.Step
 	dkim  []*dkim.Verification
+	arc   *arc.Verification // nil where there is no chain
 	dmarc *dmarc.Evaluation
+
+	// What [Check.Seal] needs of a finished Check.
+	index *message.Index
+	chain arc.Result
 }
 
 func newCheck(ctx context.Context, v *Verifier, env Envelope) *Check {
@@ -97,13 +103,19 @@ func (c *Check) EndHeader() {
 		return
 	}
 	c.author = c.header.Author()
-	c.dkim = dkim.Begin(c.opts.DKIM, &dkim.Input{
+	c.index = message.NewIndex(c.header)
+	in := &dkim.Input{
 		Header:  c.header,
-		Index:   message.NewIndex(c.header),
+		Index:   c.index,
 		Authors: c.author.Domains,
 		Body:    &c.body,
 		Now:     c.opts.Now(),
-	})
+	}
+	c.dkim = dkim.Begin(c.opts.DKIM, in)
+	c.arc = arc.Begin(c.opts.DKIM, in)
+	if c.opts.Sealer != nil {
+		c.body.Want(arc.SealDigest())
+	}
 	// Before any look-up: whether a signature still needs its key changes with
 	// the answer.
 	query := dmarc.Query{
@@ -117,6 +129,27 @@ func (c *Check) EndHeader() {
 		}
 	}
 	c.look(func(ctx context.Context) { c.dmarc = dmarc.Lookup(ctx, c.meters.dmarc, query) })
+	if c.arc != nil {
+		c.beginARC()
+	}
+}
+
+// keysAhead is how many keys of a chain are looked up before it is known that
+// they are needed. Real chains are rarely longer, and whoever forges one has us
+// ask for no more names of his choice than that (RFC 8617 section 9.2).
+const keysAhead = 4
+
+func (c *Check) beginARC() {
+	ring := newKeyring(func(n arc.KeyName) ([]*dkim.Key, error) {
+		ctx, cancel := context.WithTimeout(c.ctx, c.opts.LookupTime)
+		defer cancel()
+		return dkim.LookupKeys(ctx, c.meters.arc, n.Selector, n.Domain)
+	})
+	names := c.arc.KeyNames()
+	for _, n := range names[:min(len(names), keysAhead)] {
+		c.work.run(func() { _, _ = ring.get(n) }) // its error is for who needs the key
+	}
+	c.work.run(func() { c.arc.CheckHeader(ring.get) })
 }
 
 // candidates returns the identifiers that may turn out to be authenticated.
@@ -164,6 +197,8 @@ func (c *Check) Finish() *Result {
 		r.fail(dkim.PermError, dmarc.PermError, c.headerErr)
 		return r
 	}
+	r.ARC = c.arc.Result(&c.body)
+	c.chain = r.ARC
 	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
 	ids = append(ids, dmarc.Identifier{
 		Method:    dmarc.MethodSPF,
@@ -206,6 +241,7 @@ func (r *Result) fail(d dkim.Status, m dmarc.Status, err error) {
 	reason := dkim.ReasonDNS
 	if errors.Is(err, ErrHeaderTooLarge) {
 		reason = dkim.ReasonHeaderTooLarge
+		r.ARC = arc.Result{Status: arc.Fail, Reason: arc.ReasonHeaderTooLarge, OldestPass: arc.Absent, Err: err}
 	}
 	r.DKIM = []dkim.Result{{Status: d, Reason: reason, Err: err, Signature: &dkim.Signature{}}}
 	r.DMARC = dmarc.Result{Status: m, Reason: dmarc.ReasonNotEvaluated, Err: err, Disposition: dmarc.DispositionNone}

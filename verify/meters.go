@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
@@ -10,7 +11,8 @@ import (
 // decides what its SPF record and its signatures ask for: with one budget for
 // all he could use it up before the policy of the author domain is looked up, or
 // before the key of its signature is, and so have a temporary error for a fail.
-// DKIM and DMARC therefore get all that they may ever ask for, and SPF the rest.
+// DKIM, DMARC and ARC therefore get all that they may ever ask for, and SPF the
+// rest.
 const (
 	// minSPF is what SPF gets at least: ten terms (RFC 7208 section 4.6.4), and
 	// room for the hosts of a few mx.
@@ -22,7 +24,7 @@ const (
 
 // meters count and bound the look-ups of one message.
 type meters struct {
-	spf, helo, keys, dmarc *dns.Meter
+	spf, helo, keys, dmarc, arc *dns.Meter
 }
 
 func newMeters(o *Options) meters {
@@ -38,6 +40,7 @@ func newMeters(o *Options) meters {
 	m := meters{
 		keys:  all.Split(forKeys),
 		dmarc: all.Split(dmarc.MaxLookups),
+		arc:   all.Split(arc.MaxLookups),
 	}
 	if o.HeloResult {
 		// The HELO identity is another domain's to choose than MAIL FROM.
@@ -50,7 +53,7 @@ func newMeters(o *Options) meters {
 
 // count returns how many look-ups were made.
 func (m *meters) count() int {
-	n := m.spf.Count() + m.keys.Count() + m.dmarc.Count()
+	n := m.spf.Count() + m.keys.Count() + m.dmarc.Count() + m.arc.Count()
 	if m.helo != nil {
 		n += m.helo.Count()
 	}

@@ -3,6 +3,7 @@ package verify
 import (
 	"errors"
 
+	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
@@ -30,6 +31,8 @@ type Result struct {
 	Helo *spf.Result
 	// DMARC is the strictest result over all author domains.
 	DMARC dmarc.Result
+	// ARC is the result for the chain of the message.
+	ARC arc.Result
 	// Queries counts the look-ups made, cached ones included.
 	Queries int
 	// Size is the length of the body in octets, as far as it was received.

@@ -1,6 +1,6 @@
 // Package verify turns one message, from MAIL FROM to its last octet, into the
 // facts that mail authentication has to say about it: DKIM (RFC 6376), SPF
-// (RFC 7208) and DMARC (RFC 9989).
+// (RFC 7208), DMARC (RFC 9989) and ARC (RFC 8617).
 //
 // A [Verifier] is shared; a [Check] is one message. Everything streams: SPF
 // begins at [Verifier.Begin], every key and policy look-up at
@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"time"
 
+	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
@@ -46,9 +47,10 @@ type Options struct {
 	// where the sender is not null.
 	HeloResult bool
 	// MaxQueries bounds the look-ups made for one message, cached ones
-	// included. DKIM takes one for each signature verified, DMARC
-	// [dmarc.MaxLookups] at most; what that leaves, and 20 at least, is for SPF,
-	// whose look-ups past it end as temporary errors.
+	// included, but for those of ARC, which are [arc.MaxLookups] at most. DKIM
+	// takes one for each signature verified, DMARC [dmarc.MaxLookups] at most;
+	// what that leaves, and 20 at least, is for SPF, whose look-ups past it end
+	// as temporary errors.
 	MaxQueries int
 	// LookupTime bounds the time that the look-ups of one message may take,
 	// once for those begun by the envelope and once for those begun by the
@@ -58,6 +60,9 @@ type Options struct {
 	// them is not verified: its Result says so.
 	MaxHeaderBytes  int
 	MaxHeaderFields int
+	// Sealer makes the ARC Sets that Check.Seal returns; nil where no message is
+	// sealed.
+	Sealer *arc.Sealer
 	// Explain records every look-up and every step of SPF in the Result.
 	Explain bool
 	// Now is the clock; nil means time.Now.

@@ -31,9 +31,12 @@ type Config struct {
 	Metrics MetricsConfig `toml:"metrics"`
 	Log     LogConfig     `toml:"log"`
 	Limits  LimitsConfig  `toml:"limits"`
-	Sign    []SignConfig  `toml:"sign,omitempty"`
+	Sign    []SignConfig  `toml:"sign,omitempty" comment:"Own mail, from authenticated or local clients: DKIM-signed, and nothing else."`
 
 	source configSource
+	// What loadKeys has read.
+	sealKey  *ownKey
+	signKeys []ownKey
 }
 
 // SkipConfig names the messages that are not inbound.
@@ -67,20 +70,18 @@ type DMARCConfig struct {
 	Discovery discovery `toml:"discovery" comment:"tree-walk (RFC 9989) or psl (RFC 7489)."`
 }
 
-// ARCConfig is for the sealing of forwarded mail, which this version does not do:
-// see check.
+// ARCConfig says who seals inbound mail, and whose seals are believed.
 type ARCConfig struct {
-	Seal           bool     `toml:"seal" comment:"Not in this version."`
+	Seal           bool     `toml:"seal" comment:"Add an ARC Set to every inbound message; needs domain, selector and key_file."`
 	Domain         string   `toml:"domain,omitempty"`
 	Selector       string   `toml:"selector,omitempty"`
 	KeyFile        string   `toml:"key_file,omitempty"`
-	TrustedSealers []string `toml:"trusted_sealers,omitempty"`
+	TrustedSealers []string `toml:"trusted_sealers,omitempty" comment:"Domains whose ARC seals are believed where a message fails DMARC."`
 }
 
-// SignConfig is for the signing of own mail, which this version does not do: see
-// check.
+// SignConfig is one key for the DKIM signatures of own mail.
 type SignConfig struct {
-	Domain   string `toml:"domain"`
+	Domain   string `toml:"domain" comment:"Author domain, and its subdomains that have no entry of their own."`
 	Selector string `toml:"selector"`
 	KeyFile  string `toml:"key_file"`
 }
@@ -173,12 +174,15 @@ func (c *Config) check() error {
 	if err := c.checkReserved(); err != nil {
 		return err
 	}
+	if err := c.checkKeyNames(); err != nil {
+		return err
+	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return badKey("log.format", `%q is neither "text" nor "json"`, c.Log.Format)
 	}
 	if c.Metrics.Listen != "" {
 		if err := checkHostPort(c.Metrics.Listen, "127.0.0.1:9894"); err != nil {
-			return &keyError{"metrics.listen", err}
+			return &keyError{key: "metrics.listen", err: err}
 		}
 	}
 	for _, n := range []struct {
@@ -221,12 +225,6 @@ func (c *Config) check() error {
 // would let an administrator believe that it is done.
 func (c *Config) checkReserved() error {
 	switch {
-	case c.ARC.Seal:
-		return badKey("arc.seal", "this version does not seal")
-	case len(c.ARC.TrustedSealers) > 0:
-		return badKey("arc.trusted_sealers", "this version does not verify ARC")
-	case len(c.Sign) > 0:
-		return badKey("sign", "this version does not sign")
 	case c.Policy.Mode == "enforce":
 		return badKey("policy.mode", `this version does not enforce, it knows only "report"`)
 	case c.Policy.Mode != "report":

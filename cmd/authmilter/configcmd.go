@@ -27,8 +27,15 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			warnings, err := cfg.loadKeys()
+			if err != nil {
+				return err
+			}
 			if _, err := cfg.newResolver(nil); err != nil {
 				return cfg.locate(err)
+			}
+			for _, w := range warnings {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 			}
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "The configuration is valid. For the MTA:")

@@ -76,13 +76,15 @@ func (c *Config) decode(text []byte) error {
 type keyError struct {
 	key string
 	err error
+	// table is which table of a list of tables the key is in, from 0.
+	table int
 }
 
 func (e *keyError) Error() string { return e.key + ": " + e.err.Error() }
 func (e *keyError) Unwrap() error { return e.err }
 
 func badKey(key, format string, args ...any) error {
-	return &keyError{key, fmt.Errorf(format, args...)}
+	return &keyError{key: key, err: fmt.Errorf(format, args...)}
 }
 
 // locate puts the file, and the line that sets the key of err, before err.
@@ -91,12 +93,33 @@ func (c *Config) locate(err error) error {
 	if c.source.path == "" || !errors.As(err, &key) {
 		return err
 	}
-	for _, s := range c.source.settings {
-		if s.key == key.key {
-			return fmt.Errorf("%s:%d: %w", c.source.path, s.line, err)
-		}
+	if line := c.source.lineOf(key); line > 0 {
+		return fmt.Errorf("%s:%d: %w", c.source.path, line, err)
 	}
 	return fmt.Errorf("%s: %w", c.source.path, err)
+}
+
+// lineOf returns the line that sets the key of e; where none does, the line of
+// the table that should, or 0.
+func (s configSource) lineOf(e *keyError) int {
+	table, _, _ := strings.Cut(e.key, ".")
+	line, tables := 0, 0
+	for _, v := range s.settings {
+		if v.key == table && v.table && v.kind == unstable.ArrayTable {
+			if tables == e.table {
+				line = v.line
+			}
+			tables++
+			continue
+		}
+		if v.key == e.key && (tables == 0 || tables-1 == e.table) {
+			return v.line
+		}
+		if v.key == table && line == 0 {
+			line = v.line
+		}
+	}
+	return line
 }
 
 // keyAt returns the dotted key that is set at line, or on the nearest line

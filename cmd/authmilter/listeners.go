@@ -21,7 +21,7 @@ func openListeners(cfg *Config, open map[string]net.Listener) (map[string]net.Li
 		l, err := a.Listen(os.FileMode(cfg.SocketMode))
 		if err != nil {
 			closeAll(opened)
-			return nil, &keyError{"listen", err}
+			return nil, &keyError{key: "listen", err: err}
 		}
 		opened[name] = l
 	}

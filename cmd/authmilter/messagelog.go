@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"authmilter/policy"
+	"authmilter/verify/arc"
 	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/spf"
@@ -35,6 +36,7 @@ func (m messageLog) Observe(v *policy.Verdict) {
 	}
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
+		attrs = append(attrs, signingLog(v.Signing)...)
 		m.log.LogAttrs(context.Background(), slog.LevelInfo, "message skipped", attrs...)
 		return
 	}
@@ -58,8 +60,21 @@ func (m messageLog) Observe(v *policy.Verdict) {
 			Domain: r.DMARCDomain(),
 			Reason: reason(r.DMARC.Err),
 		}}),
+	)
+	if r.ARC.Status != "" {
+		attrs = append(attrs, slog.Any("arc", arcLog(r.ARC)))
+	}
+	attrs = append(attrs,
 		slog.String("disposition", string(v.Decision.Disposition)),
 		slog.String("requested", string(v.Decision.Requested)),
+	)
+	if o := v.Decision.Override; o.Type != policy.NoOverride {
+		attrs = append(attrs, slog.String("override", string(o.Type)), outside("override_detail", o.Detail))
+	}
+	if v.Seal.Done || v.Seal.Err != nil {
+		attrs = append(attrs, slog.String("seal", sealText(v.Seal)))
+	}
+	attrs = append(attrs,
 		slog.Int64("bytes", r.Size),
 		slog.Int("dns_queries", r.Queries),
 		slog.Float64("ms", float64(v.Took.Microseconds())/1000),
@@ -136,6 +151,32 @@ func spfLog(r spf.Result) loggedMethods {
 		Domain: clean.Text(r.Domain, maxLogged),
 		Reason: clean.Text(r.Reason(), maxLogged),
 	}}
+}
+
+// arcLog names the sealer of the newest set.
+func arcLog(r arc.Result) loggedMethods {
+	m := loggedMethod{Result: string(r.Status), Reason: reason(r.Err)}
+	if newest := r.Chain.Newest(); newest != nil {
+		m.Domain, m.Selector = clean.Text(newest.Seal.Domain, maxLogged), clean.Text(newest.Seal.Selector, maxLogged)
+	}
+	return loggedMethods{m}
+}
+
+func sealText(s policy.Sealing) string {
+	if s.Done {
+		return "added"
+	}
+	return "none: " + reason(s.Err)
+}
+
+func signingLog(s policy.Signing) []slog.Attr {
+	switch {
+	case s.Err != nil:
+		return []slog.Attr{slog.String("unsigned", reason(s.Err))}
+	case len(s.Selectors) > 0:
+		return []slog.Attr{slog.String("signed", s.Domain+" "+strings.Join(s.Selectors, " "))}
+	}
+	return nil
 }
 
 func reason(err error) string {

@@ -9,6 +9,7 @@ import (
 
 	"authmilter/policy"
 	"authmilter/verify"
+	"authmilter/verify/arc"
 	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
@@ -24,8 +25,11 @@ type report struct {
 	SPF           spfReport      `json:"spf"`
 	Helo          *spfReport     `json:"spf_helo,omitempty"`
 	DMARC         dmarcReport    `json:"dmarc"`
+	ARC           arcReport      `json:"arc"`
 	Disposition   string         `json:"disposition"`
 	Requested     string         `json:"requested_disposition"`
+	Override      string         `json:"override,omitempty"`
+	Why           string         `json:"override_detail,omitempty"`
 	Header        string         `json:"authentication_results"`
 	Removed       int            `json:"forged_fields_removed"`
 	Queries       int            `json:"dns_queries"`
@@ -72,6 +76,22 @@ type dmarcReport struct {
 	Aligned      []string `json:"aligned,omitempty"`
 	// Walk are the look-ups of policy records, in order.
 	Walk []walkReport `json:"walk,omitempty"`
+}
+
+type arcReport struct {
+	Result     string         `json:"result"`
+	Reason     string         `json:"reason,omitempty"`
+	Error      string         `json:"error,omitempty"`
+	OldestPass *int           `json:"oldest_pass,omitempty"`
+	Sets       []arcSetReport `json:"sets,omitempty"`
+}
+
+type arcSetReport struct {
+	Instance int    `json:"instance"`
+	Domain   string `json:"domain"`
+	Selector string `json:"selector"`
+	// Results is what the sealer saw, as written by him.
+	Results string `json:"results"`
 }
 
 // walkReport is one look-up of a DMARC policy record.
@@ -125,17 +145,20 @@ func shownAll(list []string) []string {
 }
 
 func newReport(cfg *Config, env verify.Envelope, r *verify.Result, removed int) *report {
-	decision := (&policy.Rules{}).Decide(env, r)
+	decision := cfg.rules().Decide(env, r)
 	rep := &report{
 		AuthorDomains: r.Author.Domains,
 		AuthorError:   reason(r.Author.Err),
 		DKIM:          []dkimReport{},
 		SPF:           newSPFReport(&r.SPF),
 		DMARC:         newDMARCReport(r),
+		ARC:           newARCReport(&r.ARC),
 		Disposition:   string(decision.Disposition),
 		Requested:     string(decision.Requested),
+		Override:      string(decision.Override.Type),
+		Why:           decision.Override.Detail,
 		Header: "Authentication-Results: " +
-			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r), "\r\n", "\n"),
+			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision), "\r\n", "\n"),
 		Removed: removed,
 		Queries: r.Queries,
 		Bytes:   r.Size,
@@ -227,6 +250,23 @@ func newDMARCReport(r *verify.Result) dmarcReport {
 	}
 	for _, id := range d.Aligned {
 		rep.Aligned = append(rep.Aligned, id.Method+" "+shown(id.Domain))
+	}
+	return rep
+}
+
+func newARCReport(r *arc.Result) arcReport {
+	rep := arcReport{Result: string(r.Status), Reason: string(r.Reason), Error: reason(r.Err)}
+	if r.Status == arc.Pass {
+		rep.OldestPass = &r.OldestPass
+	}
+	if r.Chain == nil {
+		return rep
+	}
+	for _, s := range r.Chain.Sets {
+		rep.Sets = append(rep.Sets, arcSetReport{
+			Instance: s.Instance, Domain: shown(s.Seal.Domain), Selector: shown(s.Seal.Selector),
+			Results: shown(strings.Join(strings.Fields(s.Results), " ")),
+		})
 	}
 	return rep
 }

@@ -55,7 +55,14 @@ func (r *report) explain(b *strings.Builder) {
 	for _, id := range d.Aligned {
 		fmt.Fprintf(b, "  aligned: %s\n", id)
 	}
+	fmt.Fprintf(b, "\nARC: %s%s\n", r.ARC.Result, inParens(r.ARC.Error))
+	for _, s := range r.ARC.Sets {
+		fmt.Fprintf(b, "  i=%d sealed by %s selector %s: %s\n", s.Instance, s.Domain, s.Selector, s.Results)
+	}
 	fmt.Fprintf(b, "\nDisposition: %s (the domain asks for: %s)\n", r.Disposition, r.Requested)
+	if r.Override != "" {
+		fmt.Fprintf(b, "  overridden, %s: %s\n", r.Override, r.Why)
+	}
 }
 
 func (d *dkimReport) key() string {

@@ -41,7 +41,13 @@ Sockets passed by systemd take the place of the configured ones.`,
 			if err != nil {
 				return err
 			}
-			return newService(path, cfg, cmd.ErrOrStderr()).run(cmd.Context())
+			warnings, err := cfg.loadKeys()
+			if err != nil {
+				return err
+			}
+			s := newService(path, cfg, cmd.ErrOrStderr())
+			s.warn(warnings)
+			return s.run(cmd.Context())
 		},
 	}
 	configFlag(cmd, &path)
@@ -56,6 +62,7 @@ type service struct {
 	metrics *metrics.Metrics
 	milter  *milter.Server
 	web     *webServer
+	keys    *keyCheck
 	serving sync.WaitGroup
 	// resolver is what /readyz asks.
 	resolver atomic.Pointer[dns.Client]
@@ -70,7 +77,14 @@ func newService(path string, cfg *Config, stderr io.Writer) *service {
 	s.target.set(cfg.Log)
 	s.log = slog.New(s.target)
 	s.metrics = metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations()})
+	s.keys = &keyCheck{log: s.log, metrics: s.metrics}
 	return s
+}
+
+func (s *service) warn(warnings []string) {
+	for _, w := range warnings {
+		s.log.Warn(w)
+	}
 }
 
 // run serves until ctx ends.
@@ -117,6 +131,7 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("serving", "version", build().Version, "authserv_id", cfg.AuthservID,
 		"listen", strings.Join(addresses, " "), "metrics", s.web.addr())
 	notify(daemon.SdNotifyReady)
+	s.keys.watch(cfg.ownKeys(), resolver)
 	s.wait(ctx, hangups)
 	return s.shutdown()
 }
@@ -142,6 +157,10 @@ func (s *service) wait(ctx context.Context, hangups <-chan os.Signal) {
 // reload puts the configuration file into force, or nothing of it.
 func (s *service) reload() error {
 	cfg, err := loadConfig(s.path)
+	if err != nil {
+		return err
+	}
+	warnings, err := cfg.loadKeys()
 	if err != nil {
 		return err
 	}
@@ -171,6 +190,8 @@ func (s *service) reload() error {
 	s.resolver.Store(resolver)
 	s.milter.Set(cfg.settings(resolver))
 	s.replaceListeners(cfg, opened)
+	s.keys.watch(cfg.ownKeys(), resolver)
+	s.warn(warnings)
 	s.cfg = cfg
 	return nil
 }
@@ -211,6 +232,7 @@ func (s *service) shutdown() error {
 		s.log.Warn("messages in flight were cut off", "error", err)
 	}
 	s.serving.Wait()
+	s.keys.stop()
 	s.web.close()
 	s.log.Info("stopped")
 	return nil

@@ -41,7 +41,7 @@ func (c *Config) newResolver(o dns.Observer) (*dns.Client, error) {
 	if len(servers) == 0 {
 		var err error
 		if servers, err = dns.SystemServers(resolvConf); err != nil {
-			return nil, &keyError{"dns.servers", err}
+			return nil, &keyError{key: "dns.servers", err: err}
 		}
 	}
 	return dns.New(dns.Config{
@@ -78,7 +78,13 @@ func (c *Config) verifyOptions(r dns.Resolver) verify.Options {
 		LookupTime:      time.Duration(c.Limits.DNSTime),
 		MaxHeaderBytes:  int(c.Limits.HeaderBytes),
 		MaxHeaderFields: c.Limits.HeaderFields,
+		Sealer:          c.sealer(),
 	}
+}
+
+// rules returns how messages are judged.
+func (c *Config) rules() *policy.Rules {
+	return &policy.Rules{TrustedSealers: c.ARC.TrustedSealers}
 }
 
 // claimant knows the fields that forge ours.
@@ -101,7 +107,8 @@ func (c *Config) settings(r dns.Resolver) *milter.Settings {
 		AuthservID:        c.AuthservID,
 		Claimant:          c.claimant(),
 		Verifier:          verify.New(c.verifyOptions(r)),
-		Rules:             &policy.Rules{},
+		Rules:             c.rules(),
+		Signing:           c.signing(),
 		SkipAuthenticated: c.Skip.Authenticated,
 		SkipNetworks:      networks,
 		MaxMessages:       c.Limits.Messages,

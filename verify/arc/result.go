@@ -41,6 +41,8 @@ const (
 
 // Result is what became of the chain of a message.
 type Result struct {
+	// Status is empty where the chain was not looked at, because of a fault of
+	// ours.
 	Status Status
 	// Reason is empty unless the chain failed.
 	Reason Reason

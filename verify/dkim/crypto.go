@@ -60,6 +60,7 @@ func (o Options) VerifyDigest(s *Signature, keys []*Key, digest []byte) (key *Ke
 	if fit := s.fitting(keys); len(fit) > 0 {
 		keys = fit
 	}
+	err = errNoKey
 	for _, key = range keys[:min(len(keys), maxKeys)] {
 		if policy, err = o.verifyDigest(s, key, digest); err == nil {
 			break

@@ -1,0 +1,117 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"authmilter/verify"
+	"authmilter/verify/arc"
+	"authmilter/verify/authres"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/domain"
+)
+
+// trustedForwarder returns the override for a message that failed DMARC here,
+// but was authentic when a sealer that is trusted received it (RFC 8617 section
+// 7.2.1).
+//
+// A set counts where its sealer, and every later one, is trusted: whoever adds a
+// set could have changed what he received, and says of older sets only that they
+// were there.
+func (r *Rules) trustedForwarder(res *verify.Result) Override {
+	// Of several author domains it would have to be told which one the sealer
+	// saw.
+	if len(r.TrustedSealers) == 0 || res.ARC.Status != arc.Pass || len(res.Author.Domains) != 1 {
+		return Override{}
+	}
+	var found Override
+	for _, set := range slices.Backward(res.ARC.Chain.Sets) {
+		sealer := set.Seal.Domain
+		if !slices.Contains(r.TrustedSealers, sealer) {
+			break
+		}
+		// The oldest of them saw the message as its author sent it.
+		if evidence := evidence(set.Results, res.DMARC.Policy); evidence != "" {
+			found = Override{TrustedForwarder, fmt.Sprintf("arc: %s saw %s (i=%d)", sealer, evidence, set.Instance)}
+		}
+	}
+	return found
+}
+
+// evidence returns the result in an ARC-Authentication-Results field by which a
+// message passed DMARC for an author domain, "" where there is none.
+func evidence(field string, p *dmarc.Policy) string {
+	results, err := authres.Parse(field)
+	if err != nil || p == nil {
+		return ""
+	}
+	// What it says of DMARC itself settles it.
+	judged := false
+	for _, m := range results.Methods {
+		if !strings.EqualFold(m.Name, "dmarc") {
+			continue
+		}
+		judged = true
+		if from, ok := property(m, "header", "from"); ok && passed(m) && isDomain(from, p.AuthorDomain) {
+			return "dmarc=pass"
+		}
+	}
+	if judged {
+		return ""
+	}
+	for _, m := range results.Methods {
+		if !passed(m) {
+			continue
+		}
+		switch {
+		case strings.EqualFold(m.Name, "dkim"):
+			if d, ok := property(m, "header", "d"); ok && aligned(d, p, p.Record.ADKIM) {
+				return "dkim=pass header.d=" + d
+			}
+		case strings.EqualFold(m.Name, "spf"):
+			from, ok := property(m, "smtp", "mailfrom")
+			if d := from[strings.LastIndexByte(from, '@')+1:]; ok && aligned(d, p, p.Record.ASPF) {
+				return "spf=pass smtp.mailfrom=" + d
+			}
+		}
+	}
+	return ""
+}
+
+func passed(m authres.Method) bool { return strings.EqualFold(m.Result, "pass") }
+
+func property(m authres.Method, ptype, name string) (value string, ok bool) {
+	for _, p := range m.Props {
+		if strings.EqualFold(p.Type, ptype) && strings.EqualFold(p.Name, name) {
+			return p.Value, true
+		}
+	}
+	return "", false
+}
+
+// isDomain tells whether text is the domain name, which is in lower-case
+// A-labels.
+func isDomain(text, name string) bool {
+	ascii, err := domain.ToASCII(text)
+	return err == nil && ascii == name
+}
+
+// aligned tells whether the domain in text aligns with the author domain of p
+// (RFC 9989 section 4.4). Nothing is looked up for it any more: in relaxed
+// alignment it must lie within the Organizational Domain of the author, and where
+// that was not found out, be the author domain or below it.
+func aligned(text string, p *dmarc.Policy, a dmarc.Alignment) bool {
+	name, err := domain.ToASCII(text)
+	switch {
+	case err != nil:
+		return false
+	case name == p.AuthorDomain:
+		return true
+	case a == dmarc.Strict:
+		return false
+	case p.OrgDomain != "":
+		return domain.IsSubdomain(name, p.OrgDomain)
+	}
+	return domain.IsSubdomain(name, p.AuthorDomain)
+}

@@ -1,0 +1,33 @@
+package verify
+
+import (
+	"sync"
+
+	"authmilter/verify/arc"
+	"authmilter/verify/dkim"
+)
+
+// keyring holds the keys of a chain. Whoever needs a key first looks it up, and
+// the others wait for that.
+type keyring struct {
+	look arc.Keys
+
+	mu   sync.Mutex
+	keys map[arc.KeyName]func() ([]*dkim.Key, error)
+}
+
+func newKeyring(look arc.Keys) *keyring {
+	return &keyring{look: look, keys: map[arc.KeyName]func() ([]*dkim.Key, error){}}
+}
+
+// get returns the keys published at a name.
+func (k *keyring) get(n arc.KeyName) ([]*dkim.Key, error) {
+	k.mu.Lock()
+	get, ok := k.keys[n]
+	if !ok {
+		get = sync.OnceValues(func() ([]*dkim.Key, error) { return k.look(n) })
+		k.keys[n] = get
+	}
+	k.mu.Unlock()
+	return get()
+}

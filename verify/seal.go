@@ -1,0 +1,29 @@
+package verify
+
+import (
+	"authmilter/verify/arc"
+	"authmilter/verify/authres"
+	"authmilter/verify/message"
+)
+
+// Seals tells whether the Verifier has a sealer.
+func (v *Verifier) Seals() bool { return v.opts.Sealer != nil }
+
+// Seal returns the fields of an ARC Set for the message, in the order in which
+// they are put on top of it, or an error that says why there is none: those of
+// [arc.Sealer.Seal], and [ErrHeaderTooLarge]. Finish comes before it, and
+// Options.Sealer must be set.
+func (c *Check) Seal(authservID string, results []authres.Method) ([]message.Field, error) {
+	if c.headerErr != nil {
+		return nil, c.headerErr
+	}
+	return c.opts.Sealer.Seal(&arc.SealInput{
+		Header:     c.header,
+		Index:      c.index,
+		BodyHash:   c.body.Sum(arc.SealDigest()),
+		Chain:      &c.chain,
+		AuthservID: authservID,
+		Results:    results,
+		At:         c.opts.Now(),
+	})
+}

@@ -67,7 +67,7 @@ that could not start), 2 wrong usage.`,
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), checkCommand(), lookupCommand(), configCommand(), versionCommand(), manCommand())
+	root.AddCommand(serveCommand(), checkCommand(), lookupCommand(), keygenCommand(), configCommand(), versionCommand(), manCommand())
 	root.InitDefaultCompletionCmd()
 	strict(root)
 	return root

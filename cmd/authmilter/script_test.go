@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"dns":       serveZone,
 			"exits":     exits,
+			"mode":      mode,
 			"unescape":  unescape,
 			"printable": printable,
 			"envfile":   envFile,
@@ -81,6 +82,15 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if status != want {
 		ts.Fatalf("%q exits with %d, not %d", args[1:], status, want)
+	}
+}
+
+// mode is the command "mode OCTAL FILE": the file has those permissions.
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("the mode of %s is %s, not %s", args[1], got, args[0])
 	}
 }
 

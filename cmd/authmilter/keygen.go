@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"authmilter/verify/dkim"
+	"authmilter/verify/domain"
+)
+
+// keygenFlags are the flags of the command keygen.
+type keygenFlags struct {
+	domain, selector string
+	keyType          string
+	bits             int
+	out              string
+	force            bool
+}
+
+func keygenCommand() *cobra.Command {
+	var f keygenFlags
+	cmd := &cobra.Command{
+		Use:   "keygen --domain D --selector S [flags]",
+		Short: "Make a private key and print the DNS record to publish",
+		Long: `Make a private key to seal (arc.key_file) or to sign own mail (sign.key_file), and
+print the DNS record that publishes its public half: for a zone file, for a web
+form, and cut into strings of 255 octets.
+
+The key is written to a file that its owner alone can read; a file that exists
+is never overwritten without --force. Ed25519 keys are short and fast, but many
+receivers know RSA only: sign with both, or with RSA.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.OutOrStdout()) },
+	}
+	cmd.Flags().StringVar(&f.domain, "domain", "", "`domain` that signs, the tag d=")
+	cmd.Flags().StringVar(&f.selector, "selector", "", "`name` of the key below the domain, the tag s=")
+	cmd.Flags().StringVar(&f.keyType, "type", string(dkim.RSA), "rsa or ed25519")
+	cmd.Flags().IntVar(&f.bits, "bits", 2048, "size of an RSA key, 1024 to 4096")
+	cmd.Flags().StringVar(&f.out, "out", "", "`file` for the private key (default DOMAIN.SELECTOR.pem)")
+	cmd.Flags().BoolVar(&f.force, "force", false, "overwrite the file if it exists")
+	return cmd
+}
+
+// The RSA keys that are made. Longer ones cost every receiver more, and their
+// records do not fit into a DNS packet (RFC 6376 section 3.3.3).
+const minKeygenBits, maxKeygenBits = dkim.MinSigningBits, 4096
+
+func (f *keygenFlags) run(out io.Writer) error {
+	for _, v := range []struct {
+		flag  string
+		value *string
+	}{{"--domain", &f.domain}, {"--selector", &f.selector}} {
+		if *v.value == "" {
+			return usageError{fmt.Errorf("%s is missing", v.flag)}
+		}
+		ascii, err := domain.ToASCII(*v.value)
+		if err != nil {
+			return usageError{fmt.Errorf("%s: %q is %w", v.flag, *v.value, err)}
+		}
+		*v.value = ascii
+	}
+	t := dkim.KeyType(strings.ToLower(f.keyType))
+	if t != dkim.RSA && t != dkim.Ed25519 {
+		return usageError{fmt.Errorf("--type: %q is neither rsa nor ed25519", f.keyType)}
+	}
+	if f.bits < minKeygenBits || f.bits > maxKeygenBits {
+		return usageError{fmt.Errorf("--bits: %d is not between %d and %d", f.bits, minKeygenBits, maxKeygenBits)}
+	}
+	if f.out == "" {
+		f.out = f.domain + "." + f.selector + ".pem"
+	}
+	key, err := dkim.NewPrivateKey(t, f.bits)
+	if err != nil {
+		return err
+	}
+	text, err := key.PEM()
+	if err != nil {
+		return err
+	}
+	if err := writeKey(f.out, text, f.force); err != nil {
+		return err
+	}
+	return printRecord(out, f, key)
+}
+
+// writeKey writes a private key to a file that its owner alone can read.
+func writeKey(path string, text []byte, force bool) error {
+	if !force {
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s exists; --force overwrites it", path)
+		}
+		if err != nil {
+			return pathReason(path, err)
+		}
+		if err := writeAll(file, text); err != nil {
+			_ = os.Remove(path)
+			return pathReason(path, err)
+		}
+		return nil
+	}
+	// The old key stays until the new one is whole.
+	file, err := os.CreateTemp(filepath.Dir(path), ".authmilter-key-")
+	if err != nil {
+		return pathReason(path, err)
+	}
+	err = writeAll(file, text)
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+		return pathReason(path, err)
+	}
+	return nil
+}
+
+// writeAll writes text to file and closes it, all of it on the disk.
+func writeAll(file *os.File, text []byte) error {
+	_, err := file.Write(text)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// maxString is the length of one string of a TXT record (RFC 1035 section 3.3).
+const maxString = 255
+
+func printRecord(out io.Writer, f *keygenFlags, key *dkim.PrivateKey) error {
+	record := key.Record()
+	name := f.selector + "._domainkey." + f.domain
+	var parts []string
+	for rest := record; rest != ""; {
+		n := min(len(rest), maxString)
+		parts = append(parts, `"`+rest[:n]+`"`)
+		rest = rest[n:]
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "The private key is in %s: a %d-bit %s key.\n", f.out, key.Bits, key.Type)
+	fmt.Fprintf(&b, "\nFor a zone file:\n\n%s. IN TXT ( %s )\n", name, strings.Join(parts, "\n    "))
+	fmt.Fprintf(&b, "\nFor a web form:\n\nname:  %s\ntype:  TXT\nvalue: %s\n", name, record)
+	if len(parts) > 1 {
+		fmt.Fprintf(&b, "\nWhere the form wants strings of at most %d characters:\n\n%s\n", maxString, strings.Join(parts, "\n"))
+	}
+	fmt.Fprintf(&b, "\nOnce it is published: authmilter lookup dkim %s %s\n", f.selector, f.domain)
+	_, err := io.WriteString(out, b.String())
+	return err
+}

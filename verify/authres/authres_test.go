@@ -251,3 +251,60 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestFormatARC(t *testing.T) {
+	got := FormatARC(12, "mx.example.org", []Method{
+		{Name: "dkim", Result: "pass", Comment: "2048-bit rsa key; good", Props: []Prop{{"header", "d", "example.com"}, {"header", "i", `"a;b"@example.com`}}},
+		{Name: "spf", Result: "fail", Reason: "matched -all", Props: []Prop{{"smtp", "mailfrom", `odd"local part@example.com`}, {"smtp", "helo", "mx; dkim=pass"}}},
+		{Name: "arc", Result: "none"},
+	})
+	want := strings.ReplaceAll(`i=12; mx.example.org;
+	dkim=pass header.d=example.com;
+	spf=fail smtp.mailfrom="odd\"local part"@example.com;
+	arc=none`, "\n", "\r\n")
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	if strings.Count(got, ";") != 4 {
+		t.Errorf("semicolons that end nothing: %s", got)
+	}
+	instance, payload, err := CutInstance(got)
+	if err != nil || instance != 12 {
+		t.Fatalf("%d, %v", instance, err)
+	}
+	r, err := Parse(payload)
+	if err != nil || r.AuthservID != "mx.example.org" || len(r.Methods) != 3 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if got := FormatARC(1, "mx", nil); got != "i=1; mx; none" {
+		t.Errorf("no methods: %q", got)
+	}
+}
+
+func TestCutInstance(t *testing.T) {
+	for field, want := range map[string]int{
+		"i=1; mx; none":  1,
+		" i=50;mx; none": 50,
+		"\r\n\t(first) i (of) = (all) 07 (sets) ; x": 7,
+		"i=00; mx":      0,
+		"i=99;":         99,
+		"i=100; mx":     -1,
+		"I=1; mx":       -1,
+		"i=1 mx":        -1,
+		"i=; mx":        -1,
+		"i=+1; mx":      -1,
+		"mx; i=1; none": -1,
+		"(i=1; mx":      -1,
+		"":              -1,
+		"i":             -1,
+		"i=1":           -1,
+	} {
+		got, _, err := CutInstance(field)
+		if err != nil {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q: %d, %v", field, got, err)
+		}
+	}
+}

@@ -139,7 +139,7 @@ func ParseSeal(f message.Field, tags Tags) (*Signature, error) {
 	if s.Time, ok = number(tags, "t", math.MaxInt); !ok {
 		return s, syntax("t=")
 	}
-	return s, s.checkHash()
+	return s, s.checkChain()
 }
 
 // ParseMessageSignature reads of the field f, whose tags those are, what an
@@ -154,7 +154,17 @@ func ParseMessageSignature(f message.Field, tags Tags) (*Signature, error) {
 	if err := s.parseMessageTags(tags); err != nil {
 		return s, err
 	}
-	return s, s.checkHash()
+	return s, s.checkChain()
+}
+
+// checkChain refuses what a signature in a chain must not be. Beyond the hash
+// that is a b= tag with bits in its last character that mean nothing: no part of
+// a chain shall change unnoticed (RFC 4648 section 3.5).
+func (s *Signature) checkChain() error {
+	if base64.StdEncoding.EncodeToString(s.Value) != s.Text {
+		return syntax("b=")
+	}
+	return s.checkHash()
 }
 
 func newSignature() *Signature {

@@ -1,16 +1,22 @@
 #!/bin/sh
 # Installs, as root on Debian, what the tests need beside Go: a C compiler for
-# the race detector, and the MTAs. Nothing is started: the tests run private
+# the race detector, the MTAs, and other implementations of DKIM and ARC. Nothing is started: the tests run private
 # instances, and an MTA of the machine's own is left as it is.
 set -eu
 
 missing=
-want() { # want PACKAGE PROGRAM: PACKAGE is missing where there is no PROGRAM
-	command -v "$2" >/dev/null 2>&1 || [ -x "$2" ] || missing="$missing $1"
+want() { # want PACKAGE FILE: PACKAGE is missing where there is no such program or file
+	command -v "$2" >/dev/null 2>&1 || [ -e "$2" ] || missing="$missing $1"
 }
 want gcc gcc
 want libc6-dev /usr/share/doc/libc6-dev
 want postfix /usr/sbin/postfix
+# Other implementations to compare with; the last two let dkimpy use Ed25519 and
+# seal.
+want python3-dkim /usr/lib/python3/dist-packages/dkim/__init__.py
+want python3-nacl /usr/lib/python3/dist-packages/nacl/__init__.py
+want python3-authres /usr/lib/python3/dist-packages/authres/__init__.py
+want libmail-dkim-perl /usr/share/perl5/Mail/DKIM.pm
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs, as root on Debian, what the tests need beside Go: a C compiler for
-# the race detector, the MTAs, and other implementations of DKIM and ARC. Nothing is started: the tests run private
-# instances, and an MTA of the machine's own is left as it is.
+# the race detector, the MTAs, and other implementations of DKIM and ARC. Nothing
+# is started: the tests run private instances, and an MTA of the machine's own is
+# left as it is.
 set -eu
 
 missing=

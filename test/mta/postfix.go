@@ -35,6 +35,7 @@ const maxSocketPath = 107 - len("/queue/private/postscreen_cache")
 // Postfix is a private instance of Postfix: its own configuration, queue and
 // port, nothing shared with an instance of the machine's own.
 type Postfix struct {
+	name string
 	addr string
 	dir  string
 	sink *Sink
@@ -48,13 +49,36 @@ var _ MTA = (*Postfix)(nil)
 // of the test, which shows its log if the test failed.
 func StartPostfix(t testing.TB, milter string) *Postfix {
 	t.Helper()
+	sink := NewSink(t)
+	return startPostfix(t, Hostname, milter, sink, sink.Port())
+}
+
+// StartPostfixBefore starts an instance called name that passes everything on
+// to another one, next.
+func StartPostfixBefore(t testing.TB, next *Postfix, name, milter string) *Postfix {
+	t.Helper()
+	_, port, err := net.SplitHostPort(next.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startPostfix(t, name, milter, next.sink, n)
+}
+
+// startPostfix starts an instance that passes everything on to a port, from
+// where it comes to the sink.
+func startPostfix(t testing.TB, name, milter string, sink *Sink, next int) *Postfix {
+	t.Helper()
 	postfix, owner, err := findPostfix()
 	Require(t, err)
-	p := &Postfix{sink: NewSink(t)}
+	p := &Postfix{name: name, sink: sink}
 	port := FreePort(t)
 	p.addr = Loopback(port)
 	p.dir = p.makeDirs(t, owner)
-	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, Hostname, Domain, milter, p.sink.Port()))
+	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, p.name, Domain, milter, next))
 	p.write(t, "master.cf", fmt.Sprintf(masterCF, port))
 
 	// What "postfix start" does before it starts the master, which then would
@@ -218,14 +242,14 @@ func (p *Postfix) Deliver(t testing.TB, c Client, messages ...Message) []Deliver
 			t.Errorf("Postfix passed a message from <%s> on as from <%s>", m.From, mail.From)
 		}
 		d.Args = mail.Args
-		d.Top, d.Header, d.Body = splitMail(t, mail.Data, ownReceived(c, m))
+		d.Top, d.Header, d.Body = splitMail(t, mail.Data, p.ownReceived(c, m))
 	}
 	return deliveries
 }
 
 // ownReceived matches the Received field that Postfix writes for a message. All
 // of it is known beforehand but the queue's id and the time.
-func ownReceived(c Client, m Message) *regexp.Regexp {
+func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 	name := c.Name
 	if name == "" {
 		name = "unknown"
@@ -246,7 +270,7 @@ func ownReceived(c Client, m Message) *regexp.Regexp {
 	quote := regexp.QuoteMeta
 	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo) +
 		` \(` + quote(name) + ` \[` + quote(traceAddr(c.Addr)) + `\]\)\r\n` +
-		`\tby ` + quote(Hostname) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
+		`\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
 		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
 }
 

@@ -149,7 +149,7 @@ func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 			m.Comment += " t=y"
 		}
 		if decision.Override.Type != NoOverride {
-			m.Comment += ", overridden: " + decision.Override.Detail
+			m.Comment += ", " + string(decision.Override.Type) + ": " + decision.Override.Detail
 		}
 		m.Props = append(m.Props, authres.Prop{Type: "policy", Name: "dmarc", Value: string(p.Effective())})
 	}

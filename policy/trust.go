@@ -33,7 +33,7 @@ func (r *Rules) trustedForwarder(res *verify.Result) Override {
 		}
 		// The oldest of them saw the message as its author sent it.
 		if evidence := evidence(set.Results, res.DMARC.Policy); evidence != "" {
-			found = Override{TrustedForwarder, fmt.Sprintf("arc: %s saw %s (i=%d)", sealer, evidence, set.Instance)}
+			found = Override{TrustedForwarder, fmt.Sprintf("%s saw %s (i=%d)", sealer, evidence, set.Instance)}
 		}
 	}
 	return found

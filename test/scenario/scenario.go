@@ -11,8 +11,10 @@
 //	config    TOML for authmilter, with dotted keys
 //	message   the message, before it is signed
 //	sign      a line a signature, such as
-//	          "rsa2048 d=example.com s=s1 c=relaxed/relaxed h=from:subject";
-//	          each one comes above those before
+//	          "rsa2048 d=example.com s=s1 c=relaxed/relaxed h=from:subject", or
+//	          an ARC Set, such as "arc rsa2048 d=example.net s=s1 mx.example.net;
+//	          dmarc=pass header.from=example.com"; each one comes above those
+//	          before
 //	alter     "old => new" lines: what happens to the signed message on its way
 //	added     wanted: the header fields on top of the delivered message
 //	removed   wanted: the header fields taken away
@@ -65,7 +67,7 @@ func Load(t *testing.T, dir, keyDir string) []*Scenario {
 	for _, path := range paths {
 		s, err := read(path)
 		if err == nil {
-			err = s.finish(t, keys)
+			err = s.finish(t, keys, keyDir)
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
@@ -140,16 +142,20 @@ func (s *Scenario) envelope(text []byte) error {
 }
 
 // finish pads, signs and alters the message, and completes the zone.
-func (s *Scenario) finish(t *testing.T, keys keyring) error {
+func (s *Scenario) finish(t *testing.T, keys keyring, keyDir string) error {
+	s.Zone = keys.fillIn(s.Zone)
 	for n := 0; n < s.pad; n += 80 {
 		s.Message.Data = fmt.Appendf(s.Message.Data, "%078d\r\n", n)
 	}
 	for line := range strings.Lines(s.file("sign")) {
-		o, err := keys.options(strings.Fields(line))
-		if err != nil {
-			return fmt.Errorf("sign: %w", err)
+		var err error
+		words := strings.Fields(line)
+		if len(words) > 0 && words[0] == "arc" {
+			s.Message.Data, err = s.seal(t, keyDir, s.Message.Data, words[1:])
+		} else {
+			s.Message.Data, err = keys.sign(t, s.Message.Data, words)
 		}
-		if s.Message.Data, err = sign(t, s.Message.Data, o); err != nil {
+		if err != nil {
 			return fmt.Errorf("sign: %w", err)
 		}
 	}
@@ -160,7 +166,6 @@ func (s *Scenario) finish(t *testing.T, keys keyring) error {
 		}
 		s.Message.Data = bytes.Replace(s.Message.Data, []byte(old), []byte(altered), 1)
 	}
-	s.Zone = keys.fillIn(s.Zone)
 	return nil
 }
 

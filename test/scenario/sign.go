@@ -103,11 +103,15 @@ func (k keyring) options(words []string) (*dkim.SignOptions, error) {
 	return o, nil
 }
 
-// sign returns message with a DKIM-Signature field on top. The signature is the
-// same in each run: within synctest's bubble it is always the year 2000.
-func sign(t *testing.T, message []byte, o *dkim.SignOptions) ([]byte, error) {
+// sign returns message with a DKIM-Signature field on top, as the words of a
+// line of a sign file say. The signature is the same in each run: within
+// synctest's bubble it is always the year 2000.
+func (k keyring) sign(t *testing.T, message []byte, words []string) ([]byte, error) {
+	o, err := k.options(words)
+	if err != nil {
+		return nil, err
+	}
 	var signed bytes.Buffer
-	var err error
 	synctest.Test(t, func(*testing.T) {
 		err = dkim.Sign(&signed, bytes.NewReader(message), o)
 	})

@@ -26,10 +26,14 @@ type resultFields struct {
 	forged []int
 }
 
+func isResults(name string) bool {
+	return strings.EqualFold(strings.TrimRight(name, " \t"), resultsName)
+}
+
 // see takes note of a field. It is called for each one of a message, also beyond
 // the bounds of what is verified, so that no size makes a forged field pass.
 func (f *resultFields) see(name, value string, c *authres.Claimant) {
-	if !strings.EqualFold(strings.TrimRight(name, " \t"), resultsName) {
+	if !isResults(name) {
 		return
 	}
 	f.count++
@@ -39,6 +43,11 @@ func (f *resultFields) see(name, value string, c *authres.Claimant) {
 	if !c.Claims(value) {
 		f.forged = f.forged[:len(f.forged)-1]
 	}
+}
+
+// keep says that a field that claims to be ours is: that of the given number.
+func (f *resultFields) keep(number int) {
+	f.forged = slices.DeleteFunc(f.forged, func(n int) bool { return n == number })
 }
 
 // remove removes the forged fields. Postfix counts on after a removal and

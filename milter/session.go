@@ -145,7 +145,7 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 	inFlight := s.server.inFlight.Add(1)
 	t.skip = t.skipReason(m)
 	if t.skip != policy.NotSkipped {
-		t.own = newOwnMail(t.settings)
+		t.own = newOwnMail(t.settings, t.skip)
 	}
 	if t.skip == policy.NotSkipped && inFlight > int64(t.settings.MaxMessages) {
 		t.skip = policy.Overload
@@ -222,6 +222,13 @@ func (s *session) Headers(gomilter.Modifier) (resp *gomilter.Response, err error
 	return gomilter.RespContinue, nil
 }
 
+// endHeader is that of t, where it has not come yet. What goes wrong in it must not
+// keep forged fields from being removed.
+func (s *session) endHeader(t *transaction) {
+	defer s.guard()
+	t.endHeader()
+}
+
 // endHeader ends the header of the message. A peer that sends the end of the
 // header twice, or a body without one, must not bring the Check out of step.
 func (t *transaction) endHeader() {
@@ -233,7 +240,7 @@ func (t *transaction) endHeader() {
 	case t.check != nil:
 		t.check.EndHeader()
 	case t.own != nil:
-		t.own.endHeader()
+		t.own.endHeader(&t.results)
 	}
 }
 
@@ -282,8 +289,9 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		Envelope:   t.env,
 		Recipients: t.recipients,
 		Skip:       t.skip,
-		Removed:    len(t.results.forged),
 	}
+	s.endHeader(t)
+	v.Removed = len(t.results.forged)
 	if err := t.results.remove(m); err != nil {
 		return nil, err // the MTA does not listen any more
 	}

@@ -85,6 +85,23 @@ func (s *Sealer) Seal(in *SealInput) ([]message.Field, error) {
 	return []message.Field{results, signature, seal}, nil
 }
 
+// Made returns the newest set of a message where s has made it, otherwise nil:
+// where the seal names his domain and verifies with his key. Nothing is looked
+// up, and the rest of the chain is not verified.
+func (s *Sealer) Made(h message.Header) *Set {
+	chain, err := readChain(h)
+	newest := chain.Newest()
+	if err != nil || newest == nil || newest.Seal.Domain != s.Domain || newest.Seal.Selector != s.Selector {
+		return nil
+	}
+	digests := sealDigests(h, chain)
+	_, policy, err := dkim.Options{}.VerifyDigest(newest.Seal.Signature, []*dkim.Key{s.Key.Public()}, digests[len(digests)-1])
+	if err != nil || policy != nil {
+		return nil
+	}
+	return newest
+}
+
 // next returns the instance of the set after those of a chain (RFC 8617 section
 // 5.1).
 func (s *Sealer) next(r *Result) (int, error) {

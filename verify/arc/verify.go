@@ -63,7 +63,7 @@ func (v *Verification) CheckHeader(keys Keys) {
 		v.err = v.messageError(newest, err)
 		return
 	}
-	digests := v.sealDigests()
+	digests := sealDigests(v.in.Header, v.chain)
 	for i := len(digests) - 1; i >= 0; i-- {
 		seal := v.chain.Sets[i].Seal
 		if err := v.checkSeal(keys, seal.Signature, digests[i]); err != nil {
@@ -109,15 +109,15 @@ func (v *Verification) checkSeal(keys Keys, s *dkim.Signature, digest []byte) er
 
 // sealDigests returns what each seal signs: the sets up to its own, without its
 // own signature (RFC 8617 section 5.1.1).
-func (v *Verification) sealDigests() [][]byte {
-	digests := make([][]byte, len(v.chain.Sets))
+func sealDigests(h message.Header, c *Chain) [][]byte {
+	digests := make([][]byte, len(c.Sets))
 	d := newSealDigest()
-	for i := range v.chain.Sets {
-		set := &v.chain.Sets[i]
-		d.add(v.in.Header[set.authResults])
-		d.add(v.in.Header[set.messageSignature])
+	for i := range c.Sets {
+		set := &c.Sets[i]
+		d.add(h[set.authResults])
+		d.add(h[set.messageSignature])
 		digests[i] = d.sum(set.Seal.Unsigned())
-		d.add(v.in.Header[set.seal])
+		d.add(h[set.seal])
 	}
 	return digests
 }

@@ -143,6 +143,11 @@ func (k *PrivateKey) public() []byte {
 	return der
 }
 
+// Public returns the key as it is published.
+func (k *PrivateKey) Public() *Key {
+	return &Key{Type: k.Type, Public: k.signer.Public(), Bits: k.Bits}
+}
+
 // Record returns the key record to publish (RFC 6376 section 3.6.1).
 func (k *PrivateKey) Record() string {
 	return "v=DKIM1; k=" + string(k.Type) + "; p=" + base64.StdEncoding.EncodeToString(k.public())

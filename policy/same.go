@@ -1,0 +1,34 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"authmilter/verify/arc"
+	"authmilter/verify/authres"
+)
+
+// SameResults tells whether the value of an Authentication-Results field says
+// what the payload of an ARC-Authentication-Results field does, which has less to
+// say: both written by us for one message.
+func SameResults(field, payload string) bool {
+	a, err := authres.Parse(field)
+	if err != nil {
+		return false
+	}
+	b, err := authres.Parse(payload)
+	if err != nil || !strings.EqualFold(a.AuthservID, b.AuthservID) {
+		return false
+	}
+	return slices.EqualFunc(a.Methods, b.Methods, func(x, y authres.Method) bool {
+		return x.Name == y.Name && x.Result == y.Result && slices.Equal(common(x), common(y))
+	})
+}
+
+// common returns the properties that m has in both fields.
+func common(m authres.Method) []authres.Prop {
+	return slices.DeleteFunc(slices.Clone(m.Props), func(p authres.Prop) bool {
+		// See [authres.FormatARC] and [ARCResults].
+		return strings.Contains(p.Value, ";") || m.Name == "arc" && m.Result == string(arc.None)
+	})
+}

@@ -220,6 +220,9 @@ func (c *keyCheck) check(ctx context.Context, k ownKey, r dns.Resolver) {
 	case dkim.PublishedUnknown:
 		c.log.Warn("it is not known whether the key is published",
 			"use", k.use, "domain", k.domain, "selector", k.selector, "error", err)
+	case dkim.PublishedAmbiguous:
+		c.log.Error("not everybody can verify what this key signs: DNS publishes other keys at its name too",
+			"use", k.use, "name", k.selector+"._domainkey."+k.domain, "error", err)
 	default:
 		c.log.Error("nobody can verify what this key signs: DNS does not publish it",
 			"use", k.use, "name", k.selector+"._domainkey."+k.domain, "error", err, "publish", k.key.Record())

@@ -2,18 +2,18 @@ package dkim
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
-
-	"authmilter/verify/dns"
 )
 
 // maxPEM bounds the text of a private key, in octets: an RSA key of 16384 bits
@@ -32,12 +32,14 @@ type PrivateKey struct {
 	signer crypto.Signer
 }
 
-// NewPrivateKey makes a key; bits is for RSA only.
+// NewPrivateKey makes a key; bits is for RSA only, from [MinSigningBits] to
+// [DefaultMaxRSABits].
 func NewPrivateKey(t KeyType, bits int) (*PrivateKey, error) {
 	switch t {
 	case RSA:
-		if bits < MinSigningBits || bits > DefaultMaxRSABits {
-			return nil, fmt.Errorf("%d bits are not between %d and %d", bits, MinSigningBits, DefaultMaxRSABits)
+		// Before the work, which grows with the fourth power of the size.
+		if err := checkSigningBits(bits); err != nil {
+			return nil, err
 		}
 		key, err := rsa.GenerateKey(rand.Reader, bits)
 		if err != nil {
@@ -54,51 +56,98 @@ func NewPrivateKey(t KeyType, bits int) (*PrivateKey, error) {
 	return nil, fmt.Errorf("unknown key type %q", t)
 }
 
+var (
+	errNoPEM      = errors.New("no private key in PEM form")
+	errDamagedPEM = errors.New("damaged PEM: a block without an end, or not in base64")
+	errSeveralPEM = errors.New("more than one PEM block, and the private key must be alone")
+	errEncrypted  = errors.New("the key is encrypted; remove its passphrase")
+	errPublic     = errors.New("a public key, where the private one belongs")
+	errCert       = errors.New("a certificate, where a private key belongs")
+	errOpenSSH    = errors.New("a key in the form of OpenSSH, and PKCS #1 or PKCS #8 is needed")
+	errDamagedKey = errors.New("damaged private key")
+	errNotSigning = errors.New("neither an RSA nor an Ed25519 key, and DKIM knows no other")
+)
+
 // ParsePrivateKey reads a private key in PEM: RSA in PKCS #1 or PKCS #8, Ed25519
-// in PKCS #8.
+// in PKCS #8. The text must hold no other block.
 func ParsePrivateKey(text []byte) (*PrivateKey, error) {
 	if len(text) > maxPEM {
 		return nil, errors.New("too long for a private key")
 	}
-	block, rest := pem.Decode(text)
-	if block == nil {
-		return nil, errors.New("no private key in PEM form")
+	blocks := bytes.Count(text, []byte("-----BEGIN "))
+	block, _ := pem.Decode(text)
+	switch {
+	case blocks == 0:
+		return nil, errNoPEM
+	case block == nil:
+		return nil, errDamagedPEM
+	case block.Type == "EC PARAMETERS", block.Type == "DSA PARAMETERS":
+		// OpenSSL writes them before the key itself.
+		return nil, errNotSigning
+	case blocks > 1:
+		return nil, errSeveralPEM
+	case block.Headers["DEK-Info"] != "", block.Type == "ENCRYPTED PRIVATE KEY":
+		return nil, errEncrypted
 	}
-	if other, _ := pem.Decode(rest); other != nil {
-		return nil, errors.New("more than one key")
-	}
-	var key any
-	var err error
 	switch block.Type {
 	case "RSA PRIVATE KEY":
-		if block.Headers["DEK-Info"] != "" {
-			return nil, errors.New("the key is encrypted; remove its passphrase")
+		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+		if err != nil {
+			return nil, errDamagedKey
 		}
-		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+		return newPrivateKey(key)
 	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New("the key is encrypted; remove its passphrase")
-	case "PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE":
-		return nil, errors.New("a public key, where the private one belongs")
-	case "EC PRIVATE KEY":
+		return parsePKCS8(block.Bytes)
+	case "PUBLIC KEY", "RSA PUBLIC KEY":
+		return nil, errPublic
+	case "CERTIFICATE":
+		return nil, errCert
+	case "EC PRIVATE KEY", "DSA PRIVATE KEY":
 		return nil, errNotSigning
-	default:
-		return nil, fmt.Errorf("not a private key but %.40q", block.Type)
+	case "OPENSSH PRIVATE KEY":
+		return nil, errOpenSSH
 	}
+	return nil, fmt.Errorf("not a private key but %.40q", block.Type)
+}
+
+// The algorithms of keys in PKCS #8: rsaEncryption (RFC 8017 appendix A.1) and
+// Ed25519 (RFC 8410 section 3).
+var (
+	oidRSA     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
+	oidEd25519 = asn1.ObjectIdentifier{1, 3, 101, 112}
+)
+
+func parsePKCS8(der []byte) (*PrivateKey, error) {
+	// RFC 5208 section 5. That an algorithm is another one is looked at here,
+	// because crypto/x509 gives one error for an algorithm and for octets that
+	// it does not know.
+	var info struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}
+	if _, err := asn1.Unmarshal(der, &info); err != nil {
+		return nil, errDamagedKey
+	}
+	if a := info.Algorithm.Algorithm; !a.Equal(oidRSA) && !a.Equal(oidEd25519) {
+		return nil, errNotSigning
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		return nil, fmt.Errorf("damaged private key: %w", err)
+		return nil, errDamagedKey
 	}
 	return newPrivateKey(key)
 }
 
-var errNotSigning = errors.New("neither an RSA nor an Ed25519 key, and DKIM knows no other")
-
 func newPrivateKey(key any) (*PrivateKey, error) {
 	switch key := key.(type) {
 	case *rsa.PrivateKey:
-		if bits := key.N.BitLen(); bits < MinSigningBits {
-			return nil, fmt.Errorf("an RSA key of %d bits, and %d are the least (RFC 8301)", bits, MinSigningBits)
+		if err := checkSigningBits(key.N.BitLen()); err != nil {
+			return nil, err
+		}
+		// The key record must be one that verifies.
+		if !isUsable(&key.PublicKey) {
+			return nil, errDamagedKey
 		}
 		return &PrivateKey{Type: RSA, Bits: key.N.BitLen(), signer: key}, nil
 	case ed25519.PrivateKey:
@@ -106,6 +155,23 @@ func newPrivateKey(key any) (*PrivateKey, error) {
 	}
 	return nil, errNotSigning
 }
+
+// checkSigningBits checks the size of an RSA key.
+func checkSigningBits(bits int) error {
+	switch {
+	case bits < MinSigningBits:
+		return fmt.Errorf("an RSA key of %d bits, and %d are the least (RFC 8301)", bits, MinSigningBits)
+	case bits > DefaultMaxRSABits:
+		return fmt.Errorf("an RSA key of %d bits, and %d are the most that we verify with", bits, DefaultMaxRSABits)
+	}
+	return nil
+}
+
+// String describes the key, without its secret.
+func (k *PrivateKey) String() string { return fmt.Sprintf("%d-bit %s key", k.Bits, k.Type) }
+
+// GoString is [PrivateKey.String]: the verb %#v shows no secret either.
+func (k *PrivateKey) GoString() string { return k.String() }
 
 // Signer returns the key as the standard library knows it.
 func (k *PrivateKey) Signer() crypto.Signer { return k.signer }
@@ -115,6 +181,9 @@ func (k *PrivateKey) Algorithm() string { return string(k.Type) + "-sha256" }
 
 // SignDigest signs a SHA-256 digest (RFC 6376 section 3.3; RFC 8463 section 3).
 func (k *PrivateKey) SignDigest(digest []byte) ([]byte, error) {
+	if len(digest) != sha256.Size {
+		return nil, fmt.Errorf("%d octets are no SHA-256 digest", len(digest))
+	}
 	if k.Type == Ed25519 {
 		// Plain Ed25519 over the digest, which it takes for the message.
 		return k.signer.Sign(rand.Reader, digest, crypto.Hash(0))
@@ -148,66 +217,9 @@ func (k *PrivateKey) Public() *Key {
 	return &Key{Type: k.Type, Public: k.signer.Public(), Bits: k.Bits}
 }
 
-// Record returns the key record to publish (RFC 6376 section 3.6.1).
+// Record returns the key record to publish (RFC 6376 section 3.6.1; RFC 8463
+// section 4.2). It has no tag h=: SHA-256 is the only hash that verifiers
+// accept anyway (RFC 8301 section 3.1).
 func (k *PrivateKey) Record() string {
 	return "v=DKIM1; k=" + string(k.Type) + "; p=" + base64.StdEncoding.EncodeToString(k.public())
-}
-
-// Published is what a domain publishes about a key of ours.
-type Published string
-
-// What can be published.
-const (
-	PublishedOK       Published = "ok"
-	PublishedMissing  Published = "missing"  // no record
-	PublishedMismatch Published = "mismatch" // the record of another key
-	PublishedUnusable Published = "unusable" // malformed, revoked, or not for mail
-	PublishedUnknown  Published = "unknown"  // DNS gave no answer
-)
-
-// PublishedStates returns every Published.
-func PublishedStates() []Published {
-	return []Published{PublishedOK, PublishedMissing, PublishedMismatch, PublishedUnusable, PublishedUnknown}
-}
-
-// CheckPublished tells whether domain publishes k for selector. The error
-// explains everything but PublishedOK.
-func (k *PrivateKey) CheckPublished(ctx context.Context, r dns.Resolver, selector, domain string) (Published, error) {
-	keys, err := LookupKeys(ctx, r, selector, domain)
-	var e *Error
-	switch {
-	case errors.As(err, &e) && e.Status == TempError:
-		return PublishedUnknown, err
-	case errors.As(err, &e) && e.Reason == ReasonNoKey:
-		return PublishedMissing, errors.New("no key record")
-	case err != nil:
-		return PublishedUnusable, err
-	}
-	// A signature in the name of the domain itself, which is what we make.
-	s := &Signature{KeyType: k.Type, Hash: crypto.SHA256, Domain: domain, IdentityDomain: domain}
-	var unusable error
-	for _, key := range keys {
-		if !k.matches(key) {
-			continue
-		}
-		if unusable = s.allows(key); unusable == nil {
-			return PublishedOK, nil
-		}
-	}
-	if unusable != nil {
-		return PublishedUnusable, unusable
-	}
-	return PublishedMismatch, errors.New("the key record is that of another key")
-}
-
-// matches tells whether key is the public half of k.
-func (k *PrivateKey) matches(key *Key) bool {
-	switch p := key.Public.(type) {
-	case *rsa.PublicKey:
-		return p.Equal(k.signer.Public())
-	case ed25519.PublicKey:
-		own, ok := k.signer.Public().(ed25519.PublicKey)
-		return ok && bytes.Equal(own, p)
-	}
-	return false
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/spf"
@@ -58,10 +59,10 @@ func TestKeysAreDocumented(t *testing.T) {
 func TestResultsAreDocumented(t *testing.T) {
 	text := readDoc(t, "results.md")
 	sections := strings.Split(text, "\n## ")
-	if len(sections) != 5 {
+	if len(sections) != 6 {
 		t.Fatalf("%d sections", len(sections))
 	}
-	signatures, sender, author := sections[1], sections[2], sections[3]
+	signatures, sender, author, chains := sections[1], sections[2], sections[3], sections[4]
 	for _, s := range dkim.Statuses() {
 		if !strings.Contains(signatures, "\n| `"+string(s)+"` |") {
 			t.Errorf("dkim=%s is not documented", s)
@@ -77,9 +78,15 @@ func TestResultsAreDocumented(t *testing.T) {
 			t.Errorf("dmarc=%s is not documented", s)
 		}
 	}
+	for _, s := range arc.Statuses() {
+		if !strings.Contains(chains, "\n| `"+string(s)+"` |") {
+			t.Errorf("arc=%s is not documented", s)
+		}
+	}
 	for file, section := range map[string]string{
 		"../../verify/dkim/result.go": signatures,
 		"../../verify/dmarc/dmarc.go": author,
+		"../../verify/arc/result.go":  chains,
 	} {
 		for _, reason := range reasons(t, file) {
 			if !strings.Contains(section, "| `"+reason+"` |") {

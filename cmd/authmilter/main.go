@@ -1,5 +1,5 @@
-// Command authmilter verifies inbound mail for Postfix and Sendmail: DKIM, SPF
-// and DMARC for each message, the verdicts written into
+// Command authmilter verifies inbound mail for Postfix and Sendmail: DKIM, SPF,
+// DMARC and ARC for each message, the verdicts written into
 // Authentication-Results.
 package main
 
@@ -57,9 +57,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "authmilter",
-		Short: "Verifies inbound mail for Postfix and Sendmail: DKIM, SPF and DMARC",
-		Long: `authmilter is a milter that verifies DKIM, SPF and DMARC for each inbound message
-and writes what it found into Authentication-Results.
+		Short: "Verifies inbound mail for Postfix and Sendmail: DKIM, SPF, DMARC and ARC",
+		Long: `authmilter is a milter that verifies DKIM, SPF, DMARC and ARC for each inbound
+message and writes what it found into Authentication-Results. Where it is asked to, it
+seals forwarded mail and signs mail of its own users.
 
 Exit status: 0 fine, 1 a finding (a failed check, an invalid config, a service
 that could not start), 2 wrong usage.`,

@@ -53,6 +53,8 @@ type Message struct {
 
 // Delivery is what became of a message.
 type Delivery struct {
+	// MTA is the name of the MTA in lower case.
+	MTA string
 	// Code and Reply are the MTA's answer at the end of the message, or the
 	// earlier one that refused it.
 	Code  int
@@ -84,7 +86,22 @@ func Require(t testing.TB, missing error) {
 // user may enter it, as those must that an MTA's processes run as.
 func TempDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "mta")
+	return tempDir(t, "")
+}
+
+// SafeDir returns a directory like [TempDir], which is below none that others
+// than root may write to: Sendmail trusts no files and sockets elsewhere.
+func SafeDir(t testing.TB) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		Require(t, errNotRoot)
+	}
+	return tempDir(t, "/run")
+}
+
+func tempDir(t testing.TB, parent string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(parent, "mta")
 	if err != nil {
 		t.Fatal(err)
 	}

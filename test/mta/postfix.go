@@ -1,13 +1,9 @@
 package mta
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
@@ -15,17 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
-)
-
-// Times within which Postfix must start, stop and pass a message on.
-const (
-	startTime   = 30 * time.Second
-	stopTime    = 10 * time.Second
-	deliverTime = 60 * time.Second
 )
 
 // maxSocketPath is the longest path of a unix socket, less the longest name
@@ -35,11 +21,10 @@ const maxSocketPath = 107 - len("/queue/private/postscreen_cache")
 // Postfix is a private instance of Postfix: its own configuration, queue and
 // port, nothing shared with an instance of the machine's own.
 type Postfix struct {
+	relay
 	name string
 	addr string
 	dir  string
-	sink *Sink
-	sent atomic.Int64
 }
 
 var _ MTA = (*Postfix)(nil)
@@ -74,7 +59,8 @@ func startPostfix(t testing.TB, name, milter string, sink *Sink, next int) *Post
 	t.Helper()
 	postfix, owner, err := findPostfix()
 	Require(t, err)
-	p := &Postfix{name: name, sink: sink}
+	p := &Postfix{name: name}
+	p.relay = relay{program: "Postfix", connect: p.connect, received: p.ownReceived, log: p.log, sink: sink}
 	port := FreePort(t)
 	p.addr = Loopback(port)
 	p.dir = p.makeDirs(t, owner)
@@ -86,7 +72,7 @@ func startPostfix(t testing.TB, name, milter string, sink *Sink, next int) *Post
 	if out, err := exec.Command(postfix, "-c", p.etc(), "check").CombinedOutput(); err != nil {
 		t.Fatalf("postfix check: %v\n%s%s", err, out, p.log())
 	}
-	p.run(t, postfix)
+	p.start(t, masterCommand(t, postfix, p.etc()), func() (net.Conn, error) { return net.Dial("tcp", p.addr) })
 	return p
 }
 
@@ -138,69 +124,17 @@ func (p *Postfix) write(t testing.TB, name, text string) {
 	}
 }
 
-// run starts the master daemon as our child, which ends when we do,
-// and waits until it greets clients.
-func (p *Postfix) run(t testing.TB, postfix string) {
+// masterCommand returns the command that runs the master daemon, whose children
+// end with it.
+func masterCommand(t testing.TB, postfix, etc string) *exec.Cmd {
 	t.Helper()
 	postconf := filepath.Join(filepath.Dir(postfix), "postconf")
-	daemons, err := exec.Command(postconf, "-c", p.etc(), "-h", "daemon_directory").Output()
+	daemons, err := exec.Command(postconf, "-c", etc, "-h", "daemon_directory").Output()
 	if err != nil {
 		t.Fatalf("postconf: %v", err)
 	}
-	// -s: no files of ours are needed for its output. It wants to lead a session.
-	cmd := exec.Command(filepath.Join(strings.TrimSpace(string(daemons)), "master"), "-c", p.etc(), "-s")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	cmd.WaitDelay = stopTime
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("Postfix: %v", err)
-	}
-	ended := make(chan struct{})
-	var exit error
-	go func() {
-		exit = cmd.Wait()
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // takes its children with it
-		select {
-		case <-ended:
-		case <-time.After(stopTime):
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-			<-ended
-			t.Errorf("Postfix did not stop within %v", stopTime)
-		}
-		if t.Failed() {
-			t.Logf("Postfix's log:\n%s", p.log())
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), startTime)
-	defer cancel()
-	for !greets(p.addr) {
-		select {
-		case <-ended:
-			t.Fatalf("Postfix ended at its start: %v\n%s", exit, output.Bytes())
-		case <-ctx.Done():
-			t.Fatalf("Postfix does not greet on %s", p.addr)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// greets tells whether an SMTP server greets who connects to addr.
-func greets(addr string) bool {
-	c, err := net.DialTimeout("tcp", addr, startTime)
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	if c.SetDeadline(time.Now().Add(startTime)) != nil {
-		return false
-	}
-	greeting := make([]byte, 4)
-	_, err = io.ReadFull(c, greeting)
-	return err == nil && string(greeting) == "220 "
+	// -s: no files of ours are needed for its output.
+	return exec.Command(filepath.Join(strings.TrimSpace(string(daemons)), "master"), "-c", etc, "-s")
 }
 
 // etc returns the directory of the configuration.
@@ -215,36 +149,31 @@ func (p *Postfix) log() string {
 	return string(b)
 }
 
-// Deliver implements [MTA]. The recipients' mailboxes get a number, which tells
-// the messages of a run apart.
-func (p *Postfix) Deliver(t testing.TB, c Client, messages ...Message) []Delivery {
-	t.Helper()
-	s, err := dialSMTP(p.addr, c)
+// connect opens a session as c, whom XCLIENT makes Postfix believe to see.
+func (p *Postfix) connect(c Client) (*smtpClient, error) {
+	conn, err := net.Dial("tcp", p.addr)
 	if err != nil {
-		t.Fatalf("SMTP: %v", err)
+		return nil, err
 	}
-	defer s.quit()
-	deliveries := make([]Delivery, len(messages))
-	for i, m := range messages {
-		m.To = fmt.Sprintf("%d.%s", p.sent.Add(1), m.To)
-		d := &deliveries[i]
-		if d.Code, d.Reply, err = s.send(m); err != nil {
-			t.Fatalf("SMTP: %v", err)
-		}
-		if d.Code >= 300 {
-			continue
-		}
-		mail, err := p.sink.Wait(m.To, deliverTime)
-		if err != nil {
-			t.Fatalf("Postfix answered %q, but: %v", d.Reply, err)
-		}
-		if mail.From != m.From {
-			t.Errorf("Postfix passed a message from <%s> on as from <%s>", m.From, mail.From)
-		}
-		d.Args = mail.Args
-		d.Top, d.Header, d.Body = splitMail(t, mail.Data, p.ownReceived(c, m))
+	hello := step{"EHLO " + c.Helo, 250}
+	return openSMTP(conn, hello, step{xclient(c), 220}, hello)
+}
+
+// xclient returns the command that makes Postfix believe to talk to c.
+func xclient(c Client) string {
+	addr := c.Addr.String()
+	if c.Addr.Is6() {
+		addr = "IPV6:" + addr
 	}
-	return deliveries
+	name := "[UNAVAILABLE]"
+	if c.Name != "" {
+		name = c.Name
+	}
+	command := "XCLIENT ADDR=" + addr + " NAME=" + name
+	if c.Login != "" {
+		command += " LOGIN=" + c.Login
+	}
+	return command
 }
 
 // ownReceived matches the Received field that Postfix writes for a message. All
@@ -272,30 +201,6 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 		` \(` + quote(name) + ` \[` + quote(traceAddr(c.Addr)) + `\]\)\r\n` +
 		`\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
 		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
-}
-
-// traceAddr returns an address as Received fields write it (RFC 5321 section
-// 4.1.3).
-func traceAddr(a netip.Addr) string {
-	if a.Is6() {
-		return "IPv6:" + a.String()
-	}
-	return a.String()
-}
-
-// splitMail splits a message at the MTA's own Received field, and at the end of
-// the header.
-func splitMail(t testing.TB, data []byte, own *regexp.Regexp) (top, header, body []byte) {
-	t.Helper()
-	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
-	if ok {
-		head = data[:len(head)+2]
-	}
-	at := own.FindAllIndex(head, -1)
-	if len(at) != 1 {
-		t.Fatalf("%d Received fields are the MTA's own, of the form %v, in:\n%s", len(at), own, head)
-	}
-	return head[:at[0][0]], head[at[0][1]:], body
 }
 
 // mainCF takes the directory, the host name, the domain accepted, the milter and

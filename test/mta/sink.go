@@ -42,6 +42,11 @@ func NewSink(t testing.TB) *Sink {
 	if err != nil {
 		t.Fatalf("sink: %v", err)
 	}
+	return newSink(t, l)
+}
+
+// newSink starts a Sink that takes what connects to l.
+func newSink(t testing.TB, l net.Listener) *Sink {
 	s := &Sink{listener: l, conns: map[net.Conn]bool{}, boxes: map[string]chan Mail{}}
 	s.sessions.Go(s.accept)
 	t.Cleanup(s.close)

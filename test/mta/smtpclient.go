@@ -19,58 +19,49 @@ type smtpClient struct {
 	r    *bufio.Reader
 }
 
-// dialSMTP connects to the MTA at addr and says HELO as c, whom Postfix's
-// XCLIENT makes it believe to see.
-func dialSMTP(addr string, c Client) (*smtpClient, error) {
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
+// refusal is a reply other than the one expected.
+type refusal struct {
+	command string
+	code    int
+	reply   string
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("%.60q is answered %q", r.command, r.reply) }
+
+// step is a command, and the code of the reply that it wants.
+type step struct {
+	command string
+	code    int
+}
+
+// openSMTP returns a client on a connection that was just made, after it was
+// greeted and went through steps. It closes the connection where it fails.
+func openSMTP(conn net.Conn, steps ...step) (*smtpClient, error) {
 	s := &smtpClient{conn: conn, r: bufio.NewReader(conn)}
-	if err := s.greet(c); err != nil {
+	err := conn.SetDeadline(time.Now().Add(smtpTimeout))
+	if err == nil {
+		err = s.take(append([]step{{"", 220}}, steps...)...)
+	}
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *smtpClient) greet(c Client) error {
-	if err := s.conn.SetDeadline(time.Now().Add(smtpTimeout)); err != nil {
-		return err
-	}
-	for _, step := range []struct {
-		command string
-		code    int
-	}{
-		{"", 220},
-		{"EHLO " + c.Helo, 250},
-		{xclient(c), 220},
-		{"EHLO " + c.Helo, 250},
-	} {
-		if code, reply, err := s.command(step.command); err != nil {
+// take goes through steps. The error is a *refusal where a reply has another
+// code.
+func (s *smtpClient) take(steps ...step) error {
+	for _, step := range steps {
+		code, reply, err := s.command(step.command)
+		if err != nil {
 			return err
-		} else if code != step.code {
-			return fmt.Errorf("%q is answered %q", step.command, reply)
+		}
+		if code != step.code {
+			return &refusal{step.command, code, reply}
 		}
 	}
 	return nil
-}
-
-// xclient returns the command that makes Postfix believe to talk to c.
-func xclient(c Client) string {
-	addr := c.Addr.String()
-	if c.Addr.Is6() {
-		addr = "IPV6:" + addr
-	}
-	name := "[UNAVAILABLE]"
-	if c.Name != "" {
-		name = c.Name
-	}
-	command := "XCLIENT ADDR=" + addr + " NAME=" + name
-	if c.Login != "" {
-		command += " LOGIN=" + c.Login
-	}
-	return command
 }
 
 // command sends a line, unless it is empty, and reads the reply to it.

@@ -19,8 +19,15 @@
 //	added     wanted: the header fields on top of the delivered message
 //	removed   wanted: the header fields taken away
 //
-// Lines end with LF there, and with CRLF in the message. The wanted files are
-// written by [Scenario.Check] when it is told to.
+// and, for what an MTA does by itself:
+//
+//	refused.sendmail  the reply by which Sendmail refuses the message, which no
+//	                  milter then sees
+//	changed.sendmail  header fields as Sendmail passes them on, for those of
+//	                  their names that it changes: it folds addresses anew
+//
+// Lines end with LF there, and with CRLF in the message. The wanted files, which
+// are the same for every MTA, are written by [Scenario.Check] when it is told to.
 package scenario
 
 import (
@@ -29,6 +36,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,7 +109,7 @@ func read(path string) (*Scenario, error) {
 			s.Config = string(f.Data)
 		case "message":
 			s.Message.Data = crlf(f.Data)
-		case "sign", "alter", "added", "removed":
+		case "sign", "alter", "added", "removed", "refused.sendmail", "changed.sendmail":
 		default:
 			return nil, fmt.Errorf("unknown file %q", f.Name)
 		}
@@ -185,14 +193,28 @@ func crlf(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\n"), []by
 // instead; that nothing else changed on the way is checked all the same.
 func (s *Scenario) Check(t testing.TB, d mta.Delivery, update bool) {
 	t.Helper()
+	if want := s.file("refused." + d.MTA); want != "" {
+		if d.Reply+"\n" != want {
+			t.Errorf("answered %q, want %q", d.Reply, want)
+		}
+		return
+	}
 	if d.Code != 250 {
 		t.Fatalf("refused: %s", d.Reply)
 	}
 	head, body, _ := bytes.Cut(s.Message.Data, []byte("\r\n\r\n"))
+	sent := fields(append(head, "\r\n"...))
+	for _, f := range fields(crlf([]byte(s.file("changed." + d.MTA)))) {
+		i := slices.IndexFunc(sent, func(g string) bool { return strings.EqualFold(name(f), name(g)) })
+		if i < 0 || sent[i] == f {
+			t.Fatalf("no field that %s could change to %q", d.MTA, f)
+		}
+		sent[i] = f
+	}
 	if !bytes.Equal(d.Body, body) {
 		t.Errorf("the body changed on its way: %.200q, sent %.200q", d.Body, body)
 	}
-	removed, changed := difference(fields(append(head, "\r\n"...)), fields(d.Header))
+	removed, changed := difference(sent, fields(d.Header))
 	if changed != "" {
 		t.Errorf("this field was not sent: %q", changed)
 	}
@@ -240,6 +262,11 @@ func fields(header []byte) []string {
 		}
 	}
 	return all
+}
+
+func name(field string) string {
+	before, _, _ := strings.Cut(field, ":")
+	return before
 }
 
 // difference returns the fields of sent that are missing in got, and the first

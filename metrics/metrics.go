@@ -18,6 +18,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
+	"authmilter/verify/iprev"
 	"authmilter/verify/spf"
 )
 
@@ -73,7 +74,7 @@ func New(c Config) *Metrics {
 	m.messages = m.counterVec("messages_total", "Messages verified, by what was done with them.", "listener", "disposition")
 	m.skipped = m.counterVec("messages_skipped_total", "Messages passed on without verification.", "reason")
 	m.results = m.counterVec("auth_results_total", "Results written, by method.", "method", "result")
-	m.override = m.counterVec("dmarc_overrides_total", "Messages that failed DMARC and whose policy did not count, by the reason.", "reason")
+	m.override = m.counterVec("overrides_total", "Messages with which less or more is done than their author domain asks for, by the reason.", "reason")
 	m.seals = m.counterVec("arc_seals_total", "Messages to be sealed, by what became of it.", "result")
 	m.signed = m.counterVec("own_messages_total", "Messages of our own, by what became of signing them.", "result")
 	m.keys = m.gaugeVec("key_state", "Whether DNS publishes a key of ours: 1 for what is the case.", "use", "domain", "selector", "state")
@@ -113,7 +114,7 @@ func New(c Config) *Metrics {
 // zero makes the known label sets exist from the start, so that a rate over
 // them is right from the first event.
 func (m *Metrics) zero(c Config) {
-	for _, s := range []policy.Skip{policy.Authenticated, policy.LocalNetwork, policy.Overload} {
+	for _, s := range policy.Skips() {
 		m.skipped.WithLabelValues(string(s))
 	}
 	for _, s := range dkim.Statuses() {
@@ -125,13 +126,14 @@ func (m *Metrics) zero(c Config) {
 	for _, s := range dmarc.Statuses() {
 		m.results.WithLabelValues("dmarc", string(s))
 	}
+	for _, s := range iprev.Statuses() {
+		m.results.WithLabelValues("iprev", string(s))
+	}
 	for _, s := range arc.Statuses() {
 		m.results.WithLabelValues("arc", string(s))
 	}
-	for _, o := range policy.OverrideTypes() {
-		if o != policy.NoOverride {
-			m.override.WithLabelValues(string(o))
-		}
+	for _, r := range policy.ReasonTypes() {
+		m.override.WithLabelValues(string(r))
 	}
 	m.seals.WithLabelValues("sealed")
 	m.seals.WithLabelValues("error")
@@ -152,7 +154,7 @@ func (m *Metrics) zero(c Config) {
 // ListenerAdded makes the counters of a listener exist, so that it is seen even
 // if no message ever comes.
 func (m *Metrics) ListenerAdded(name string) {
-	for _, d := range []policy.Disposition{policy.None, policy.Quarantine, policy.Reject} {
+	for _, d := range policy.Dispositions() {
 		m.messages.WithLabelValues(name, string(d))
 	}
 }
@@ -162,7 +164,7 @@ func (m *Metrics) Observe(v *policy.Verdict) {
 	m.removed.Add(float64(v.Removed))
 	if v.Skip != policy.NotSkipped {
 		m.skipped.WithLabelValues(string(v.Skip)).Inc()
-		if v.Skip != policy.Overload {
+		if v.Skip == policy.Authenticated || v.Skip == policy.LocalNetwork {
 			m.signed.WithLabelValues(signingResult(v.Signing)).Inc()
 		}
 		return
@@ -179,11 +181,14 @@ func (m *Metrics) Observe(v *policy.Verdict) {
 	}
 	m.results.WithLabelValues("spf", string(r.SPF.Status)).Inc()
 	m.results.WithLabelValues("dmarc", string(r.DMARC.Status)).Inc()
+	if r.IPRev != nil {
+		m.results.WithLabelValues("iprev", string(r.IPRev.Status)).Inc()
+	}
 	if s := r.ARC.Status; s != "" {
 		m.results.WithLabelValues("arc", string(s)).Inc()
 	}
-	if o := v.Decision.Override.Type; o != policy.NoOverride {
-		m.override.WithLabelValues(string(o)).Inc()
+	if t := v.Decision.Reason.Type; t != policy.NoReason {
+		m.override.WithLabelValues(string(t)).Inc()
 	}
 	if v.Seal.Done || v.Seal.Err != nil {
 		m.seals.WithLabelValues(sealResult(v.Seal)).Inc()

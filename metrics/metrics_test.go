@@ -72,13 +72,16 @@ func TestStart(t *testing.T) {
 		`messages_skipped_total{reason="authenticated"}`, `messages_skipped_total{reason="network"}`,
 		`messages_skipped_total{reason="overload"}`,
 		`milter_protocol_errors_total{reason="empty_packet"}`, `milter_protocol_errors_total{reason="too_slow"}`,
-		`dmarc_overrides_total{reason="trusted_forwarder"}`,
+		`messages_skipped_total{reason="override"}`,
 		`own_messages_total{result="signed"}`, `own_messages_total{result="unsigned"}`, `own_messages_total{result="error"}`,
+	}
+	for r := range strings.FieldsSeq("local_policy mailing_list policy_test_mode sampled_out trusted_forwarder") {
+		want = append(want, `overrides_total{reason="`+r+`"}`)
 	}
 	for r := range strings.FieldsSeq("sealed broken_before full own unknown too_many_fields header_too_large error") {
 		want = append(want, `arc_seals_total{result="`+r+`"}`)
 	}
-	for _, d := range []string{"none", "quarantine", "reject"} {
+	for _, d := range []string{"none", "quarantine", "reject", "defer"} {
 		want = append(want, `messages_total{disposition="`+d+`",listener="inet:8894@127.0.0.1"}`)
 	}
 	for method, results := range map[string]string{
@@ -86,6 +89,7 @@ func TestStart(t *testing.T) {
 		"spf":   "none neutral pass fail softfail temperror permerror",
 		"dmarc": "none pass fail temperror permerror",
 		"arc":   "none pass fail",
+		"iprev": "pass fail temperror permerror",
 	} {
 		for r := range strings.FieldsSeq(results) {
 			want = append(want, `auth_results_total{method="`+method+`",result="`+r+`"}`)
@@ -124,7 +128,7 @@ func TestObserve(t *testing.T) {
 	})
 	m.Observe(&policy.Verdict{
 		Listener: "l",
-		Decision: policy.Decision{Disposition: policy.None, Override: policy.Override{Type: policy.TrustedForwarder}},
+		Decision: policy.Decision{Disposition: policy.None, Reason: policy.Reason{Type: policy.TrustedForwarder}},
 		Seal:     policy.Sealing{Err: arc.ErrOwn},
 		Result: &verify.Result{
 			SPF:   spf.Result{Status: spf.TempError},
@@ -168,7 +172,7 @@ func TestObserve(t *testing.T) {
 		`auth_results_total{method="dmarc",result="fail"}`:                         "0",
 		`auth_results_total{method="arc",result="pass"}`:                           "1",
 		`auth_results_total{method="arc",result="fail"}`:                           "1",
-		`dmarc_overrides_total{reason="trusted_forwarder"}`:                        "1",
+		`overrides_total{reason="trusted_forwarder"}`:                              "1",
 		`arc_seals_total{result="sealed"}`:                                         "1",
 		`arc_seals_total{result="own"}`:                                            "1",
 		`arc_seals_total{result="error"}`:                                          "0",

@@ -25,6 +25,8 @@ import (
 const (
 	DefaultMaxConnections = 1000
 	DefaultMaxMessages    = 1000
+	// DefaultQuarantineField is what other milters call it.
+	DefaultQuarantineField = "X-Disposition-Quarantine"
 	// DefaultEndOfMessage is below the 10 seconds after which Sendmail gives up
 	// on a milter that says nothing.
 	DefaultEndOfMessage = 8 * time.Second
@@ -39,6 +41,10 @@ type Settings struct {
 	Claimant   *authres.Claimant
 	Verifier   *verify.Verifier
 	Rules      *policy.Rules
+	// QuarantineField is the name of the field that marks a message to be
+	// quarantined; ReceivedSPF asks for a Received-SPF field too.
+	QuarantineField string
+	ReceivedSPF     bool
 	// Signing are the keys that sign own mail, which is what is skipped as not
 	// inbound.
 	Signing []SigningKey
@@ -118,6 +124,9 @@ func (s *Server) Set(settings *Settings) {
 	c := *settings
 	if c.MaxMessages == 0 {
 		c.MaxMessages = DefaultMaxMessages
+	}
+	if c.QuarantineField == "" {
+		c.QuarantineField = DefaultQuarantineField
 	}
 	if c.EndOfMessage == 0 {
 		c.EndOfMessage = DefaultEndOfMessage

@@ -2,6 +2,8 @@ package milter
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"runtime/debug"
 	"strings"
@@ -301,7 +303,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	} else if t.own != nil {
 		fields = s.sign(t, v)
 	}
-	if err := insert(m, fields); err != nil {
+	if resp, err = s.carryOut(m, v, t.settings.QuarantineField, fields); err != nil {
 		return nil, err
 	}
 	now := time.Now()
@@ -314,11 +316,14 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 // Where a fault of ours prevents that, they say so.
 func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) (fields []message.Field) {
 	conclude := func(r *verify.Result) {
-		v.Result, v.Decision = r, t.settings.Rules.Decide(t.env, r)
-		fields = []message.Field{{
-			Name: resultsName,
-			Raw:  " " + policy.FormatResults(t.settings.AuthservID, t.env, r, v.Decision),
-		}}
+		v.Result, v.Decision = r, t.settings.Rules.Decide(&policy.Message{
+			Envelope:   t.env,
+			Recipients: t.recipients,
+			Listener:   s.listener,
+			Result:     r,
+			Sample:     rand.IntN(100),
+		})
+		fields = t.fields(v)
 	}
 	defer func() {
 		if t.failure != nil {
@@ -331,11 +336,69 @@ func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) 
 		t.endHeader()
 		t.wait(m)
 		conclude(t.check.Finish())
-		if t.settings.Verifier.Seals() {
+		if passesOn(v) && t.settings.Verifier.Seals() {
 			fields = append(fields, t.seal(v)...)
 		}
 	}
 	return fields
+}
+
+// passesOn tells whether a message is passed on with what was found about it.
+func passesOn(v *policy.Verdict) bool {
+	return v.Decision.Reply == (policy.Reply{}) && !v.Decision.Skip
+}
+
+// fields returns what is written about a message that passes on.
+func (t *transaction) fields(v *policy.Verdict) []message.Field {
+	if !passesOn(v) {
+		return nil
+	}
+	var fields []message.Field
+	if text := v.Decision.Mark; text != "" {
+		fields = append(fields, message.Field{Name: t.settings.QuarantineField, Raw: " " + text})
+	}
+	if t.settings.ReceivedSPF {
+		fields = append(fields, message.Field{
+			Name: "Received-SPF",
+			Raw:  " " + policy.ReceivedSPF(t.settings.AuthservID, t.env, &v.Result.SPF),
+		})
+	}
+	return append(fields, message.Field{
+		Name: resultsName,
+		Raw:  " " + policy.FormatResults(t.settings.AuthservID, t.env, v.Result, v.Decision),
+	})
+}
+
+// carryOut tells the MTA what was decided, with the fields to insert. An error
+// says that the MTA does not listen any more.
+func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineField string, fields []message.Field) (*gomilter.Response, error) {
+	if err := insert(m, fields); err != nil {
+		return nil, err
+	}
+	d := &v.Decision
+	if d.Skip {
+		v.Skip, v.Result = policy.ByOverride, nil
+	}
+	if d.Hold != "" {
+		err := m.Quarantine(d.Hold)
+		if errors.Is(err, gomilter.ErrModificationNotAllowed) {
+			// This MTA has no quarantine.
+			err = insert(m, []message.Field{{Name: quarantineField, Raw: " " + d.Hold}})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if d.Reply == (policy.Reply{}) {
+		return gomilter.RespAccept, nil
+	}
+	resp, err := gomilter.RejectWithCodeAndReason(uint16(d.Reply.Code), d.Reply.Status+" "+d.Reply.Text)
+	if err != nil {
+		// A reply that cannot be written must not decide over the message.
+		s.server.config.Log.Error("reply not possible", "error", err)
+		return gomilter.RespAccept, nil
+	}
+	return resp, nil
 }
 
 // seal returns the ARC Set that is put above our results, and tells v.

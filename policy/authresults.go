@@ -11,6 +11,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
+	"authmilter/verify/iprev"
 	"authmilter/verify/spf"
 )
 
@@ -75,6 +76,9 @@ func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision) []
 	methods = append(methods, spfMethod(env, &r.SPF))
 	if r.Helo != nil {
 		methods = append(methods, spfMethod(env, r.Helo))
+	}
+	if r.IPRev != nil {
+		methods = append(methods, iprevMethod(env, r.IPRev))
 	}
 	methods = append(methods, dmarcMethod(r, d))
 	if r.ARC.Status != "" {
@@ -142,16 +146,29 @@ func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 		m.Reason = reason(errors.Join(d.Err, r.Author.Err))
 	}
 	m.Props = props(prop("header", "from", r.DMARCDomain()))
+	var comments []string
 	if p := d.Policy; p != nil && p.Applies() {
 		// The policy after its options (RFC 9989 section 9.1, policy.dmarc).
-		m.Comment = fmt.Sprintf("%s=%s", p.Tag, p.Published)
+		policy := fmt.Sprintf("%s=%s", p.Tag, p.Published)
 		if p.Testing {
-			m.Comment += " t=y"
+			policy += " t=y"
 		}
-		if decision.Override.Type != NoOverride {
-			m.Comment += ", " + string(decision.Override.Type) + ": " + decision.Override.Detail
-		}
+		comments = append(comments, policy)
 		m.Props = append(m.Props, authres.Prop{Type: "policy", Name: "dmarc", Value: string(p.Effective())})
+	}
+	// Why what is done differs from that. The test flag is told already.
+	if t := decision.Reason.Type; t != NoReason && t != TestMode {
+		comments = append(comments, string(t)+": "+decision.Reason.Detail)
+	}
+	m.Comment = strings.Join(comments, ", ")
+	return m
+}
+
+// iprevMethod reports the reverse name of the client (RFC 8601 section 2.7.3).
+func iprevMethod(env verify.Envelope, r *iprev.Result) authres.Method {
+	m := authres.Method{Name: "iprev", Result: string(r.Status), Comment: r.Name, Reason: reason(r.Err)}
+	if env.ClientIP.IsValid() {
+		m.Props = props(prop("policy", "iprev", env.ClientIP.String()))
 	}
 	return m
 }

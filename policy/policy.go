@@ -5,8 +5,6 @@
 package policy
 
 import (
-	"time"
-
 	"authmilter/verify"
 	"authmilter/verify/dmarc"
 )
@@ -14,61 +12,181 @@ import (
 // Disposition is what happens to a message.
 type Disposition string
 
-// The dispositions (RFC 9989 section 3.2.8). With None the message passes on.
+// The dispositions: those of RFC 9989 section 3.2.8, with None the message
+// passes on; and Defer, to have it sent again later.
 const (
 	None       Disposition = Disposition(dmarc.DispositionNone)
 	Quarantine Disposition = Disposition(dmarc.DispositionQuarantine)
 	Reject     Disposition = Disposition(dmarc.DispositionReject)
+	Defer      Disposition = "defer"
+)
+
+// Dispositions returns every Disposition.
+func Dispositions() []Disposition { return []Disposition{None, Quarantine, Reject, Defer} }
+
+// severity orders dispositions: of several that apply, the gravest counts.
+// A message to be quarantined is rather taken later than marked for ever for
+// what may not last.
+func (d Disposition) severity() int {
+	switch d {
+	case Quarantine:
+		return 1
+	case Defer:
+		return 2
+	case Reject:
+		return 3
+	}
+	return 0
+}
+
+// Mode tells whether decisions are carried out.
+type Mode string
+
+// The modes.
+const (
+	Report  Mode = "report"  // they are told, and every message passes on
+	Enforce Mode = "enforce" // they are carried out
+)
+
+// QuarantineBy is how messages are quarantined.
+type QuarantineBy string
+
+// The ways to quarantine.
+const (
+	ByHeader QuarantineBy = "header" // a header field, for delivery to sort by
+	ByHold   QuarantineBy = "hold"   // in the MTA's own quarantine
+	ByReject QuarantineBy = "reject" // by rejecting instead
 )
 
 // Rules are the receiver's rules. The zero value reports only: whatever the
 // facts, the message passes on.
 type Rules struct {
+	// Mode is Report where it is empty.
+	Mode Mode
+	// Overrides are tried in their order; the first that matches counts.
+	Overrides []Override
 	// TrustedSealers are the domains whose ARC-Authentication-Results are
 	// believed, as lower-case A-labels.
 	TrustedSealers []string
+	// QuarantineBy is ByHeader where it is empty.
+	QuarantineBy QuarantineBy
+	// Reply is how DMARC rejections are told.
+	Reply ReplyTemplate
+	// Grounds are what may be done with a message for other reasons than the
+	// policy of its author domain.
+	Grounds Grounds
+}
+
+// Message is what is judged.
+type Message struct {
+	Envelope   verify.Envelope
+	Recipients []string
+	// Listener is the address of ours that the MTA connected to.
+	Listener string
+	Result   *verify.Result
+	// Sample is a number from 0 to 99, drawn for the message, by which it
+	// belongs to the share that the tag pct of RFC 7489 means.
+	Sample int
 }
 
 // Decision is the judgement on one message.
 type Decision struct {
 	// Disposition is what is done with the message.
 	Disposition Disposition
+	// Intended is what would be done if the Mode were Enforce.
+	Intended Disposition
 	// Requested is what the author domain's DMARC policy asks for, its test flag
 	// considered; None where the message did not fail.
 	Requested Disposition
-	// Override is why Requested does not count, its zero value where it does.
-	Override Override
+	// Ground is why Intended is not None, or would not be without Reason.
+	Ground Ground
+	// Reason is why it is not what it would be by Ground, its zero value where
+	// it is.
+	Reason Reason
+	// Skip tells that an override wants the message to be left alone: no results
+	// are written into it.
+	Skip bool
+	// Reply is the reply to the client, its zero value where the message is
+	// accepted.
+	Reply Reply
+	// Hold is what the MTA is told to hold the message for, and Mark what the
+	// field says that quarantines it; both are "" where that is not done.
+	Hold, Mark string
 }
 
-// Override is a reason of ours not to do what an author domain asks for.
-type Override struct {
-	Type OverrideType
+// Reason is a reason of ours not to do what there is a ground for.
+type Reason struct {
+	Type ReasonType
 	// Detail explains it to a person.
 	Detail string
 }
 
-// OverrideType is a reason as aggregate reports name it (RFC 9990, "Policy
+// ReasonType is a reason as aggregate reports name it (RFC 9990, "Policy
 // Override Reason").
-type OverrideType string
+type ReasonType string
 
-// The types of overrides.
+// The types of reasons.
 const (
-	NoOverride OverrideType = ""
+	NoReason ReasonType = ""
+	// LocalPolicy: an override of ours matches.
+	LocalPolicy ReasonType = "local_policy"
+	// MailingList: an override for a mailing list matches.
+	MailingList ReasonType = "mailing_list"
+	// TestMode: the domain owner tests his policy, by the tag t.
+	TestMode ReasonType = "policy_test_mode"
+	// SampledOut: the message is not in the share that the tag pct of RFC 7489
+	// asks for.
+	SampledOut ReasonType = "sampled_out"
 	// TrustedForwarder: an intermediary that is trusted, by its ARC seal, says
 	// that the message was authentic when it came to him.
-	TrustedForwarder OverrideType = "trusted_forwarder"
+	TrustedForwarder ReasonType = "trusted_forwarder"
 )
 
-// OverrideTypes returns every OverrideType.
-func OverrideTypes() []OverrideType { return []OverrideType{NoOverride, TrustedForwarder} }
+// ReasonTypes returns every ReasonType but NoReason.
+func ReasonTypes() []ReasonType {
+	return []ReasonType{LocalPolicy, MailingList, TestMode, SampledOut, TrustedForwarder}
+}
 
-// Decide judges the facts about a message.
-func (r *Rules) Decide(_ verify.Envelope, res *verify.Result) Decision {
-	d := Decision{Disposition: None, Requested: requested(&res.DMARC)}
-	if res.DMARC.Status == dmarc.Fail {
-		d.Override = r.trustedForwarder(res)
+// Decide judges a message.
+func (r *Rules) Decide(m *Message) Decision {
+	f := r.finding(m)
+	d := Decision{Requested: requested(&m.Result.DMARC), Ground: f.ground, Reason: f.reason}
+	intended := f.disposition
+	if i := r.match(m); i >= 0 {
+		o := &r.Overrides[i]
+		d.Skip = o.Action == Skipped
+		if changed := o.Action.apply(f, m.Result); changed != intended || d.Skip {
+			d.Reason = o.reason(i)
+			intended = changed
+			if d.Ground == NoGround {
+				d.Ground = GroundDMARC // a message that failed, and whose domain asks for nothing
+			}
+		}
+	}
+	if intended == Quarantine && r.QuarantineBy == ByReject {
+		intended = Reject
+	}
+	d.Intended, d.Disposition = intended, None
+	if r.Mode == Enforce {
+		d.Disposition = intended
+		r.carryOut(&d, f, m)
 	}
 	return d
+}
+
+// carryOut says how the disposition of d, which f led to, is brought about.
+func (r *Rules) carryOut(d *Decision, f finding, m *Message) {
+	switch d.Disposition {
+	case Reject, Defer:
+		d.Reply = r.reply(d, f, m)
+	case Quarantine:
+		text := quarantineText(d, m)
+		if r.QuarantineBy == ByHold {
+			d.Hold = text
+		} else {
+			d.Mark = text
+		}
+	}
 }
 
 // requested returns what the author domain asks to be done with a message that
@@ -78,69 +196,4 @@ func requested(d *dmarc.Result) Disposition {
 		return None
 	}
 	return Disposition(d.Disposition)
-}
-
-// Skip says why a message was passed on without verification.
-type Skip string
-
-// The reasons to skip a message: it is not inbound.
-const (
-	NotSkipped    Skip = ""
-	Authenticated Skip = "authenticated" // the client authenticated itself to the MTA
-	LocalNetwork  Skip = "network"       // the client's address is in a network of ours
-	Overload      Skip = "overload"      // more messages in flight than the limit allows
-)
-
-// Sealing is what became of adding an ARC Set to a message.
-type Sealing struct {
-	// Done tells that a set was added; Err why there is none though sets are
-	// added here.
-	Done bool
-	Err  error
-}
-
-// Signing is what became of signing a message of our own. Its zero value says
-// that there is no key for the message.
-type Signing struct {
-	// Domain and Selectors are those of the signatures added; Err is why there
-	// are none though there is a key.
-	Domain    string
-	Selectors []string
-	Err       error
-}
-
-// Verdict is all that is known about one finished message.
-type Verdict struct {
-	// At is when the message began.
-	At time.Time
-	// Listener is the address of ours that the MTA connected to.
-	Listener string
-	// QueueID is the MTA's name for the message; "" where it told none.
-	QueueID    string
-	Envelope   verify.Envelope
-	Recipients []string
-	// Skip tells why there is no Result; NotSkipped where there is one.
-	Skip Skip
-	// Result is nil for a skipped message.
-	Result   *verify.Result
-	Decision Decision
-	// Seal tells what became of sealing it.
-	Seal Sealing
-	// Signing tells what became of signing a message that was skipped because it
-	// is ours.
-	Signing Signing
-	// Removed counts the Authentication-Results fields that claimed to be ours
-	// and were deleted.
-	Removed int
-	// Took is the time from MAIL FROM to the decision; EndOfMessage the part of
-	// it that the MTA waited after the last octet of the body.
-	Took         time.Duration
-	EndOfMessage time.Duration
-}
-
-// Observer is told of each finished message. Nothing waits for what it makes
-// of it: Observe returns quickly and does not block. It is called by several
-// goroutines at once, and must not modify the Verdict.
-type Observer interface {
-	Observe(*Verdict)
 }

@@ -12,20 +12,20 @@ import (
 	"authmilter/verify/domain"
 )
 
-// trustedForwarder returns the override for a message that failed DMARC here,
+// trustedForwarder returns the reason to spare a message that failed DMARC here,
 // but was authentic when a sealer that is trusted received it (RFC 8617 section
 // 7.2.1).
 //
 // A set counts where its sealer, and every later one, is trusted: whoever adds a
 // set could have changed what he received, and says of older sets only that they
 // were there.
-func (r *Rules) trustedForwarder(res *verify.Result) Override {
+func (r *Rules) trustedForwarder(res *verify.Result) Reason {
 	// Of several author domains it would have to be told which one the sealer
 	// saw.
 	if len(r.TrustedSealers) == 0 || res.ARC.Status != arc.Pass || len(res.Author.Domains) != 1 {
-		return Override{}
+		return Reason{}
 	}
-	var found Override
+	var found Reason
 	for _, set := range slices.Backward(res.ARC.Chain.Sets) {
 		sealer := set.Seal.Domain
 		if !slices.Contains(r.TrustedSealers, sealer) {
@@ -33,7 +33,7 @@ func (r *Rules) trustedForwarder(res *verify.Result) Override {
 		}
 		// The oldest of them saw the message as its author sent it.
 		if evidence := evidence(set.Results, res.DMARC.Policy); evidence != "" {
-			found = Override{TrustedForwarder, fmt.Sprintf("%s saw %s (i=%d)", sealer, evidence, set.Instance)}
+			found = Reason{TrustedForwarder, fmt.Sprintf("%s saw %s (i=%d)", sealer, evidence, set.Instance)}
 		}
 	}
 	return found
@@ -60,18 +60,22 @@ func evidence(field string, p *dmarc.Policy) string {
 	if judged {
 		return ""
 	}
+	adkim, aspf := dmarc.Relaxed, dmarc.Relaxed
+	if p.Record != nil {
+		adkim, aspf = p.Record.ADKIM, p.Record.ASPF
+	}
 	for _, m := range results.Methods {
 		if !passed(m) {
 			continue
 		}
 		switch {
 		case strings.EqualFold(m.Name, "dkim"):
-			if d, ok := property(m, "header", "d"); ok && aligned(d, p, p.Record.ADKIM) {
+			if d, ok := property(m, "header", "d"); ok && aligned(d, p, adkim) {
 				return "dkim=pass header.d=" + d
 			}
 		case strings.EqualFold(m.Name, "spf"):
 			from, ok := property(m, "smtp", "mailfrom")
-			if d := from[strings.LastIndexByte(from, '@')+1:]; ok && aligned(d, p, p.Record.ASPF) {
+			if d := from[strings.LastIndexByte(from, '@')+1:]; ok && aligned(d, p, aspf) {
 				return "spf=pass smtp.mailfrom=" + d
 			}
 		}

@@ -33,7 +33,7 @@ func failed(author string, adkim, aspf dmarc.Alignment) *verify.Result {
 		DMARC: dmarc.Result{
 			Status: dmarc.Fail, Author: author, Disposition: dmarc.DispositionReject,
 			Policy: &dmarc.Policy{
-				AuthorDomain: author, OrgDomain: "example.com", Published: dmarc.DispositionReject,
+				AuthorDomain: author, OrgDomain: "example.com", Published: dmarc.DispositionReject, Percent: 100,
 				Record: &dmarc.Record{ADKIM: adkim, ASPF: aspf},
 			},
 		},
@@ -79,20 +79,20 @@ func TestTrustedForwarder(t *testing.T) {
 		if test.sets == "" {
 			res.ARC = arc.Result{Status: arc.None}
 		}
-		d := (&Rules{TrustedSealers: []string{"one.example", "two.example"}}).Decide(envelope, res)
-		want := Decision{Disposition: None, Requested: Reject}
+		d := (&Rules{TrustedSealers: []string{"one.example", "two.example"}}).Decide(&Message{Envelope: envelope, Result: res})
+		want := Decision{Disposition: None, Intended: Reject, Requested: Reject, Ground: GroundDMARC}
 		if test.detail != "" {
-			want.Override = Override{TrustedForwarder, test.detail}
+			want.Reason, want.Intended = Reason{TrustedForwarder, test.detail}, None
 		}
 		if d != want {
 			t.Errorf("%s: %+v, want %+v", test.name, d, want)
 		}
 		// Trust is off by default, and in a chain that failed there is none.
-		if d := (&Rules{}).Decide(envelope, res); d.Override != (Override{}) {
+		if d := (&Rules{}).Decide(&Message{Envelope: envelope, Result: res}); d.Reason != (Reason{}) {
 			t.Errorf("%s, nobody trusted: %+v", test.name, d)
 		}
 		res.ARC.Status = arc.Fail
-		if d := (&Rules{TrustedSealers: []string{"one.example", "two.example"}}).Decide(envelope, res); d.Override != (Override{}) {
+		if d := (&Rules{TrustedSealers: []string{"one.example", "two.example"}}).Decide(&Message{Envelope: envelope, Result: res}); d.Reason != (Reason{}) {
 			t.Errorf("%s, failed: %+v", test.name, d)
 		}
 	}
@@ -106,11 +106,11 @@ func TestTrustNeedsFailure(t *testing.T) {
 		res := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
 		res.ARC = chainOf("one.example mx; dmarc=pass header.from=example.com")
 		res.DMARC.Status = status
-		if d := rules.Decide(envelope, res); (d.Override.Type == TrustedForwarder) != (status == dmarc.Fail) {
+		if d := rules.Decide(&Message{Envelope: envelope, Result: res}); (d.Reason.Type == TrustedForwarder) != (status == dmarc.Fail) {
 			t.Errorf("dmarc=%s: %+v", status, d)
 		}
 		res.Author.Domains = append(res.Author.Domains, "other.example")
-		if d := rules.Decide(envelope, res); d.Override != (Override{}) {
+		if d := rules.Decide(&Message{Envelope: envelope, Result: res}); d.Reason != (Reason{}) {
 			t.Errorf("dmarc=%s, two authors: %+v", status, d)
 		}
 	}
@@ -140,7 +140,7 @@ func TestARC(t *testing.T) {
 			t.Errorf("sealed: %s, want %s", got, test.seal)
 		}
 	}
-	overridden := Decision{Override: Override{TrustedForwarder, "one.example saw dmarc=pass (i=1)"}}
+	overridden := Decision{Reason: Reason{TrustedForwarder, "one.example saw dmarc=pass (i=1)"}}
 	const want = "mx; dmarc=fail (p=reject, trusted_forwarder: one.example saw dmarc=pass [i=1]) header.from=example.com policy.dmarc=reject"
 	r := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
 	r.DMARC.Policy.Tag = "p"

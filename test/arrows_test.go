@@ -27,6 +27,7 @@ var house = map[string][]string{
 	"verify/dkim":  {"verify/message", "verify/dns", "verify/domain", "verify/clean"},
 	"verify/dmarc": {"verify/dns", "verify/domain", "verify/clean"},
 	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean"},
+	"verify/iprev": {"verify/dns", "verify/domain", "verify/clean"},
 
 	"verify/message": {"verify/domain", "verify/clean"},
 	"verify/dns":     {"verify/domain", "verify/clean"},
@@ -56,7 +57,7 @@ var homes = map[string][]string{
 // pure are the packages that parse and evaluate only: they start no goroutine,
 // read no clock, write no log and keep no state.
 var pure = []string{
-	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/message", "verify/authres",
+	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/iprev", "verify/message", "verify/authres",
 	"verify/domain", "verify/clean", "policy",
 }
 

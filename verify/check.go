@@ -7,6 +7,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
+	"authmilter/verify/iprev"
 	"authmilter/verify/message"
 	"authmilter/verify/spf"
 )
@@ -32,6 +33,7 @@ type Check struct {
 	// What the goroutines of work leave behind.
 	spf   spf.Result
 	helo  *spf.Result
+	iprev *iprev.Result
 	steps []spf.Step
 	dkim  []*dkim.Verification
 	arc   *arc.Verification // nil where there is no chain
@@ -78,6 +80,14 @@ func (c *Check) beginSPF() {
 		args.Trace = func(s spf.Step) { c.steps = append(c.steps, s) }
 	}
 	c.look(func(ctx context.Context) { c.spf = spf.Check(ctx, c.meters.spf, args) })
+}
+
+func (c *Check) beginIPRev() {
+	if !c.opts.IPRev {
+		return
+	}
+	c.iprev = &iprev.Result{}
+	c.look(func(ctx context.Context) { *c.iprev = iprev.Check(ctx, c.meters.iprev, c.env.ClientIP) })
 }
 
 // Field takes the next field of the header, top first.
@@ -188,6 +198,7 @@ func (c *Check) Finish() *Result {
 		Author:  c.author,
 		SPF:     c.spf,
 		Helo:    c.helo,
+		IPRev:   c.iprev,
 		Queries: c.meters.count(),
 		Size:    c.body.Size(),
 		Lookups: c.meters.spf.Events(),
@@ -197,6 +208,7 @@ func (c *Check) Finish() *Result {
 		r.fail(dkim.PermError, dmarc.PermError, c.headerErr)
 		return r
 	}
+	r.ListID = c.header.ListID()
 	r.ARC = c.arc.Result(&c.body)
 	c.chain = r.ARC
 	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)

@@ -5,6 +5,7 @@ import (
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
+	"authmilter/verify/iprev"
 )
 
 // The look-ups that a message may take are shared out. Whoever sends a message
@@ -24,7 +25,7 @@ const (
 
 // meters count and bound the look-ups of one message.
 type meters struct {
-	spf, helo, keys, dmarc, arc *dns.Meter
+	spf, helo, keys, dmarc, arc, iprev *dns.Meter
 }
 
 func newMeters(o *Options) meters {
@@ -41,6 +42,7 @@ func newMeters(o *Options) meters {
 		keys:  all.Split(forKeys),
 		dmarc: all.Split(dmarc.MaxLookups),
 		arc:   all.Split(arc.MaxLookups),
+		iprev: all.Split(iprev.MaxLookups),
 	}
 	if o.HeloResult {
 		// The HELO identity is another domain's to choose than MAIL FROM.
@@ -53,7 +55,7 @@ func newMeters(o *Options) meters {
 
 // count returns how many look-ups were made.
 func (m *meters) count() int {
-	n := m.spf.Count() + m.keys.Count() + m.dmarc.Count() + m.arc.Count()
+	n := m.spf.Count() + m.keys.Count() + m.dmarc.Count() + m.arc.Count() + m.iprev.Count()
 	if m.helo != nil {
 		n += m.helo.Count()
 	}

@@ -7,6 +7,7 @@ import (
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
+	"authmilter/verify/iprev"
 	"authmilter/verify/message"
 	"authmilter/verify/spf"
 )
@@ -31,6 +32,12 @@ type Result struct {
 	Helo *spf.Result
 	// DMARC is the strictest result over all author domains.
 	DMARC dmarc.Result
+	// IPRev is what is known of the client's name; nil unless Options.IPRev asked
+	// for it.
+	IPRev *iprev.Result
+	// ListID names the mailing list that the message comes from, as it says (RFC
+	// 2919); "" where it names none, or more than one.
+	ListID string
 	// ARC is the result for the chain of the message.
 	ARC arc.Result
 	// Queries counts the look-ups made, cached ones included.

@@ -46,8 +46,11 @@ type Options struct {
 	// HeloResult asks for a second SPF result, for the HELO identity, also
 	// where the sender is not null.
 	HeloResult bool
+	// IPRev asks for the result of iprev.
+	IPRev bool
 	// MaxQueries bounds the look-ups made for one message, cached ones
-	// included, but for those of ARC, which are [arc.MaxLookups] at most. DKIM
+	// included, but for those of ARC and iprev, which are [arc.MaxLookups] and
+	// [iprev.MaxLookups] at most. DKIM
 	// takes one for each signature verified, DMARC [dmarc.MaxLookups] at most;
 	// what that leaves, and 20 at least, is for SPF, whose look-ups past it end
 	// as temporary errors.
@@ -115,5 +118,6 @@ func New(o Options) *Verifier {
 func (v *Verifier) Begin(ctx context.Context, env Envelope) *Check {
 	c := newCheck(ctx, v, env)
 	c.beginSPF()
+	c.beginIPRev()
 	return c
 }

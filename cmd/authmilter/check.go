@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
@@ -26,6 +27,9 @@ import (
 type checkFlags struct {
 	config, resolver   string
 	ip, helo, mailFrom string
+	clientName         string
+	recipients         []string
+	listener           string
 	json, explain      bool
 }
 
@@ -49,6 +53,9 @@ failed. A client that the milter would skip is verified all the same, and told.`
 	cmd.Flags().StringVar(&f.ip, "ip", "", "`address` of the client that sent the message")
 	cmd.Flags().StringVar(&f.helo, "helo", "", "`name` that the client gave in HELO")
 	cmd.Flags().StringVar(&f.mailFrom, "mail-from", "", "`address` in MAIL FROM; empty: the null sender")
+	cmd.Flags().StringVar(&f.clientName, "client-name", "", "`host` name of the client, as the MTA has verified it")
+	cmd.Flags().StringSliceVar(&f.recipients, "rcpt", nil, "`address` of a recipient; may be repeated")
+	cmd.Flags().StringVar(&f.listener, "listener", "", "`address` of the listener that the MTA uses, as in listen")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&f.explain, "explain", false, "show every DNS look-up and every step of SPF")
 	return cmd
@@ -80,7 +87,7 @@ func loadWith(path, resolver string) (*Config, *dns.Client, error) {
 }
 
 func (f *checkFlags) run(cmd *cobra.Command, file string) error {
-	env := verify.Envelope{Helo: f.helo, MailFrom: strings.TrimSuffix(strings.TrimPrefix(f.mailFrom, "<"), ">")}
+	env := verify.Envelope{Helo: f.helo, ClientName: f.clientName, MailFrom: strings.TrimSuffix(strings.TrimPrefix(f.mailFrom, "<"), ">")}
 	var err error
 	if env.ClientIP, err = clientFlag(f.ip); err != nil {
 		return err
@@ -104,7 +111,7 @@ func (f *checkFlags) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return pathReason(file, err)
 	}
-	rep := newReport(cfg, env, r, removed)
+	rep := newReport(cfg, &policy.Message{Envelope: env, Recipients: f.recipients, Listener: f.listener, Result: r}, removed)
 	out := cmd.OutOrStdout()
 	if f.json {
 		enc := json.NewEncoder(out)

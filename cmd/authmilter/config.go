@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"authmilter/milter"
+	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
@@ -21,17 +22,19 @@ type Config struct {
 	Listen            []listenAddress `toml:"listen" comment:"Where the MTA finds us, in Sendmail's notation: inet:port@host, inet6:port@host, unix:/path."`
 	SocketMode        fileMode        `toml:"socket_mode" comment:"Permissions of unix sockets."`
 
-	Skip    SkipConfig    `toml:"skip" comment:"Messages that are not inbound: no checks, no header, logged."`
-	DNS     DNSConfig     `toml:"dns"`
-	DKIM    DKIMConfig    `toml:"dkim"`
-	SPF     SPFConfig     `toml:"spf"`
-	DMARC   DMARCConfig   `toml:"dmarc"`
-	ARC     ARCConfig     `toml:"arc"`
-	Policy  PolicyConfig  `toml:"policy"`
-	Metrics MetricsConfig `toml:"metrics"`
-	Log     LogConfig     `toml:"log"`
-	Limits  LimitsConfig  `toml:"limits"`
-	Sign    []SignConfig  `toml:"sign,omitempty" comment:"Own mail, from authenticated or local clients: DKIM-signed, and nothing else."`
+	Skip     SkipConfig       `toml:"skip" comment:"Messages that are not inbound: no checks, no header, logged."`
+	DNS      DNSConfig        `toml:"dns"`
+	DKIM     DKIMConfig       `toml:"dkim"`
+	SPF      SPFConfig        `toml:"spf"`
+	DMARC    DMARCConfig      `toml:"dmarc"`
+	ARC      ARCConfig        `toml:"arc"`
+	IPRev    IPRevConfig      `toml:"iprev"`
+	Policy   PolicyConfig     `toml:"policy"`
+	Metrics  MetricsConfig    `toml:"metrics"`
+	Log      LogConfig        `toml:"log"`
+	Limits   LimitsConfig     `toml:"limits"`
+	Override []OverrideConfig `toml:"override,omitempty" comment:"Exceptions from the policy; the first that matches counts."`
+	Sign     []SignConfig     `toml:"sign,omitempty" comment:"Own mail, from authenticated or local clients: DKIM-signed, and nothing else."`
 
 	source configSource
 	// What loadKeys has read.
@@ -63,6 +66,7 @@ type DKIMConfig struct {
 type SPFConfig struct {
 	HeloResult  bool `toml:"helo_result" comment:"Report a second result, for the HELO identity."`
 	VoidLookups int  `toml:"void_lookups" comment:"RFC 7208 section 4.6.4."`
+	ReceivedSPF bool `toml:"received_spf" comment:"Insert a Received-SPF field too."`
 }
 
 // DMARCConfig says how policies are found.
@@ -86,10 +90,52 @@ type SignConfig struct {
 	KeyFile  string `toml:"key_file"`
 }
 
+// IPRevConfig says whether the names of clients are checked.
+type IPRevConfig struct {
+	Check bool `toml:"check" comment:"Check that the client's address has a name that has the address, and report it."`
+}
+
 // PolicyConfig says what verdicts do to mail.
 type PolicyConfig struct {
-	Mode       string `toml:"mode" comment:"report: the verdict never changes what happens to a message."`
-	Quarantine string `toml:"quarantine" comment:"header: the verdict is written into the header and nothing else is done."`
+	Mode            choice `toml:"mode" comment:"report: the verdict never changes what happens to a message; enforce: it is carried out."`
+	Quarantine      choice `toml:"quarantine" comment:"header: by a field in the message; hold: in the MTA's quarantine; reject."`
+	QuarantineField string `toml:"quarantine_field" comment:"The field of quarantine = header."`
+	RejectStatus    string `toml:"reject_status" comment:"Enhanced status code of a DMARC rejection."`
+	RejectText      string `toml:"reject_text" comment:"Text of a DMARC rejection."`
+
+	Permerror      choice `toml:"permerror" comment:"Of DMARC: no author domain, or too many. accept, quarantine or reject."`
+	SeveralFrom    choice `toml:"several_from" comment:"Several From fields: accept (and judge by DMARC), quarantine or reject."`
+	SeveralAuthors choice `toml:"several_authors" comment:"Authors of several domains: accept (and judge by DMARC), quarantine or reject."`
+
+	SPFFail      choice   `toml:"spf_fail" comment:"accept, quarantine or reject."`
+	DKIMRequired []string `toml:"dkim_required,omitempty" comment:"Author domains that always sign."`
+	DKIMMissing  choice   `toml:"dkim_missing" comment:"For them: accept, quarantine or reject."`
+	IPRevFail    choice   `toml:"iprev_fail" comment:"accept, quarantine or reject; needs iprev.check."`
+
+	Temperror TemperrorConfig `toml:"temperror" comment:"accept, or tempfail: have the message sent again later."`
+}
+
+// TemperrorConfig says what temporary errors of the methods do to mail.
+type TemperrorConfig struct {
+	DMARC choice `toml:"dmarc"`
+	SPF   choice `toml:"spf"`
+	DKIM  choice `toml:"dkim"`
+	IPRev choice `toml:"iprev"`
+}
+
+// OverrideConfig is one exception from the policy: all of its lists must match.
+type OverrideConfig struct {
+	Name         string          `toml:"name,omitempty" comment:"For the log and the header."`
+	Action       choice          `toml:"action" comment:"accept, report-only, quarantine, reject or skip."`
+	AuthorDomain []string        `toml:"author_domain,omitempty"`
+	Client       []prefix        `toml:"client,omitempty"`
+	ClientName   []string        `toml:"client_name,omitempty"`
+	MailFrom     []string        `toml:"mail_from,omitempty"`
+	DKIM         []string        `toml:"dkim,omitempty"`
+	Sealer       []string        `toml:"sealer,omitempty"`
+	ListID       []string        `toml:"list_id,omitempty"`
+	Recipient    []string        `toml:"recipient,omitempty"`
+	Listener     []listenAddress `toml:"listener,omitempty"`
 }
 
 // MetricsConfig says where Prometheus finds us.
@@ -130,9 +176,15 @@ func defaultConfig() Config {
 			MaximumRSABits:    dkim.DefaultMaxRSABits,
 			MaximumSignatures: dkim.DefaultMaxSignatures,
 		},
-		SPF:     SPFConfig{VoidLookups: spf.DefaultMaxVoid},
-		DMARC:   DMARCConfig{Discovery: discovery(dmarc.TreeWalk)},
-		Policy:  PolicyConfig{Mode: "report", Quarantine: "header"},
+		SPF:   SPFConfig{VoidLookups: spf.DefaultMaxVoid},
+		DMARC: DMARCConfig{Discovery: discovery(dmarc.TreeWalk)},
+		Policy: PolicyConfig{
+			Mode: choice(policy.Report), Quarantine: choice(policy.ByHeader), QuarantineField: milter.DefaultQuarantineField,
+			RejectStatus: policy.DefaultStatus, RejectText: policy.DefaultText,
+			Permerror: choiceQuarantine, SeveralFrom: choiceQuarantine, SeveralAuthors: choiceAccept,
+			SPFFail: choiceAccept, DKIMMissing: choiceAccept, IPRevFail: choiceAccept,
+			Temperror: TemperrorConfig{choiceAccept, choiceAccept, choiceAccept, choiceAccept},
+		},
 		Metrics: MetricsConfig{Listen: "127.0.0.1:9894"},
 		Log:     LogConfig{Level: logLevel(slog.LevelInfo), Format: "text"},
 		Limits: LimitsConfig{
@@ -171,7 +223,10 @@ func (c *Config) check() error {
 	if len(c.Listen) == 0 {
 		return badKey("listen", "no address to listen on")
 	}
-	if err := c.checkReserved(); err != nil {
+	if err := c.checkPolicy(); err != nil {
+		return err
+	}
+	if err := c.checkOverrides(); err != nil {
 		return err
 	}
 	if err := c.checkKeyNames(); err != nil {
@@ -217,22 +272,6 @@ func (c *Config) check() error {
 		if d.value <= 0 || time.Duration(d.value) > d.max {
 			return badKey(d.key, "%v is not between 0 and %v", time.Duration(d.value), d.max)
 		}
-	}
-	return nil
-}
-
-// checkReserved refuses what is configured for a later version: to ignore it
-// would let an administrator believe that it is done.
-func (c *Config) checkReserved() error {
-	switch {
-	case c.Policy.Mode == "enforce":
-		return badKey("policy.mode", `this version does not enforce, it knows only "report"`)
-	case c.Policy.Mode != "report":
-		return badKey("policy.mode", `%q: this version knows only "report"`, c.Policy.Mode)
-	case c.Policy.Quarantine == "hold" || c.Policy.Quarantine == "reject":
-		return badKey("policy.quarantine", `this version does not %s, it knows only "header"`, c.Policy.Quarantine)
-	case c.Policy.Quarantine != "header":
-		return badKey("policy.quarantine", `%q: this version knows only "header"`, c.Policy.Quarantine)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func configCommand() *cobra.Command {
 			if _, err := cfg.newResolver(nil); err != nil {
 				return cfg.locate(err)
 			}
-			for _, w := range warnings {
+			for _, w := range append(warnings, cfg.policyWarnings()...) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 			}
 			out := cmd.OutOrStdout()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -37,6 +38,9 @@ func (m messageLog) Observe(v *policy.Verdict) {
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
 		attrs = append(attrs, signingLog(v.Signing)...)
+		if v.Skip == policy.ByOverride {
+			attrs = append(attrs, decisionLog(&v.Decision)...)
+		}
 		m.log.LogAttrs(context.Background(), slog.LevelInfo, "message skipped", attrs...)
 		return
 	}
@@ -61,6 +65,9 @@ func (m messageLog) Observe(v *policy.Verdict) {
 			Reason: reason(r.DMARC.Err),
 		}}),
 	)
+	if p := r.IPRev; p != nil {
+		attrs = append(attrs, slog.Any("iprev", loggedMethods{{Result: string(p.Status), Domain: clean.Text(p.Name, maxLogged), Reason: reason(p.Err)}}))
+	}
 	if r.ARC.Status != "" {
 		attrs = append(attrs, slog.Any("arc", arcLog(r.ARC)))
 	}
@@ -68,9 +75,7 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		slog.String("disposition", string(v.Decision.Disposition)),
 		slog.String("requested", string(v.Decision.Requested)),
 	)
-	if o := v.Decision.Override; o.Type != policy.NoOverride {
-		attrs = append(attrs, slog.String("override", string(o.Type)), outside("override_detail", o.Detail))
-	}
+	attrs = append(attrs, decisionLog(&v.Decision)...)
 	if v.Seal.Done || v.Seal.Err != nil {
 		attrs = append(attrs, slog.String("seal", sealText(v.Seal)))
 	}
@@ -160,6 +165,23 @@ func arcLog(r arc.Result) loggedMethods {
 		m.Domain, m.Selector = clean.Text(newest.Seal.Domain, maxLogged), clean.Text(newest.Seal.Selector, maxLogged)
 	}
 	return loggedMethods{m}
+}
+
+// decisionLog tells why the disposition is what it is.
+func decisionLog(d *policy.Decision) (attrs []slog.Attr) {
+	if d.Ground != policy.NoGround {
+		attrs = append(attrs, slog.String("ground", string(d.Ground)))
+	}
+	if d.Intended != d.Disposition {
+		attrs = append(attrs, slog.String("intended", string(d.Intended)))
+	}
+	if r := d.Reason; r.Type != policy.NoReason {
+		attrs = append(attrs, slog.String("override", string(r.Type)), outside("override_detail", r.Detail))
+	}
+	if d.Reply != (policy.Reply{}) {
+		attrs = append(attrs, outside("reply", fmt.Sprintf("%d %s %s", d.Reply.Code, d.Reply.Status, d.Reply.Text)))
+	}
+	return attrs
 }
 
 func sealText(s policy.Sealing) string {

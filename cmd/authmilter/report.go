@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -19,24 +20,31 @@ import (
 
 // report is what check prints.
 type report struct {
-	AuthorDomains []string       `json:"author_domains"`
-	AuthorError   string         `json:"author_error,omitempty"`
-	DKIM          []dkimReport   `json:"dkim"`
-	SPF           spfReport      `json:"spf"`
-	Helo          *spfReport     `json:"spf_helo,omitempty"`
-	DMARC         dmarcReport    `json:"dmarc"`
-	ARC           arcReport      `json:"arc"`
-	Disposition   string         `json:"disposition"`
-	Requested     string         `json:"requested_disposition"`
-	Override      string         `json:"override,omitempty"`
-	Why           string         `json:"override_detail,omitempty"`
-	Header        string         `json:"authentication_results"`
-	Removed       int            `json:"forged_fields_removed"`
-	Queries       int            `json:"dns_queries"`
-	Bytes         int64          `json:"body_bytes"`
-	Skipped       string         `json:"milter_skips,omitempty"`
-	Lookups       []lookupReport `json:"lookups,omitempty"`
-	Steps         []stepReport   `json:"spf_steps,omitempty"`
+	AuthorDomains []string     `json:"author_domains"`
+	AuthorError   string       `json:"author_error,omitempty"`
+	DKIM          []dkimReport `json:"dkim"`
+	SPF           spfReport    `json:"spf"`
+	Helo          *spfReport   `json:"spf_helo,omitempty"`
+	DMARC         dmarcReport  `json:"dmarc"`
+	ARC           arcReport    `json:"arc"`
+	Disposition   string       `json:"disposition"`
+	Requested     string       `json:"requested_disposition"`
+	// Intended is what would be done in the mode enforce, on what ground, and
+	// why it is not what the ground asks for.
+	Intended string `json:"intended_disposition"`
+	Ground   string `json:"ground,omitempty"`
+	Override string `json:"override,omitempty"`
+	Why      string `json:"override_detail,omitempty"`
+	Reply    string `json:"reply,omitempty"`
+	// Rules are the rules tried, and what became of each.
+	Rules   []policy.Step  `json:"rules"`
+	Header  string         `json:"authentication_results"`
+	Removed int            `json:"forged_fields_removed"`
+	Queries int            `json:"dns_queries"`
+	Bytes   int64          `json:"body_bytes"`
+	Skipped string         `json:"milter_skips,omitempty"`
+	Lookups []lookupReport `json:"lookups,omitempty"`
+	Steps   []stepReport   `json:"spf_steps,omitempty"`
 }
 
 type dkimReport struct {
@@ -144,8 +152,16 @@ func shownAll(list []string) []string {
 	return out
 }
 
-func newReport(cfg *Config, env verify.Envelope, r *verify.Result, removed int) *report {
-	decision := cfg.rules().Decide(env, r)
+func replyText(r policy.Reply) string {
+	if r == (policy.Reply{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d %s %s", r.Code, r.Status, r.Text)
+}
+
+func newReport(cfg *Config, m *policy.Message, removed int) *report {
+	env, r := m.Envelope, m.Result
+	decision := cfg.rules().Decide(m)
 	rep := &report{
 		AuthorDomains: r.Author.Domains,
 		AuthorError:   reason(r.Author.Err),
@@ -155,8 +171,12 @@ func newReport(cfg *Config, env verify.Envelope, r *verify.Result, removed int) 
 		ARC:           newARCReport(&r.ARC),
 		Disposition:   string(decision.Disposition),
 		Requested:     string(decision.Requested),
-		Override:      string(decision.Override.Type),
-		Why:           decision.Override.Detail,
+		Intended:      string(decision.Intended),
+		Ground:        string(decision.Ground),
+		Override:      string(decision.Reason.Type),
+		Why:           decision.Reason.Detail,
+		Reply:         replyText(decision.Reply),
+		Rules:         cfg.rules().Explain(m),
 		Header: "Authentication-Results: " +
 			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision), "\r\n", "\n"),
 		Removed: removed,

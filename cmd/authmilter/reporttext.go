@@ -59,9 +59,21 @@ func (r *report) explain(b *strings.Builder) {
 	for _, s := range r.ARC.Sets {
 		fmt.Fprintf(b, "  i=%d sealed by %s selector %s: %s\n", s.Instance, s.Domain, s.Selector, s.Results)
 	}
+	if len(r.Rules) > 0 {
+		fmt.Fprintf(b, "\nRules:\n")
+	}
+	for _, s := range r.Rules {
+		fmt.Fprintf(b, "  %s: %s%s\n", s.Rule, ifTrue(!s.Applies, "does not match, "), s.Outcome)
+	}
 	fmt.Fprintf(b, "\nDisposition: %s (the domain asks for: %s)\n", r.Disposition, r.Requested)
+	if r.Intended != r.Disposition {
+		fmt.Fprintf(b, "  in the mode enforce: %s\n", r.Intended)
+	}
 	if r.Override != "" {
-		fmt.Fprintf(b, "  overridden, %s: %s\n", r.Override, r.Why)
+		fmt.Fprintf(b, "  because of %s: %s\n", r.Override, r.Why)
+	}
+	if r.Reply != "" {
+		fmt.Fprintf(b, "  the client is told: %s\n", r.Reply)
 	}
 }
 

@@ -46,7 +46,7 @@ Sockets passed by systemd take the place of the configured ones.`,
 				return err
 			}
 			s := newService(path, cfg, cmd.ErrOrStderr())
-			s.warn(warnings)
+			s.warn(append(warnings, cfg.policyWarnings()...))
 			return s.run(cmd.Context())
 		},
 	}
@@ -191,7 +191,7 @@ func (s *service) reload() error {
 	s.milter.Set(cfg.settings(resolver))
 	s.replaceListeners(cfg, opened)
 	s.keys.watch(cfg.ownKeys(), resolver)
-	s.warn(warnings)
+	s.warn(append(warnings, cfg.policyWarnings()...))
 	s.cfg = cfg
 	return nil
 }

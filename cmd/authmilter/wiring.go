@@ -7,7 +7,6 @@ import (
 
 	"authmilter/metrics"
 	"authmilter/milter"
-	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
@@ -79,12 +78,8 @@ func (c *Config) verifyOptions(r dns.Resolver) verify.Options {
 		MaxHeaderBytes:  int(c.Limits.HeaderBytes),
 		MaxHeaderFields: c.Limits.HeaderFields,
 		Sealer:          c.sealer(),
+		IPRev:           c.IPRev.Check,
 	}
-}
-
-// rules returns how messages are judged.
-func (c *Config) rules() *policy.Rules {
-	return &policy.Rules{TrustedSealers: c.ARC.TrustedSealers}
 }
 
 // claimant knows the fields that forge ours.
@@ -108,6 +103,8 @@ func (c *Config) settings(r dns.Resolver) *milter.Settings {
 		Claimant:          c.claimant(),
 		Verifier:          verify.New(c.verifyOptions(r)),
 		Rules:             c.rules(),
+		QuarantineField:   c.Policy.QuarantineField,
+		ReceivedSPF:       c.SPF.ReceivedSPF,
 		Signing:           c.signing(),
 		SkipAuthenticated: c.Skip.Authenticated,
 		SkipNetworks:      networks,

@@ -85,7 +85,7 @@ func (w world) ours(t testing.TB, msg []byte, s *arc.Sealer) (*verify.Result, []
 	if s == nil {
 		return r, msg
 	}
-	d := (&policy.Rules{}).Decide(env, r)
+	d := (&policy.Rules{}).Decide(&policy.Message{Envelope: env, Result: r})
 	id := "mx." + s.Domain
 	fields, err := c.Seal(id, policy.ARCResults(id, env, r, d))
 	if err != nil {

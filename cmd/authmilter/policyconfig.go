@@ -1,0 +1,237 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"authmilter/policy"
+	"authmilter/verify/domain"
+)
+
+// choice is one of a few words.
+type choice string
+
+// Words that several keys take.
+const (
+	choiceAccept     choice = "accept"
+	choiceQuarantine choice = choice(policy.Quarantine)
+	choiceReject     choice = choice(policy.Reject)
+	choiceTempfail   choice = "tempfail"
+)
+
+// disposition returns what a choice has done.
+func (c choice) disposition() policy.Disposition {
+	if c == choiceAccept {
+		return policy.None
+	}
+	return policy.Disposition(c)
+}
+
+// check refuses what is none of words.
+func (c choice) check(key string, table int, words ...choice) error {
+	if slices.Contains(words, c) {
+		return nil
+	}
+	var list []string
+	for _, w := range words {
+		list = append(list, fmt.Sprintf("%q", string(w)))
+	}
+	if c == "" {
+		return &keyError{key: key, table: table, err: fmt.Errorf("is missing; it is one of %s", strings.Join(list, ", "))}
+	}
+	return &keyError{key: key, table: table, err: fmt.Errorf("%q is none of %s", string(c), strings.Join(list, ", "))}
+}
+
+// fieldName is what a header field can be called (RFC 5322 section 2.2), of the
+// characters that every MTA takes.
+var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,60}$`)
+
+// rejectStatus are the enhanced status codes of class 5 (RFC 3463 section 2).
+var rejectStatus = regexp.MustCompile(`^5\.[0-9]{1,3}\.[0-9]{1,3}$`)
+
+// checkPolicy checks the table policy, and normalizes it.
+func (c *Config) checkPolicy() error {
+	p := &c.Policy
+	const accept, quarantine, reject, tempfail = choiceAccept, choiceQuarantine, choiceReject, choiceTempfail
+	for _, v := range []struct {
+		key   string
+		value choice
+		words []choice
+	}{
+		{"policy.mode", p.Mode, []choice{choice(policy.Report), choice(policy.Enforce)}},
+		{"policy.quarantine", p.Quarantine, []choice{choice(policy.ByHeader), choice(policy.ByHold), choice(policy.ByReject)}},
+		{"policy.permerror", p.Permerror, []choice{accept, quarantine, reject}},
+		{"policy.several_from", p.SeveralFrom, []choice{accept, quarantine, reject}},
+		{"policy.several_authors", p.SeveralAuthors, []choice{accept, quarantine, reject}},
+		{"policy.spf_fail", p.SPFFail, []choice{accept, quarantine, reject}},
+		{"policy.dkim_missing", p.DKIMMissing, []choice{accept, quarantine, reject}},
+		{"policy.iprev_fail", p.IPRevFail, []choice{accept, quarantine, reject}},
+		{"policy.temperror.dmarc", p.Temperror.DMARC, []choice{accept, tempfail}},
+		{"policy.temperror.spf", p.Temperror.SPF, []choice{accept, tempfail}},
+		{"policy.temperror.dkim", p.Temperror.DKIM, []choice{accept, tempfail}},
+		{"policy.temperror.iprev", p.Temperror.IPRev, []choice{accept, tempfail}},
+	} {
+		if err := v.value.check(v.key, 0, v.words...); err != nil {
+			return err
+		}
+	}
+	if !fieldName.MatchString(p.QuarantineField) || strings.EqualFold(p.QuarantineField, "Authentication-Results") {
+		return badKey("policy.quarantine_field", "%q cannot be the name of that field", p.QuarantineField)
+	}
+	if !rejectStatus.MatchString(p.RejectStatus) {
+		return badKey("policy.reject_status", "%q is no status code such as %q", p.RejectStatus, policy.DefaultStatus)
+	}
+	if err := (policy.ReplyTemplate{Text: p.RejectText}).Check(); err != nil {
+		return &keyError{key: "policy.reject_text", err: err}
+	}
+	if err := asciiNames("policy.dkim_required", 0, p.DKIMRequired); err != nil {
+		return err
+	}
+	if !c.IPRev.Check {
+		if p.IPRevFail != accept {
+			return badKey("policy.iprev_fail", "needs iprev.check = true")
+		}
+		if p.Temperror.IPRev != accept {
+			return badKey("policy.temperror.iprev", "needs iprev.check = true")
+		}
+	}
+	if len(p.DKIMRequired) == 0 && p.DKIMMissing != accept {
+		return badKey("policy.dkim_missing", "needs a list of domains in policy.dkim_required")
+	}
+	return nil
+}
+
+// asciiNames turns domain names into lower-case A-labels.
+func asciiNames(key string, table int, names []string) error {
+	for i, name := range names {
+		ascii, err := domain.ToASCII(strings.TrimPrefix(name, "."))
+		if err != nil {
+			return &keyError{key: key, table: table, err: fmt.Errorf("%q is %w", name, err)}
+		}
+		names[i] = ascii
+	}
+	return nil
+}
+
+// checkOverrides checks the tables override, and normalizes them.
+func (c *Config) checkOverrides() error {
+	var actions []choice
+	for _, a := range policy.Actions() {
+		actions = append(actions, choice(a))
+	}
+	for i := range c.Override {
+		o := &c.Override[i]
+		if err := o.Action.check("override.action", i, actions...); err != nil {
+			return err
+		}
+		lists := []struct {
+			key   string
+			names []string
+		}{
+			{"author_domain", o.AuthorDomain}, {"client_name", o.ClientName}, {"mail_from", o.MailFrom},
+			{"dkim", o.DKIM}, {"sealer", o.Sealer}, {"list_id", o.ListID}, {"recipient", o.Recipient},
+		}
+		conditions := len(o.Client) + len(o.Listener)
+		for _, l := range lists {
+			if l.names != nil && len(l.names) == 0 {
+				return &keyError{key: "override." + l.key, table: i, err: fmt.Errorf("an empty list matches nothing")}
+			}
+			if err := asciiNames("override."+l.key, i, l.names); err != nil {
+				return err
+			}
+			conditions += len(l.names)
+		}
+		if conditions == 0 {
+			return &keyError{key: "override", table: i, err: fmt.Errorf("has no condition, and would match every message")}
+		}
+		for _, l := range o.Listener {
+			known := slices.ContainsFunc(c.Listen, func(a listenAddress) bool { return a.String() == l.String() })
+			if !known {
+				return &keyError{key: "override.listener", table: i, err: fmt.Errorf("%s is not in listen", l)}
+			}
+		}
+	}
+	return nil
+}
+
+// overrides returns the exceptions as package policy has them.
+func (c *Config) overrides() []policy.Override {
+	var all []policy.Override
+	for _, o := range c.Override {
+		p := policy.Override{
+			Name: o.Name, Action: policy.Action(o.Action),
+			AuthorDomains: o.AuthorDomain, ClientNames: o.ClientName, MailFrom: o.MailFrom,
+			DKIM: o.DKIM, Sealers: o.Sealer, ListIDs: o.ListID, Recipients: o.Recipient,
+		}
+		for _, n := range o.Client {
+			p.Clients = append(p.Clients, n.Prefix)
+		}
+		for _, l := range o.Listener {
+			p.Listeners = append(p.Listeners, l.String())
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// policyWarnings returns what is allowed in the rules, but hardly meant.
+func (c *Config) policyWarnings() (warnings []string) {
+	all := c.overrides()
+	warn := func(i int, format string, args ...any) {
+		err := &keyError{key: "override", table: i, err: fmt.Errorf(format, args...)}
+		warnings = append(warnings, c.locate(err).Error())
+	}
+	for i := range all {
+		for j := range i {
+			if all[j].Covers(&all[i]) {
+				warn(i, "can never match: all that it matches, override %d has matched before", j+1)
+				break
+			}
+		}
+		if all[i].Loosens() && all[i].Forgeable() {
+			warn(i, "anybody can write what it asks for; add client, client_name, dkim or sealer")
+		}
+		if len(all[i].Clients) > 0 && !slices.ContainsFunc(all[i].Clients, func(n netip.Prefix) bool { return !c.skipsAll(n) }) {
+			warn(i, "can never match: its clients are in skip.networks")
+		}
+	}
+	return warnings
+}
+
+// skipsAll tells whether every address of a network is skipped.
+func (c *Config) skipsAll(n netip.Prefix) bool {
+	return slices.ContainsFunc(c.Skip.Networks, func(p prefix) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
+}
+
+// rules returns how messages are judged.
+func (c *Config) rules() *policy.Rules {
+	p := &c.Policy
+	r := &policy.Rules{
+		Mode:           policy.Mode(p.Mode),
+		Overrides:      c.overrides(),
+		TrustedSealers: c.ARC.TrustedSealers,
+		QuarantineBy:   policy.QuarantineBy(p.Quarantine),
+		Reply:          policy.ReplyTemplate{Status: p.RejectStatus, Text: p.RejectText},
+		Grounds: policy.Grounds{
+			Author:         p.Permerror.disposition(),
+			SeveralFrom:    p.SeveralFrom.disposition(),
+			SeveralAuthors: p.SeveralAuthors.disposition(),
+			SPF:            p.SPFFail.disposition(),
+			DKIM:           p.DKIMMissing.disposition(),
+			DKIMRequired:   p.DKIMRequired,
+			IPRev:          p.IPRevFail.disposition(),
+		},
+	}
+	for _, t := range []struct {
+		method string
+		value  choice
+	}{{"dmarc", p.Temperror.DMARC}, {"spf", p.Temperror.SPF}, {"dkim", p.Temperror.DKIM}, {"iprev", p.Temperror.IPRev}} {
+		if t.value == choiceTempfail {
+			r.Grounds.DeferOn = append(r.Grounds.DeferOn, t.method)
+		}
+	}
+	return r
+}

@@ -1,0 +1,137 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"authmilter/verify/clean"
+)
+
+// Reply is an SMTP reply (RFC 5321 section 4.2). Its zero value is none.
+type Reply struct {
+	// Code is the reply code and Status the enhanced status code (RFC 3463), of
+	// the same class.
+	Code   int
+	Status string
+	// Text is what follows them, in printable ASCII, on one line.
+	Text string
+}
+
+// maxReplyText bounds the text of a reply, in octets: with the codes before it
+// and a CRLF it fits into a line (RFC 5321 section 4.5.3.1.5), though every
+// percent sign in it is doubled on its way to the MTA.
+const maxReplyText = 240
+
+// DefaultStatus and DefaultText are how a DMARC rejection is told, in the words
+// of RFC 9989 section 7.2.
+const (
+	DefaultStatus = "5.7.1"
+	DefaultText   = "Email rejected per DMARC policy for {author_domain}"
+)
+
+// ReplyTemplate is how DMARC rejections are told. Its zero value stands for the
+// defaults.
+type ReplyTemplate struct {
+	// Status is an enhanced status code of the class 5.
+	Status string
+	// Text may hold placeholders.
+	Text string
+}
+
+// placeholders of a [ReplyTemplate] and what they stand for.
+var placeholders = []struct {
+	name  string
+	value func(*Message) string
+}{
+	{"{author_domain}", func(m *Message) string { return m.Result.DMARCDomain() }},
+	{"{client}", func(m *Message) string { return m.Envelope.ClientIP.String() }},
+	{"{mail_from}", func(m *Message) string { return m.Envelope.MailFrom }},
+	{"{policy}", func(m *Message) string { return string(requested(&m.Result.DMARC)) }},
+}
+
+// Check tells whether a template can be used.
+func (t ReplyTemplate) Check() error {
+	text := t.Text
+	for _, p := range placeholders {
+		text = strings.ReplaceAll(text, p.name, "")
+	}
+	switch {
+	case strings.ContainsAny(text, "{}"):
+		return fmt.Errorf("unknown placeholder; there are %s", placeholderNames())
+	case ascii(t.Text) != t.Text:
+		return fmt.Errorf("only printable ASCII characters can be in a reply")
+	case len(t.Text) > maxReplyText:
+		return fmt.Errorf("longer than %d characters", maxReplyText)
+	}
+	return nil
+}
+
+func placeholderNames() string {
+	var names []string
+	for _, p := range placeholders {
+		names = append(names, p.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// expand returns the text for m.
+func (t ReplyTemplate) expand(m *Message) string {
+	text := t.Text
+	if text == "" {
+		text = DefaultText
+	}
+	// One pass: what a placeholder stands for is not looked at again.
+	var pairs []string
+	for _, p := range placeholders {
+		pairs = append(pairs, p.name, p.value(m))
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// reply returns how d, which f led to, is told to the client.
+func (r *Rules) reply(d *Decision, f finding, m *Message) Reply {
+	var reply Reply
+	switch {
+	case d.Disposition == Defer:
+		reply = Reply{Code: 451, Status: "4." + f.code, Text: f.text}
+	case d.Ground != GroundDMARC:
+		reply = Reply{Code: 550, Status: "5." + f.code, Text: f.text}
+	case d.Reason.Type == LocalPolicy || d.Reason.Type == MailingList:
+		// The domain has not asked for it.
+		reply = Reply{Code: 550, Status: DefaultStatus, Text: "Email rejected by local policy: DMARC failed for " + m.Result.DMARCDomain()}
+	default:
+		reply = Reply{Code: 550, Status: r.Reply.Status, Text: r.Reply.expand(m)}
+		if reply.Status == "" {
+			reply.Status = DefaultStatus
+		}
+	}
+	reply.Text = ascii(reply.Text)
+	return reply
+}
+
+// ascii returns s as it may stand in a reply: cleaned, without what is not
+// ASCII, and within the bound.
+func ascii(s string) string {
+	b := []byte(clean.Text(s, maxReplyText))
+	kept := b[:0]
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] < 0x80:
+			kept = append(kept, b[i])
+		case b[i] >= 0xc0: // the first octet of a character
+			kept = append(kept, '?')
+		}
+	}
+	return string(kept)
+}
+
+// quarantineText says why a message is quarantined.
+func quarantineText(d *Decision, m *Message) string {
+	switch {
+	case d.Reason.Type == LocalPolicy || d.Reason.Type == MailingList:
+		return ascii(d.Reason.Detail)
+	case d.Ground == GroundDMARC:
+		return ascii("DMARC policy of " + m.Result.DMARCDomain())
+	}
+	return ascii("local policy: " + string(d.Ground))
+}

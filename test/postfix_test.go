@@ -15,6 +15,7 @@ func TestPostfix(t *testing.T) {
 	r := rig{
 		mta:    mta.StartPostfix(t, fmt.Sprintf("inet:127.0.0.1:%d", port)),
 		listen: fmt.Sprintf("inet:%d@127.0.0.1", port),
+		update: *update,
 	}
 	t.Run("scenarios", func(t *testing.T) { runScenarios(t, r) })
 	t.Run("one connection", func(t *testing.T) { runOneConnection(t, r, "signed") })

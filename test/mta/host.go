@@ -59,8 +59,8 @@ func (h *host) know(addr netip.Addr, name string) error {
 	return os.WriteFile(filepath.Join(h.dir, "hosts"), []byte(table), 0o644)
 }
 
-// hostAddr is the address that belongs to [Hostname].
-const hostAddr = "192.0.2.1"
+// hostAddr is the address of [Hostname], which no client of a test has.
+const hostAddr = "127.0.1.1"
 
 // command returns a command that runs a program as the host's. It is the only
 // one of the host.

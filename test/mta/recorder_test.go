@@ -25,8 +25,8 @@ const insertedValue = " first;\n\tsecond"
 type recording chan *session
 
 // serveRecorder serves a recording milter until the test ends, and returns its
-// address in Postfix's notation.
-func serveRecorder(t *testing.T) (recording, string) {
+// port on loopback.
+func serveRecorder(t *testing.T) (recording, int) {
 	t.Helper()
 	ended := make(recording, 1000)
 	s := milter.NewServer(
@@ -44,11 +44,12 @@ func serveRecorder(t *testing.T) (recording, string) {
 		s.Close()
 		<-served
 	})
-	return ended, "inet:" + l.Addr().String()
+	return ended, l.Addr().(*net.TCPAddr).Port
 }
 
-// next returns the next session that is not one of the rig's own address, where
-// every connection begins.
+// next returns the next session that is not one of the rig's own address, from
+// where it asks whether the MTA is up, and where every connection to Postfix
+// begins.
 func (r recording) next(t *testing.T) *session {
 	t.Helper()
 	for {

@@ -1,0 +1,125 @@
+package mta_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"authmilter/test/mta"
+)
+
+// fieldTest is a header field, as it is sent and as an MTA takes it.
+type fieldTest struct {
+	sent  string
+	shown string // name and value, quoted; "" where the field is hidden
+	// passed is what reaches the next hop; "" where that is what was sent,
+	// "-" where the field does not.
+	passed string
+	// refused is the reply of an MTA that takes no message with the field.
+	refused string
+}
+
+// plainFields are those that every MTA passes on as they are.
+func plainFields() []fieldTest {
+	return []fieldTest{
+		{sent: "Subject: one", shown: `"Subject" " one"`},
+		{sent: "Subject:  two  spaces ", shown: `"Subject" "  two  spaces "`},
+		{sent: "sUBJECT:none", shown: `"sUBJECT" "none"`},
+		{sent: "Subject:\ttab", shown: `"Subject" "\ttab"`},
+		{sent: "Subject:", shown: `"Subject" ""`},
+		{sent: "Subject:\r\n at once", shown: `"Subject" "\n at once"`},
+		{sent: "Subject: one\r\n\ttwo\r\n   three\r\n\t\r\n four", shown: `"Subject" " one\n\ttwo\n   three\n\t\n four"`},
+		{sent: "Subject: \xff\xfe raw", shown: `"Subject" " \xff\xfe raw"`},
+		{sent: "Received: from a by b; c", shown: `"Received" " from a by b; c"`},
+	}
+}
+
+// testFields shows how the octets of header fields reach a milter, and the next
+// hop.
+func testFields(t *testing.T, rec recording, m mta.MTA, client mta.Client, tests []fieldTest) {
+	for _, tt := range tests {
+		d := m.Deliver(t, client, mta.Message{
+			From: "a@example.com",
+			To:   "x@" + mta.Domain,
+			Data: []byte("First: 1\r\n" + tt.sent + "\r\nLast: 1\r\n\r\n"),
+		})[0]
+		fields := rec.next(t).fields
+		if tt.refused != "" {
+			if d.Reply != tt.refused {
+				t.Errorf("%.60q: answered %q, want %q", tt.sent, d.Reply, tt.refused)
+			}
+			continue
+		}
+		if d.Code != 250 {
+			t.Errorf("%.60q: answered %s", tt.sent, d.Reply)
+			continue
+		}
+		if want := "X-Inserted: first;\r\n\tsecond\r\n"; string(d.Top) != want {
+			t.Errorf("%.60q: %q is above the MTA's own field, want %q", tt.sent, d.Top, want)
+		}
+		passed := tt.passed
+		switch passed {
+		case "":
+			passed = tt.sent + "\r\n"
+		case "-":
+			passed = ""
+		default:
+			passed += "\r\n"
+		}
+		if want := "First: 1\r\n" + passed + "Last: 1\r\n"; string(d.Header) != want {
+			t.Errorf("%.60q: passed on %.200q, want %.200q", tt.sent, d.Header, want)
+		}
+		want := `"First" " 1" "Last" " 1"`
+		if tt.shown != "" {
+			want = `"First" " 1" ` + tt.shown + ` "Last" " 1"`
+		}
+		if got := strings.Join(fields, " "); got != want {
+			t.Errorf("%.60q: shown as %.200s, want %.200s", tt.sent, got, want)
+		}
+	}
+}
+
+// bodyTest is the body of a message, as it is sent and as an MTA takes it.
+type bodyTest struct {
+	name, sent string
+	passed     string // "" where that is what was sent
+	refused    string // the reply of an MTA that takes no message with the body
+}
+
+// plainBodies are those that every MTA passes on as they are.
+func plainBodies() []bodyTest {
+	return []bodyTest{
+		{name: "empty"},
+		{name: "no lines but empty ones", sent: "\r\n\r\n"},
+		{name: "dots", sent: ".\r\n..\r\n.x\r\n\r\n.\r\n"},
+		{name: "8-bit and NUL", sent: "\xff \x00\r\n"},
+		{name: "10 MB", sent: strings.Repeat(strings.Repeat("x", 78)+"\r\n", 10<<20/80)},
+	}
+}
+
+// testBody shows that the body that reaches a milter is the one that reaches the
+// next hop.
+func testBody(t *testing.T, rec recording, m mta.MTA, client mta.Client, tests []bodyTest) {
+	for _, tt := range tests {
+		d := m.Deliver(t, client, mta.Message{
+			From: "a@example.com",
+			To:   "x@" + mta.Domain,
+			Args: "BODY=8BITMIME",
+			Data: []byte("Subject: body\r\n\r\n" + tt.sent),
+		})[0]
+		shown := rec.next(t).body
+		if tt.refused != "" {
+			if d.Reply != tt.refused {
+				t.Errorf("%s: answered %q, want %q", tt.name, d.Reply, tt.refused)
+			}
+			continue
+		}
+		want := tt.passed
+		if want == "" {
+			want = tt.sent
+		}
+		if string(d.Body) != want || !bytes.Equal(shown, d.Body) {
+			t.Errorf("%s: answered %s: shown %.60q, passed on %.60q, want %.60q", tt.name, d.Reply, shown, d.Body, want)
+		}
+	}
+}

@@ -158,7 +158,7 @@ func (r *Rules) Decide(m *Message) Decision {
 		if changed := o.Action.apply(f, m.Result); changed != intended || d.Skip {
 			d.Reason = o.reason(i)
 			intended = changed
-			if d.Ground == NoGround {
+			if d.Ground == NoGround && intended != None {
 				d.Ground = GroundDMARC // a message that failed, and whose domain asks for nothing
 			}
 		}

@@ -1,0 +1,200 @@
+package policy
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"authmilter/verify"
+	"authmilter/verify/arc"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/iprev"
+	"authmilter/verify/message"
+	"authmilter/verify/spf"
+)
+
+// pick returns one of list.
+func pick[T any](rnd *rand.Rand, list ...T) T { return list[rnd.IntN(len(list))] }
+
+// randomMessage returns a message with any combination of results.
+func randomMessage(rnd *rand.Rand) *Message {
+	author := pick(rnd, "example.com", "news.example.com", "bank.example")
+	res := &verify.Result{
+		Author: message.Author{Domains: []string{author}},
+		SPF:    spf.Result{Status: pick(rnd, spf.Statuses()...), Domain: "example.net"},
+		DMARC:  dmarc.Result{Status: pick(rnd, dmarc.Statuses()...), Author: author, Disposition: dmarc.DispositionNone},
+		ARC:    arc.Result{Status: arc.None},
+		ListID: pick(rnd, "", "list.example.net"),
+	}
+	if res.DMARC.Status == dmarc.Fail {
+		published := pick(rnd, dmarc.DispositionNone, dmarc.DispositionQuarantine, dmarc.DispositionReject)
+		p := &dmarc.Policy{
+			AuthorDomain: author, Published: published, Tag: "p", RecordDomain: author, Testing: pick(rnd, false, false, true),
+			Percent: pick(rnd, 100, 100, 0, 50), Record: &dmarc.Record{ADKIM: dmarc.Relaxed, ASPF: dmarc.Relaxed},
+		}
+		res.DMARC.Policy, res.DMARC.Disposition = p, p.Effective()
+	}
+	for range rnd.IntN(3) {
+		res.DKIM = append(res.DKIM, dkim.Result{
+			Status: pick(rnd, dkim.Statuses()...), Signature: &dkim.Signature{Domain: pick(rnd, "example.com", "bank.example", "other.example")},
+		})
+	}
+	switch rnd.IntN(8) {
+	case 0:
+		res.Author.Err = message.ErrSeveralFrom
+		res.Author.Domains = append(res.Author.Domains, "second.example")
+	case 1:
+		res.Author.Domains = append(res.Author.Domains, "second.example")
+	case 2:
+		res.ARC = chainOf("one.example mx; dmarc=pass header.from=" + author)
+	}
+	if rnd.IntN(2) == 0 {
+		res.IPRev = &iprev.Result{Status: pick(rnd, iprev.Statuses()...), Err: errors.New("x")}
+	}
+	return &Message{
+		Envelope: verify.Envelope{
+			ClientIP: netip.MustParseAddr(pick(rnd, "192.0.2.1", "198.51.100.1")), ClientName: pick(rnd, "", "mx.example.net"),
+			MailFrom: pick(rnd, "", "joe@example.net"),
+		},
+		Recipients: []string{pick(rnd, "a@rcpt.example", "b@other.example")},
+		Listener:   "inet:8894@127.0.0.1",
+		Result:     res,
+		Sample:     rnd.IntN(100),
+	}
+}
+
+// randomRules returns rules, with at most n overrides.
+func randomRules(rnd *rand.Rand, n int) *Rules {
+	any := func() Disposition { return pick(rnd, "", None, Quarantine, Reject) }
+	r := &Rules{
+		Mode:         pick(rnd, "", Report, Enforce, Enforce),
+		QuarantineBy: pick(rnd, "", ByHeader, ByHold, ByReject),
+		Grounds: Grounds{
+			Author: any(), SeveralFrom: any(), SeveralAuthors: any(), SPF: any(), DKIM: any(), IPRev: any(),
+			DKIMRequired: pick(rnd, nil, []string{"example.com"}),
+		},
+	}
+	for _, m := range TempErrorMethods() {
+		if rnd.IntN(2) == 0 {
+			r.Grounds.DeferOn = append(r.Grounds.DeferOn, m)
+		}
+	}
+	if rnd.IntN(2) == 0 {
+		r.TrustedSealers = []string{"one.example"}
+	}
+	for range rnd.IntN(n + 1) {
+		o := Override{Action: pick(rnd, Actions()...)}
+		switch rnd.IntN(4) {
+		case 0:
+			o.AuthorDomains = []string{"example.com"}
+		case 1:
+			o.Clients = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		case 2:
+			o.ListIDs = []string{"example.net"}
+		case 3:
+			o.Recipients = []string{"rcpt.example"}
+		}
+		r.Overrides = append(r.Overrides, o)
+	}
+	return r
+}
+
+// TestProperties holds, over combinations of everything, what no rule may
+// change.
+func TestProperties(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	seen := map[Disposition]int{}
+	for range 300_000 {
+		m, r := randomMessage(rnd), randomRules(rnd, 2)
+		d := r.Decide(m)
+		seen[d.Disposition]++
+		fail := func(what string) {
+			t.Helper()
+			t.Fatalf("%s\n%+v\nrules %+v\nresult %+v, DMARC %+v", what, d, r, m.Result, m.Result.DMARC)
+		}
+
+		if r.Mode != Enforce && (d.Disposition != None || d.Reply != (Reply{}) || d.Hold+d.Mark != "") {
+			fail("reporting alters fate")
+		}
+		// What is done is what is told.
+		refused := d.Disposition == Reject || d.Disposition == Defer
+		if (d.Reply != (Reply{})) != refused || (d.Hold+d.Mark != "") != (d.Disposition == Quarantine) || d.Hold != "" && d.Mark != "" {
+			fail("deed and word")
+		}
+		if refused {
+			class := "5."
+			if d.Disposition == Defer {
+				class = "4."
+			}
+			if !strings.HasPrefix(d.Reply.Status, class) || d.Reply.Code/100 != int(class[0]-'0') || d.Reply.Text == "" {
+				fail("reply")
+			}
+		}
+		if d.Intended != None && d.Ground == NoGround {
+			fail("no ground")
+		}
+
+		// A temporary error that leaves the verdict open never leads to a
+		// rejection: only what is known for itself does.
+		if m.Result.DMARC.Status == dmarc.TempError && d.Intended == Reject &&
+			!slices.Contains([]Ground{GroundFrom, GroundAuthors, GroundIPRev, GroundDKIM}, d.Ground) {
+			fail("a temporary error rejects")
+		}
+		if d.Ground == GroundDKIM && slices.ContainsFunc(m.Result.DKIM, func(s dkim.Result) bool { return s.Status == dkim.TempError }) {
+			fail("a key that is not known now rejects")
+		}
+		// Who passes DMARC is rejected by nothing about DMARC or SPF.
+		if m.Result.DMARC.Status == dmarc.Pass && (d.Ground == GroundDMARC || d.Ground == GroundSPF || d.Ground == GroundTempError) {
+			fail("a pass is punished")
+		}
+
+		// What an override does, against the same rules without overrides.
+		plain := *r
+		plain.Overrides = nil
+		without := plain.Decide(m)
+		i := r.match(m)
+		if i < 0 {
+			if d != without {
+				fail("no override, but another decision")
+			}
+			continue
+		}
+		switch o := r.Overrides[i]; o.Action {
+		case Accept, ReportOnly, Skipped:
+			if d.Intended != None || d.Skip != (o.Action == Skipped) {
+				fail("not spared")
+			}
+		case Mark:
+			// It loosens to a quarantine, not further, and tightens to that.
+			quarantine := Quarantine
+			if r.QuarantineBy == ByReject {
+				quarantine = Reject
+			}
+			if without.Intended.severity() > 0 && d.Intended != quarantine && d.Intended != without.Intended {
+				fail("quarantined otherwise")
+			}
+			if without.Intended != None && d.Intended == None {
+				fail("loosened too far")
+			}
+		case Refuse:
+			if d.Intended.severity() < without.Intended.severity() {
+				fail("loosened")
+			}
+		}
+		if d.Intended != without.Intended && d.Reason.Type != LocalPolicy && d.Reason.Type != MailingList {
+			fail("changed without a reason")
+		}
+		if (m.Result.DMARC.Status == dmarc.Pass || m.Result.DMARC.Status == dmarc.None) && without.Intended == None && d.Intended != None {
+			fail("an override punishes a message that fails nothing")
+		}
+	}
+	for _, d := range Dispositions() {
+		if seen[d] < 1000 {
+			t.Errorf("%s: only %d", d, seen[d])
+		}
+	}
+}

@@ -1,10 +1,13 @@
 package test
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"authmilter/test/daemon"
 	"authmilter/test/mta"
 	"authmilter/verify/dns/dnstest"
 )
@@ -36,4 +39,68 @@ func TestSendmailUnixSocket(t *testing.T) {
 	s := findScenario(t, loadScenarios(t), "signed")
 	r.serve(t, dnstest.MustParse(t, s.Zone), "")
 	s.Check(t, r.mta.Deliver(t, s.Client, s.Message)[0], false)
+}
+
+// TestSendmailSigns holds what authmilter signs and seals against what Sendmail
+// does to address fields after its milters saw them.
+func TestSendmailSigns(t *testing.T) {
+	zone := dnstest.MustParse(t, arcZone)
+	publish(t, zone, "rsa", "example.com", "rsa2048")
+	publish(t, zone, "arc", "example.org", "rsa1024")
+	dns := dnstest.Serve(t, zone)
+	socket := filepath.Join(mta.SafeDir(t), "milter.sock")
+	sendmail := mta.StartSendmail(t, "local:"+socket)
+	daemon.Start(t, daemon.Config{
+		Listen: "unix:" + socket, AuthservID: mta.Hostname, DNS: dns, Metrics: mta.Loopback(mta.FreePort(t)),
+		More: fmt.Sprintf(`arc.seal = true
+arc.domain = "example.org"
+arc.selector = "arc"
+arc.key_file = %q
+[[sign]]
+domain = "example.com"
+selector = "rsa"
+key_file = %q
+`, keyPath(t, "rsa1024"), keyPath(t, "rsa2048")),
+	})
+	user := arcClient
+	user.Login = "joe"
+	for _, test := range []struct {
+		name, to string
+		broken   bool // docs/sendmail.md says so
+	}{
+		{name: "one", to: "A <a@example.org>"},
+		{name: "folded", to: "A <a@example.org>,\r\n\tB <b@example.org>"},
+		{name: "folded before an address", to: "A\r\n <a@example.org>"},
+		{name: "not folded", to: "A <" + strings.Repeat("a", 60) + "@example.org>, B <b@example.org>"},
+		{name: "no space before an address", to: "A<a@example.org>"},
+		{name: "comment", to: "a@example.org (A), b@example.org"},
+		{name: "upper case", to: "A <A@Example.ORG>"},
+		{name: "group", to: "friends: a@example.org, b@example.org;"},
+		{name: "empty group", to: "undisclosed-recipients:;"},
+		{name: "quotes", to: `"A, B" <a@example.org>, "C" <"c"@example.org>`},
+		{name: "dots", to: "John Q. O'Public <a@example.org>"}, // confMUST_QUOTE_CHARS
+		{name: "encoded", to: "=?utf-8?q?=C3=9C?= <a@example.org>"},
+		{name: "no space after a comma", to: "a@example.org,b@example.org", broken: true},
+		{name: "space before a comma", to: "a@example.org , b@example.org", broken: true},
+		{name: "no domain", to: "a", broken: true},
+		{name: "beyond ASCII", to: "a@B\u00dcCHER.example", broken: true},
+		{name: "long line", to: strings.Repeat("a", 2400) + ":;", broken: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := arcMessage()
+			m.Data = bytes.Replace(m.Data, []byte("list@example.org"), []byte(test.to), 1)
+			result := "pass"
+			if test.broken {
+				result = "fail"
+			}
+			own := sendmail.Deliver(t, user, m)[0]
+			if c := check(t, dns, whole(own)); len(c.DKIM) != 1 || c.DKIM[0].Result != result {
+				t.Errorf("signed: %+v, want %s:\n%s", c.DKIM, result, own.Header)
+			}
+			sealed := sendmail.Deliver(t, arcClient, m)[0]
+			if c := check(t, dns, whole(sealed)); len(c.ARC.Sets) != 1 || c.ARC.Result != result {
+				t.Errorf("sealed: %+v, want %s:\n%s", c.ARC, result, sealed.Header)
+			}
+		})
+	}
 }

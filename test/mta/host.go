@@ -36,7 +36,6 @@ func newHost(t testing.TB, dir string) *host {
 	}
 	h.log.listen(t, filepath.Join(dir, "log"))
 	h.write(t, "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")
-	h.write(t, "hosts", "")
 	if err := h.know(netip.Addr{}, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,15 @@ func TestPostfix(t *testing.T) {
 	t.Run("reload", func(t *testing.T) { runReload(t, r, "signed") })
 }
 
+// TestDirect runs the scenarios without an MTA.
+func TestDirect(t *testing.T) {
+	socket := "unix:" + filepath.Join(mta.TempDir(t), "milter.sock")
+	r := rig{mta: mta.NewDirect(socket), listen: socket}
+	t.Run("scenarios", func(t *testing.T) { runScenarios(t, r) })
+	t.Run("one connection", func(t *testing.T) { runOneConnection(t, r, "signed") })
+	t.Run("at once", func(t *testing.T) { runAtOnce(t, r) })
+}
+
 // TestPostfixUnixSocket holds that a Postfix whose processes are not root finds
 // the milter by a unix socket of the mode that the config gives it.
 func TestPostfixUnixSocket(t *testing.T) {

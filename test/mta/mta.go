@@ -59,8 +59,10 @@ type Delivery struct {
 	// earlier one that refused it.
 	Code  int
 	Reply string
+	// Held tells that the MTA has the message in its quarantine.
+	Held bool
 	// Args are the parameters of MAIL with which the message was passed on.
-	// They, and all below, are empty where it was not accepted.
+	// They, and all below, are empty where it was not accepted, or is held.
 	Args string
 	// Top holds the header fields above the MTA's own Received field, Header
 	// those beneath, and Body what follows the empty line: all as passed on,

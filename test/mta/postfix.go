@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -60,7 +61,7 @@ func startPostfix(t testing.TB, name, milter string, sink *Sink, next int) *Post
 	postfix, owner, err := findPostfix()
 	Require(t, err)
 	p := &Postfix{name: name}
-	p.relay = relay{program: "Postfix", connect: p.connect, received: p.ownReceived, log: p.log, sink: sink}
+	p.relay = relay{program: "Postfix", connect: p.connect, received: p.ownReceived, holds: p.holds, log: p.log, sink: sink}
 	port := FreePort(t)
 	p.addr = Loopback(port)
 	p.dir = p.makeDirs(t, owner)
@@ -174,6 +175,21 @@ func xclient(c Client) string {
 		command += " LOGIN=" + c.Login
 	}
 	return command
+}
+
+// holds tells whether a message for a recipient is in the hold queue.
+func (p *Postfix) holds(t testing.TB, to string) bool {
+	t.Helper()
+	out, err := exec.Command("postqueue", "-c", p.etc(), "-j").Output()
+	if err != nil {
+		t.Fatalf("postqueue: %v", err)
+	}
+	for line := range bytes.Lines(out) {
+		if bytes.Contains(line, []byte(`"queue_name": "hold"`)) && bytes.Contains(line, []byte(`"`+to+`"`)) {
+			return true
+		}
+	}
+	return false
 }
 
 // ownReceived matches the Received field that Postfix writes for a message. All

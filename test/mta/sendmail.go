@@ -50,7 +50,7 @@ func StartSendmail(t testing.TB, milter string) *Sendmail {
 	Require(t, findSendmail())
 	s := &Sendmail{dir: SafeDir(t)}
 	s.host = newHost(t, s.dir)
-	s.relay = relay{program: "Sendmail", connect: s.connect, received: sendmailReceived, log: s.host.log.String}
+	s.relay = relay{program: "Sendmail", connect: s.connect, received: sendmailReceived, holds: s.holds, log: s.host.log.String}
 	if err := os.Mkdir(filepath.Join(s.dir, "queue"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +181,26 @@ func sendmailReceived(c Client, m Message) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo+" ("+client+")\r\n\t"+login+"by "+Hostname) +
 		` \([\d./]+\) with ESMTPA? id [0-9A-Za-z]+\r\n` +
 		`\tfor <` + quote(m.To) + `>; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} \(\w+\))\r\n`)
+}
+
+// holds tells whether a message for a recipient is quarantined: its queue file
+// then is called hf instead of qf.
+func (s *Sendmail) holds(t testing.TB, to string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.dir, "queue", "hf*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "<"+to+">") {
+			return true
+		}
+	}
+	return false
 }
 
 // longAddr returns an address as Sendmail writes it, with no zeros left out.

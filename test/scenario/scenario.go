@@ -16,6 +16,8 @@
 //	          dmarc=pass header.from=example.com"; each one comes above those
 //	          before
 //	alter     "old => new" lines: what happens to the signed message on its way
+//	fate      wanted: the reply that refuses the message, or "hold"; without it
+//	          the message is passed on
 //	added     wanted: the header fields on top of the delivered message
 //	removed   wanted: the header fields taken away
 //
@@ -109,7 +111,7 @@ func read(path string) (*Scenario, error) {
 			s.Config = string(f.Data)
 		case "message":
 			s.Message.Data = crlf(f.Data)
-		case "sign", "alter", "added", "removed", "refused.sendmail", "changed.sendmail":
+		case "sign", "alter", "fate", "added", "removed", "refused.sendmail", "changed.sendmail":
 		default:
 			return nil, fmt.Errorf("unknown file %q", f.Name)
 		}
@@ -199,8 +201,21 @@ func (s *Scenario) Check(t testing.TB, d mta.Delivery, update bool) {
 		}
 		return
 	}
-	if d.Code != 250 {
-		t.Fatalf("refused: %s", d.Reply)
+	fate := ""
+	switch {
+	case d.Held:
+		fate = "hold\n"
+	case d.Code != 250:
+		fate = d.Reply + "\n"
+	}
+	if update {
+		s.set("fate", []byte(fate))
+	} else if want := s.file("fate"); fate != want {
+		t.Errorf("the fate is %q, want %q", fate, want)
+	}
+	if fate != "" {
+		s.write(t, update)
+		return
 	}
 	head, body, _ := bytes.Cut(s.Message.Data, []byte("\r\n\r\n"))
 	sent := fields(append(head, "\r\n"...))
@@ -228,26 +243,33 @@ func (s *Scenario) Check(t testing.TB, d mta.Delivery, update bool) {
 			t.Errorf("%s:\n%s\nwant:\n%s\nor, quoted:\n%q\nwant:\n%q", part.name, part.got, want, part.got, want)
 		}
 	}
-	if update {
-		if err := os.WriteFile(s.path, txtar.Format(s.archive), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	s.write(t, update)
+}
+
+// write writes the scenario's file where it is to be updated.
+func (s *Scenario) write(t testing.TB, update bool) {
+	t.Helper()
+	if !update {
+		return
+	}
+	if err := os.WriteFile(s.path, txtar.Format(s.archive), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// set puts a file with CRLF line ends into the archive, or takes it out where
-// it is empty.
+// set puts a file with CRLF line ends into the archive, in the place of the one
+// of that name, or takes it out where it is empty.
 func (s *Scenario) set(name string, data []byte) {
-	var kept []txtar.File
-	for _, f := range s.archive.Files {
-		if f.Name != name {
-			kept = append(kept, f)
-		}
+	file := txtar.File{Name: name, Data: bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))}
+	i := slices.IndexFunc(s.archive.Files, func(f txtar.File) bool { return f.Name == name })
+	switch {
+	case i < 0 && len(data) > 0:
+		s.archive.Files = append(s.archive.Files, file)
+	case i >= 0 && len(data) > 0:
+		s.archive.Files[i] = file
+	case i >= 0:
+		s.archive.Files = slices.Delete(s.archive.Files, i, i+1)
 	}
-	if len(data) > 0 {
-		kept = append(kept, txtar.File{Name: name, Data: bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))})
-	}
-	s.archive.Files = kept
 }
 
 // fields splits a header into its fields, each with its folds and its last line

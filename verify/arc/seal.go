@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -166,6 +167,10 @@ func (s *Sealer) seal(in *SealInput, instance int, results, signature message.Fi
 // none can be added (RFC 6376 section 8.15).
 var oversigned = []string{"From", "To", "Subject", "Date", "Message-ID"}
 
+// added are those of them that an MTA may add on its way where they are missing:
+// then they are not signed.
+var added = []string{"Date", "Message-ID"}
+
 // signed are further fields that say what a message is (RFC 6376 section
 // 5.4.1), and the signatures that vouch for it (RFC 8617 section 4.1.2). Never
 // among them are Authentication-Results and the fields of a chain (section
@@ -188,6 +193,9 @@ func signedNames(h message.Header, index *message.Index) ([]string, error) {
 		n := count(index, name)
 		if n > maxSigned {
 			return nil, ErrTooManyFields
+		}
+		if n == 0 && slices.Contains(added, name) {
+			continue
 		}
 		for range n + 1 {
 			names = append(names, name)

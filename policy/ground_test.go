@@ -1,0 +1,324 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"authmilter/verify"
+	"authmilter/verify/arc"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/iprev"
+	"authmilter/verify/message"
+	"authmilter/verify/spf"
+)
+
+// unjudged is a message of example.com that has no DMARC policy and passes
+// nothing.
+func unjudged() *verify.Result {
+	return &verify.Result{
+		Author: message.Author{Domains: []string{"example.com"}},
+		SPF:    spf.Result{Status: spf.None},
+		DMARC:  dmarc.Result{Status: dmarc.None, Author: "example.com"},
+		ARC:    arc.Result{Status: arc.None},
+	}
+}
+
+func signatures(list ...any) []dkim.Result {
+	var all []dkim.Result
+	for i := 0; i < len(list); i += 2 {
+		all = append(all, dkim.Result{Status: list[i].(dkim.Status), Signature: &dkim.Signature{Domain: list[i+1].(string)}})
+	}
+	return all
+}
+
+// TestGrounds has each ground alone, and next to what spares a message it.
+func TestGrounds(t *testing.T) {
+	all := Grounds{
+		Author: Reject, SeveralFrom: Reject, SeveralAuthors: Reject, SPF: Reject, DKIM: Reject, IPRev: Reject,
+		DKIMRequired: []string{"example.com"}, DeferOn: TempErrorMethods(),
+	}
+	required := Grounds{DKIM: Reject, DKIMRequired: []string{"example.com"}}
+	for _, test := range []struct {
+		name    string
+		change  func(*verify.Result)
+		grounds Grounds
+		want    string // DISPOSITION GROUND STATUS
+	}{
+		{"nothing is the matter", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "example.com") }, all, "none  "},
+
+		{"SPF fails", func(r *verify.Result) { r.SPF.Status = spf.Fail }, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails, marked", func(r *verify.Result) { r.SPF.Status = spf.Fail }, Grounds{SPF: Quarantine}, "quarantine spf "},
+		{"SPF fails, accepted", func(r *verify.Result) { r.SPF.Status = spf.Fail }, Grounds{}, "none  "},
+		{"SPF fails, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.Fail, dmarc.Pass }, Grounds{SPF: Reject}, "none  "},
+		{"SPF fails, DMARC is open", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.Fail, dmarc.TempError }, Grounds{SPF: Reject}, "none  "},
+		{"SPF softfails", func(r *verify.Result) { r.SPF.Status = spf.SoftFail }, all, "reject dkim 5.7.20"},
+		{"SPF is permerror", func(r *verify.Result) { r.SPF.Status = spf.PermError }, Grounds{SPF: Reject}, "none  "},
+
+		{"not signed", func(*verify.Result) {}, required, "reject dkim 5.7.20"},
+		{"not signed, and need not be", func(r *verify.Result) { r.DMARC.Author = "example.net" }, required, "none  "},
+		{"not signed, below a domain that must", func(r *verify.Result) { r.DMARC.Author = "a.example.com" }, required, "reject dkim 5.7.20"},
+		{"signed", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "example.com") }, required, "none  "},
+		{"signed by a subdomain", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "mail.example.com") }, required, "none  "},
+		{"signed by another", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "example.net") }, required, "reject dkim 5.7.22"},
+		{"signed weakly", func(r *verify.Result) { r.DKIM = signatures(dkim.Policy, "example.com") }, required, "reject dkim 5.7.21"},
+		{"a broken signature", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com") }, required, "reject dkim 5.7.20"},
+		{"a broken one and one that passes", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.Pass, "example.com") }, required, "none  "},
+		{"one that is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.TempError, "example.com") }, required, "none  "},
+
+		{"iprev fails", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.Fail} }, Grounds{IPRev: Reject}, "reject iprev 5.7.25"},
+		{"no name", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.PermError} }, Grounds{IPRev: Reject}, "reject iprev 5.7.25"},
+		{"iprev passes", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.Pass} }, Grounds{IPRev: Reject}, "none  "},
+		{"iprev is open", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{IPRev: Reject}, "none  "},
+		{"iprev was not asked for", func(*verify.Result) {}, Grounds{IPRev: Reject}, "none  "},
+
+		{"no author", func(r *verify.Result) { r.DMARC.Status, r.DMARC.Err = dmarc.PermError, errors.New("no author domain") }, Grounds{Author: Reject}, "reject author 5.7.1"},
+		{"no author, marked", func(r *verify.Result) { r.DMARC.Status = dmarc.PermError }, Grounds{Author: Quarantine}, "quarantine author "},
+		{"two From fields", func(r *verify.Result) { r.Author.Err = message.ErrSeveralFrom }, Grounds{SeveralFrom: Reject}, "reject several_from 5.7.1"},
+		{"two From fields and more that is wrong", func(r *verify.Result) { r.Author.Err = errors.Join(message.ErrFromSyntax, message.ErrSeveralFrom) }, Grounds{SeveralFrom: Quarantine}, "quarantine several_from "},
+		{"two authors", func(r *verify.Result) { r.Author.Domains = append(r.Author.Domains, "example.net") }, Grounds{SeveralAuthors: Reject}, "reject several_authors 5.7.1"},
+		{"two authors, accepted", func(r *verify.Result) { r.Author.Domains = append(r.Author.Domains, "example.net") }, Grounds{}, "none  "},
+
+		{"DMARC is open", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, Grounds{DeferOn: []string{"dmarc"}}, "defer temperror 4.7.1"},
+		{"DMARC is open, accepted", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, Grounds{DeferOn: []string{"spf", "dkim", "iprev"}}, "none  "},
+		{"SPF is open", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{DeferOn: []string{"spf"}}, "defer temperror 4.7.24"},
+		{"SPF is open, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.TempError, dmarc.Pass }, Grounds{DeferOn: []string{"spf"}}, "none  "},
+		{"a key is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "a.example") }, Grounds{DeferOn: []string{"dkim"}}, "defer temperror 4.7.20"},
+		{"the client's name is not known now", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{DeferOn: []string{"iprev"}}, "defer temperror 4.7.25"},
+
+		{"what is rejected need not come again", func(r *verify.Result) {
+			r.SPF.Status, r.IPRev = spf.TempError, &iprev.Result{Status: iprev.Fail}
+		}, Grounds{IPRev: Reject, DeferOn: []string{"spf"}}, "reject iprev 5.7.25"},
+		{"what is marked may come again", func(r *verify.Result) {
+			r.SPF.Status, r.IPRev = spf.TempError, &iprev.Result{Status: iprev.Fail}
+		}, Grounds{IPRev: Quarantine, DeferOn: []string{"spf"}}, "defer temperror 4.7.24"},
+	} {
+		res := unjudged()
+		test.change(res)
+		r := &Rules{Mode: Enforce, Grounds: test.grounds}
+		d := r.Decide(&Message{Envelope: envelope, Result: res})
+		if got := fmt.Sprintf("%s %s %s", d.Disposition, d.Ground, d.Reply.Status); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+		// What a trusted forwarder vouches for is forgiven him, but for his own
+		// address, and for what was never found out.
+		if d.Ground == GroundSPF || d.Ground == GroundDKIM {
+			res.ARC = chainOf("one.example mx; dkim=pass header.d=example.com")
+			res.DMARC.Policy = &dmarc.Policy{AuthorDomain: res.DMARC.Author, OrgDomain: "example.com"}
+			r.TrustedSealers = []string{"one.example"}
+			if d := r.Decide(&Message{Envelope: envelope, Result: res}); d.Disposition != None {
+				t.Errorf("%s, by a trusted forwarder: %+v", test.name, d)
+			}
+		}
+	}
+}
+
+// TestDMARCDispositions has every policy under every way to carry it out.
+func TestDMARCDispositions(t *testing.T) {
+	for _, test := range []struct {
+		asked   dmarc.Disposition
+		testing bool
+		percent int
+		sample  int
+		by      QuarantineBy
+		want    string // DISPOSITION REASON
+	}{
+		{dmarc.DispositionReject, false, 100, 99, "", "reject "},
+		{dmarc.DispositionQuarantine, false, 100, 99, "", "quarantine "},
+		{dmarc.DispositionQuarantine, false, 100, 99, ByHold, "quarantine "},
+		{dmarc.DispositionQuarantine, false, 100, 99, ByReject, "reject "},
+		{dmarc.DispositionNone, false, 100, 99, ByReject, "none "},
+		{dmarc.DispositionReject, true, 100, 0, "", "quarantine policy_test_mode"},
+		{dmarc.DispositionQuarantine, true, 100, 0, "", "none policy_test_mode"},
+		{dmarc.DispositionNone, true, 100, 0, "", "none "},
+		{dmarc.DispositionReject, false, 10, 9, "", "reject "},
+		{dmarc.DispositionReject, false, 10, 10, "", "quarantine sampled_out"},
+		{dmarc.DispositionQuarantine, false, 10, 10, "", "none sampled_out"},
+		{dmarc.DispositionReject, false, 0, 0, "", "quarantine sampled_out"},
+	} {
+		res := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
+		p := res.DMARC.Policy
+		p.Published, p.Testing, p.Percent, p.Tag, p.RecordDomain = test.asked, test.testing, test.percent, "p", "example.com"
+		res.DMARC.Disposition = p.Effective()
+		r := &Rules{Mode: Enforce, QuarantineBy: test.by}
+		d := r.Decide(&Message{Envelope: envelope, Result: res, Sample: test.sample})
+		if got := fmt.Sprintf("%s %s", d.Disposition, d.Reason.Type); got != test.want {
+			t.Errorf("%+v: %q", test, got)
+		}
+		if (d.Hold != "") != (test.by == ByHold && d.Disposition == Quarantine) || d.Mark != "" && d.Mark != "DMARC policy of example.com" {
+			t.Errorf("%+v: %+v", test, d)
+		}
+		if d.Disposition == Reject && (d.Reply != Reply{550, "5.7.1", "Email rejected per DMARC policy for example.com"}) {
+			t.Errorf("%+v: %+v", test, d.Reply)
+		}
+	}
+}
+
+// TestOverrideConditions has each condition match and not match.
+func TestOverrideConditions(t *testing.T) {
+	m := &Message{
+		Envelope: verify.Envelope{
+			ClientIP: netip.MustParseAddr("192.0.2.1"), ClientName: "MX.Example.net", MailFrom: "bounce@lists.example.net",
+		},
+		Recipients: []string{"<a@one.example>", "b@sub.one.example"},
+		Listener:   "inet:8894@127.0.0.1",
+		Result: &verify.Result{
+			Author: message.Author{Domains: []string{"news.example.com", "example.com"}},
+			DKIM:   signatures(dkim.Pass, "signer.example", dkim.Fail, "broken.example"),
+			ARC:    chainOf("old.example mx; none\nsealer.example mx; none"),
+			ListID: "golf.lists.example.net",
+		},
+	}
+	network := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
+	for _, test := range []struct {
+		o    Override
+		want bool
+	}{
+		{Override{AuthorDomains: []string{"example.com"}}, true},
+		{Override{AuthorDomains: []string{"news.example.com"}}, false}, // not both
+		{Override{AuthorDomains: []string{"news.example.com", "example.com"}}, true},
+		{Override{AuthorDomains: []string{"ample.com"}}, false},
+		{Override{Clients: network("192.0.2.0/24")}, true},
+		{Override{Clients: network("192.0.2.2/32")}, false},
+		{Override{Clients: network("2001:db8::/32")}, false},
+		{Override{ClientNames: []string{"example.net"}}, true},
+		{Override{ClientNames: []string{"example.org"}}, false},
+		{Override{MailFrom: []string{"example.net"}}, true},
+		{Override{MailFrom: []string{"bounce.example.net"}}, false},
+		{Override{DKIM: []string{"signer.example"}}, true},
+		{Override{DKIM: []string{"broken.example"}}, false},
+		{Override{Sealers: []string{"sealer.example"}}, true},
+		{Override{Sealers: []string{"old.example"}}, false},
+		{Override{Sealers: []string{"example"}}, false},
+		{Override{ListIDs: []string{"lists.example.net"}}, true},
+		{Override{ListIDs: []string{"tennis.lists.example.net"}}, false},
+		{Override{Recipients: []string{"one.example"}}, true},
+		{Override{Recipients: []string{"sub.one.example"}}, false}, // not both
+		{Override{Listeners: []string{"inet:8894@127.0.0.1"}}, true},
+		{Override{Listeners: []string{"inet:8895@127.0.0.1"}}, false},
+		{Override{AuthorDomains: []string{"example.com"}, DKIM: []string{"signer.example"}}, true},
+		{Override{AuthorDomains: []string{"example.com"}, DKIM: []string{"other.example"}}, false},
+	} {
+		if got := test.o.unmet(m) == nil; got != test.want {
+			t.Errorf("%+v: %t", test.o, got)
+		}
+		// A message that has nothing matches nothing.
+		empty := &Message{Result: &verify.Result{}}
+		if test.o.unmet(empty) == nil {
+			t.Errorf("%+v matches a message that has nothing", test.o)
+		}
+	}
+}
+
+func TestFirstOverrideCounts(t *testing.T) {
+	res := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
+	r := &Rules{Mode: Enforce, Overrides: []Override{
+		{Action: Refuse, AuthorDomains: []string{"other.example"}},
+		{Name: "second", Action: Accept, AuthorDomains: []string{"example.com"}},
+		{Action: Refuse, AuthorDomains: []string{"example.com"}},
+	}}
+	m := &Message{Envelope: envelope, Result: res}
+	d := r.Decide(m)
+	if d.Disposition != None || d.Reason != (Reason{LocalPolicy, "second: accept"}) || d.Ground != GroundDMARC {
+		t.Errorf("%+v", d)
+	}
+	want := []Step{
+		{"override 1", false, "author_domain is example.com, not other.example"},
+		{"second", true, "accept"},
+		{"dmarc", true, "reject"},
+	}
+	if got := r.Explain(m); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCovers(t *testing.T) {
+	network := func(s ...string) (all []netip.Prefix) {
+		for _, p := range s {
+			all = append(all, netip.MustParsePrefix(p))
+		}
+		return all
+	}
+	for _, test := range []struct {
+		first, second Override
+		want          bool
+	}{
+		{Override{AuthorDomains: []string{"a.example"}}, Override{AuthorDomains: []string{"a.example"}}, true},
+		{Override{AuthorDomains: []string{"a.example"}}, Override{AuthorDomains: []string{"b.a.example"}}, true},
+		{Override{AuthorDomains: []string{"b.a.example"}}, Override{AuthorDomains: []string{"a.example"}}, false},
+		{Override{AuthorDomains: []string{"a.example"}}, Override{AuthorDomains: []string{"a.example", "b.example"}}, false},
+		{Override{AuthorDomains: []string{"a.example"}}, Override{AuthorDomains: []string{"a.example"}, DKIM: []string{"b.example"}}, true},
+		{Override{AuthorDomains: []string{"a.example"}, DKIM: []string{"b.example"}}, Override{AuthorDomains: []string{"a.example"}}, false},
+		{Override{Clients: network("192.0.2.0/24")}, Override{Clients: network("192.0.2.128/25", "192.0.2.1/32")}, true},
+		{Override{Clients: network("192.0.2.0/24")}, Override{Clients: network("192.0.0.0/16")}, false},
+		{Override{Sealers: []string{"a.example"}}, Override{Sealers: []string{"b.a.example"}}, false},
+	} {
+		if got := test.first.Covers(&test.second); got != test.want {
+			t.Errorf("%+v, %+v: %t", test.first, test.second, got)
+		}
+	}
+}
+
+// TestReplies holds replies to one line of printable ASCII, whatever a sender
+// writes.
+func TestReplies(t *testing.T) {
+	for _, text := range append(hostile, "{author_domain}", "{client}{policy}", strings.Repeat("%", 5000)) {
+		res := failed(text, dmarc.Relaxed, dmarc.Relaxed)
+		res.SPF = spf.Result{Status: spf.Fail, Domain: text}
+		res.DMARC.Err = errors.New(text)
+		for _, r := range []*Rules{
+			{Mode: Enforce, Reply: ReplyTemplate{Status: "5.7.26", Text: "{author_domain} {mail_from} {policy} {client} {author_domain}"}},
+			{Mode: Enforce, Grounds: Grounds{SPF: Reject}},
+			{Mode: Enforce, Grounds: Grounds{Author: Reject}},
+		} {
+			if r.Grounds.SPF != "" {
+				res.DMARC.Status = dmarc.None
+			}
+			if r.Grounds.Author != "" {
+				res.DMARC.Status = dmarc.PermError
+			}
+			d := r.Decide(&Message{Envelope: verify.Envelope{ClientIP: envelope.ClientIP, MailFrom: text}, Result: res})
+			line := fmt.Sprintf("%d %s %s", d.Reply.Code, d.Reply.Status, d.Reply.Text)
+			if d.Disposition != Reject || len(line)+strings.Count(line, "%")+2 > 512 {
+				t.Errorf("%.40q: %+v", text, d)
+			}
+			for _, c := range []byte(line) {
+				if c < ' ' || c >= 0x7f {
+					t.Errorf("%.40q: %q", text, line)
+					break
+				}
+			}
+		}
+	}
+	if got := (ReplyTemplate{Text: "{policy} {author_domain}"}).expand(&Message{Result: failed("{policy}", "r", "r")}); got != "reject {policy}" {
+		t.Errorf("expanded twice: %q", got)
+	}
+}
+
+func TestReceivedSPF(t *testing.T) {
+	env := envelope
+	env.MailFrom = `"odd\" local"@example.com`
+	got := ReceivedSPF("mx.example.org", env, &spf.Result{Status: spf.Fail, Identity: spf.MailFrom, Mechanism: "-all"})
+	want := strings.ReplaceAll(`fail
+	receiver=mx.example.org;
+	client-ip=192.0.2.1;
+	envelope-from="\"odd\\\" local\"@example.com";
+	helo=out.example.com;
+	identity=mailfrom;
+	mechanism=-all`, "\n", "\r\n")
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for _, text := range hostile {
+		got := ReceivedSPF("mx", verify.Envelope{Helo: text, MailFrom: text}, &spf.Result{Status: spf.TempError, Identity: spf.Helo, Err: errors.New(text), Mechanism: text})
+		for line := range strings.SplitSeq(strings.ReplaceAll(got, "\r\n\t", "\n"), "\n") {
+			if strings.ContainsAny(line, "\r\x00\t") || len(line) > 998 {
+				t.Errorf("%.40q: %q", text, line)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package milter
 
 import (
 	"errors"
+	"slices"
 
 	"authmilter/policy"
 	"authmilter/verify/message"
@@ -24,7 +25,10 @@ const (
 	maxOwnHeader = 1 << 20 // octets
 )
 
-var errOwnHeader = errors.New("message header too large")
+var (
+	errOwnHeader = errors.New("message header too large")
+	errReceived  = errors.New("it came from outside under the name of its author domain")
+)
 
 // newOwnMail returns what signs a message that is skipped for a reason, nil where
 // its header is of no interest.
@@ -53,6 +57,7 @@ func (o *ownMail) field(f message.Field) {
 // ourselves, before a content filter passed the message back to the MTA: our seal
 // vouches for them.
 func (o *ownMail) endHeader(results *resultFields) {
+	claims := o.claims(results)
 	if o.sealed != nil && len(results.forged) > 0 {
 		if payload, ok := o.sealed(o.header); ok {
 			number := 0
@@ -69,7 +74,41 @@ func (o *ownMail) endHeader(results *resultFields) {
 	if o.err == nil {
 		o.signing, o.err = beginSigning(o.keys, o.header)
 	}
+	if o.signing != nil && receivedFrom(o.signing.author, claims) {
+		o.signing.cancel()
+		o.signing, o.err = nil, errReceived
+	}
 	o.header = nil
+}
+
+// claims returns the values of the fields that claim to be ours.
+func (o *ownMail) claims(results *resultFields) []string {
+	var values []string
+	number := 0
+	for _, f := range o.header {
+		if !isResults(f.Name) {
+			continue
+		}
+		if number++; slices.Contains(results.forged, number) {
+			values = append(values, f.Raw)
+		}
+	}
+	return values
+}
+
+// receivedFrom tells whether results of ours say that a message came from outside
+// under the name of author, or do not say under whose. Mail of our own never has
+// such results; what a content filter, a redirection or a server behind us hands
+// back has, and may be forged. Whoever has put another author there, as lists do,
+// answers for it himself. That anybody could write such results does no harm:
+// all that follows is that there is no signature.
+func receivedFrom(author string, claims []string) bool {
+	for _, value := range claims {
+		if from, ok := policy.AuthorOf(value); !ok || from == author {
+			return true
+		}
+	}
+	return false
 }
 
 // write takes the next octets of the body, and tells whether any of those after

@@ -40,6 +40,8 @@ var (
 // signing is the DKIM signatures of one message on their way. Each is made by a
 // goroutine of go-msgauth, which ends with finish or cancel.
 type signing struct {
+	// author is the author domain.
+	author  string
 	keys    []SigningKey
 	signers []*dkim.Signer // one for each key; nil once they have ended
 	body    lineChecker
@@ -59,7 +61,7 @@ func beginSigning(keys []SigningKey, h message.Header) (*signing, error) {
 	case len(author.Domains) != 1:
 		return nil, errNoAuthor
 	}
-	s := &signing{keys: keysFor(keys, author.Domains[0])}
+	s := &signing{author: author.Domains[0], keys: keysFor(keys, author.Domains[0])}
 	if len(s.keys) == 0 {
 		return nil, errNoSigningKey
 	}

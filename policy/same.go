@@ -6,6 +6,7 @@ import (
 
 	"authmilter/verify/arc"
 	"authmilter/verify/authres"
+	"authmilter/verify/domain"
 )
 
 // SameResults tells whether the value of an Authentication-Results field says
@@ -31,4 +32,25 @@ func common(m authres.Method) []authres.Prop {
 		// See [authres.FormatARC] and [ARCResults].
 		return strings.Contains(p.Value, ";") || m.Name == "arc" && m.Result == string(arc.None)
 	})
+}
+
+// AuthorOf returns the author domain that the value of an Authentication-Results
+// field gives a result of DMARC for; ok is false where it gives none, or several.
+func AuthorOf(field string) (author string, ok bool) {
+	results, err := authres.Parse(field)
+	if err != nil {
+		return "", false
+	}
+	for _, m := range results.Methods {
+		if !strings.EqualFold(m.Name, "dmarc") {
+			continue
+		}
+		from, found := property(m, "header", "from")
+		name, err := domain.ToASCII(from)
+		if !found || err != nil || author != "" {
+			return "", false
+		}
+		author = name
+	}
+	return author, author != ""
 }

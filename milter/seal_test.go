@@ -200,3 +200,21 @@ func TestReinjection(t *testing.T) {
 		t.Errorf("changes %q", acts)
 	}
 }
+
+// TestReinjectionOfAFailedChain holds that what we have written about a message
+// stays also where the set that we added says that its chain failed: any sender
+// can bring that about.
+func TestReinjectionOfAFailedChain(t *testing.T) {
+	r := sealing(t, "one.example")
+	m := unsigned()
+	m.fields = slices.Insert(m.fields, 0, field{"ARC-Seal", " i=1; x"})
+	m = r.pass(m)
+	if v := r.last(); !v.Seal.Done || v.Result.ARC.Status != arc.Fail {
+		t.Fatalf("%+v, %+v", v.Seal, v.Result.ARC)
+	}
+	m.client = "127.0.0.1"
+	m.body += "-- \r\nscanned\r\n"
+	if again := r.pass(m); again.names() != m.names() {
+		t.Errorf("%s, sent %s", again.names(), m.names())
+	}
+}

@@ -72,43 +72,51 @@ type fields struct {
 	signatureTags, sealTags             dkim.Tags
 }
 
-// readChain reads the chain of h, nil where there is none. An error is an
-// *[Error], and the Chain returned with it has no sets.
-func readChain(h message.Header) (*Chain, error) {
-	c := &Chain{}
-	var sets [MaxSets + 1]fields
+// collect finds the fields of each instance (RFC 8617 section 5.2 step 1), the
+// topmost where there are several; the Chain is nil where there are none. An
+// error is an *[Error].
+func collect(h message.Header) (c *Chain, sets [MaxSets + 1]fields, failure error) {
+	c = &Chain{}
 	for i := range sets {
 		sets[i] = fields{authResults: -1, messageSignature: -1, seal: -1}
 	}
 	count := 0
-	var failure error
 	for i := range h {
 		kind := kindOf(h[i])
 		if kind == "" {
 			continue
 		}
 		if count++; count > 3*MaxSets {
-			return c, errTooMany
+			return c, sets, errTooMany
 		}
 		if err := c.place(&sets, h[i], kind, i); err != nil && failure == nil {
 			failure = err
 		}
 	}
 	if count == 0 {
-		return nil, nil
+		return nil, sets, nil
 	}
-	// RFC 8617 section 5.2 step 2, before the structure is looked at.
+	// Step 2, before the structure is looked at.
 	if newest := &sets[c.Highest]; newest.sealTags != nil {
 		cv, _ := newest.sealTags.Get("cv")
 		c.Broken = strings.EqualFold(cv, string(Fail))
 	}
+	return c, sets, failure
+}
+
+// readChain reads the chain of h, nil where there is none. An error is an
+// *[Error], and the Chain returned with it has no sets.
+func readChain(h message.Header) (*Chain, error) {
+	c, sets, failure := collect(h)
 	switch {
+	case c == nil:
+		return nil, nil
 	case c.Broken:
 		return c, &Error{Reason: ReasonBroken, text: fmt.Sprintf("the seal i=%d says that the chain has failed", c.Highest)}
 	case failure != nil:
 		return c, failure
 	}
-	// Step 3: each set whole, without a gap from 1.
+	// RFC 8617 section 5.2 step 3: each set whole, without a gap from 1.
 	for n := 1; n <= c.Highest; n++ {
 		if missing := sets[n].missing(); missing != "" {
 			return c, structure("no %s i=%d", missing, n)
@@ -116,7 +124,11 @@ func readChain(h message.Header) (*Chain, error) {
 	}
 	all := make([]Set, 0, c.Highest)
 	for n := 1; n <= c.Highest; n++ {
-		set, err := sets[n].read(h, n)
+		cv := Pass
+		if n == 1 {
+			cv = None
+		}
+		set, err := sets[n].read(h, n, cv)
 		if err != nil {
 			return c, err
 		}
@@ -245,8 +257,9 @@ func (f *fields) missing() string {
 	return ""
 }
 
-// read reads the set of instance n, of which nothing is missing.
-func (f *fields) read(h message.Header, n int) (Set, error) {
+// read reads the set of instance n, of which nothing is missing and whose seal
+// must say cv.
+func (f *fields) read(h message.Header, n int, cv Status) (Set, error) {
 	s := Set{
 		Instance:         n,
 		Results:          f.results,
@@ -255,7 +268,7 @@ func (f *fields) read(h message.Header, n int) (Set, error) {
 		seal:             f.seal,
 	}
 	var err error
-	if s.Seal, err = readSeal(h[f.seal], f.sealTags, n); err != nil {
+	if s.Seal, err = readSeal(h[f.seal], f.sealTags, n, cv); err != nil {
 		return s, err
 	}
 	// A message signature of an older set may be damaged without harm to the
@@ -273,8 +286,8 @@ func (f *fields) read(h message.Header, n int) (Set, error) {
 	return s, nil
 }
 
-// readSeal reads the seal of instance n.
-func readSeal(f message.Field, tags dkim.Tags, n int) (*Seal, error) {
+// readSeal reads the seal of instance n, which must say want.
+func readSeal(f message.Field, tags dkim.Tags, n int, want Status) (*Seal, error) {
 	bad := func(cause error) error {
 		return &Error{Reason: ReasonSyntax, text: fmt.Sprintf("ARC-Seal i=%d", n), cause: cause}
 	}
@@ -287,10 +300,6 @@ func readSeal(f message.Field, tags dkim.Tags, n int) (*Seal, error) {
 		return nil, bad(fmt.Errorf("tag cv= is missing"))
 	}
 	s := &Seal{CV: Status(strings.ToLower(cv))}
-	want := Pass
-	if n == 1 {
-		want = None
-	}
 	// RFC 8617 section 5.2 step 3 C.
 	if s.CV != want {
 		return nil, structure("cv= of the ARC-Seal i=%d is not %s", n, want)

@@ -90,17 +90,41 @@ func (s *Sealer) Seal(in *SealInput) ([]message.Field, error) {
 // where the seal names his domain and verifies with his key. Nothing is looked
 // up, and the rest of the chain is not verified.
 func (s *Sealer) Made(h message.Header) *Set {
-	chain, err := readChain(h)
-	newest := chain.Newest()
-	if err != nil || newest == nil || newest.Seal.Domain != s.Domain || newest.Seal.Selector != s.Selector {
+	newest, digest := newestSet(h)
+	if newest == nil || newest.Seal.Domain != s.Domain || newest.Seal.Selector != s.Selector {
 		return nil
 	}
-	digests := sealDigests(h, chain)
-	_, policy, err := dkim.Options{}.VerifyDigest(newest.Seal.Signature, []*dkim.Key{s.Key.Public()}, digests[len(digests)-1])
+	_, policy, err := dkim.Options{}.VerifyDigest(newest.Seal.Signature, []*dkim.Key{s.Key.Public()}, digest)
 	if err != nil || policy != nil {
 		return nil
 	}
 	return newest
+}
+
+// newestSet returns the newest set of h and what its seal signs; nil where the
+// set, or the chain that it covers, is malformed.
+func newestSet(h message.Header) (*Set, []byte) {
+	c, sets, _ := collect(h)
+	if c == nil || !c.Broken {
+		c, err := readChain(h)
+		if err != nil || c == nil {
+			return nil, nil
+		}
+		digests := sealDigests(h, c)
+		return c.Newest(), digests[len(digests)-1]
+	}
+	// A set that marks a chain as failed covers itself only (RFC 8617 section
+	// 5.1.2), whatever is below it.
+	newest := &sets[c.Highest]
+	if newest.missing() != "" {
+		return nil, nil
+	}
+	set, err := newest.read(h, c.Highest, Fail)
+	if err != nil {
+		return nil, nil
+	}
+	digests := sealDigests(h, &Chain{Sets: []Set{set}})
+	return &set, digests[0]
 }
 
 // next returns the instance of the set after those of a chain (RFC 8617 section

@@ -176,6 +176,51 @@ func TestSealOverFailure(t *testing.T) {
 	}
 }
 
+// TestMade has a sealer recognize his own newest set, also the one that marks a
+// chain as failed, and no other.
+func TestMade(t *testing.T) {
+	zone := keyZone(t, 3)
+	twice, _ := chain(t, plain, 2)
+	over := func(msg string) string {
+		sealed, err := seal(t, sealer(t, 3), msg, zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealed
+	}
+	first, third := over(plain), over(twice)
+	failed, gap := over(twice+"more\r\n"), over("ARC-Seal: i=9; x=y\r\nARC-Seal: x\r\n"+plain)
+	again, err := seal(t, sealer(t, 1), first, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		msg      string
+		instance int // 0: not his
+	}{
+		"the first":                          {first, 1},
+		"the third":                          {third, 3},
+		"changed since":                      {"X-Spam: no\r\n" + third + "footer\r\n", 3},
+		"over a failure":                     {failed, 3},
+		"over a gap":                         {gap, 10},
+		"over a failure, changed since":      {"X-Spam: no\r\n" + failed + "footer\r\n", 3},
+		"no chain":                           {plain, 0},
+		"another's":                          {twice, 0},
+		"another's on top":                   {again, 0},
+		"other results":                      {strings.Replace(third, "spf=fail", "spf=pass", 1), 0},
+		"other results, over a failure":      {strings.Replace(failed, "spf=fail", "spf=pass", 1), 0},
+		"another status":                     {strings.Replace(failed, "cv=fail", "cv=pass", 1), 0},
+		"a failure, once a pass":             {strings.Replace(third, "cv=pass", "cv=fail", 1), 0},
+		"without the results":                {strings.Replace(failed, "ARC-Authentication-Results: i=3", "X: ", 1), 0},
+		"two seals, the upper one is forged": {"ARC-Seal: i=3; cv=fail; a=rsa-sha256; d=hop3.example; s=rsa1024; b=AAAA\r\n" + failed, 0},
+	} {
+		set := sealer(t, 3).Made(split(t, test.msg).header)
+		if test.instance == 0 && set != nil || test.instance > 0 && (set == nil || set.Instance != test.instance || !strings.Contains(set.Results, "spf=fail")) {
+			t.Errorf("%s: %+v", name, set)
+		}
+	}
+}
+
 // TestFull holds the bound of 50 sets, for those who verify and those who seal.
 func TestFull(t *testing.T) {
 	msg, zone := chain(t, plain, arc.MaxSets)

@@ -46,18 +46,23 @@ func evidence(field string, p *dmarc.Policy) string {
 	if err != nil || p == nil {
 		return ""
 	}
-	// What it says of DMARC itself settles it.
-	judged := false
+	// What it says of DMARC itself settles it. A sealer whose field says two
+	// things may have let a sender write into it.
+	judged, passes, fails := false, false, false
 	for _, m := range results.Methods {
 		if !strings.EqualFold(m.Name, "dmarc") {
 			continue
 		}
 		judged = true
-		if from, ok := property(m, "header", "from"); ok && passed(m) && isDomain(from, p.AuthorDomain) {
-			return "dmarc=pass"
+		if from, ok := property(m, "header", "from"); ok && isDomain(from, p.AuthorDomain) {
+			passes = passes || passed(m)
+			fails = fails || !passed(m)
 		}
 	}
-	if judged {
+	switch {
+	case passes && !fails:
+		return "dmarc=pass"
+	case judged:
 		return ""
 	}
 	adkim, aspf := dmarc.Relaxed, dmarc.Relaxed
@@ -85,13 +90,19 @@ func evidence(field string, p *dmarc.Policy) string {
 
 func passed(m authres.Method) bool { return strings.EqualFold(m.Result, "pass") }
 
+// property returns the value of a property of m; ok is false where there is none,
+// or more than one.
 func property(m authres.Method, ptype, name string) (value string, ok bool) {
 	for _, p := range m.Props {
-		if strings.EqualFold(p.Type, ptype) && strings.EqualFold(p.Name, name) {
-			return p.Value, true
+		if !strings.EqualFold(p.Type, ptype) || !strings.EqualFold(p.Name, name) {
+			continue
 		}
+		if ok {
+			return "", false
+		}
+		value, ok = p.Value, true
 	}
-	return "", false
+	return value, ok
 }
 
 // isDomain tells whether text is the domain name, which is in lower-case

@@ -276,6 +276,11 @@ func TestFormatARC(t *testing.T) {
 	if err != nil || r.AuthservID != "mx.example.org" || len(r.Methods) != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}
+	// A semicolon beyond where a value is cut is not in it.
+	got = FormatARC(1, "mx", []Method{{Name: "spf", Result: "pass", Props: []Prop{{Type: "smtp", Name: "helo", Value: strings.Repeat("a", 400) + ";"}}}})
+	if !strings.Contains(got, "smtp.helo=aaa") || strings.Count(got, ";") != 2 {
+		t.Errorf("cut: %s", got)
+	}
 	if got := FormatARC(1, "mx", nil); got != "i=1; mx; none" {
 		t.Errorf("no methods: %q", got)
 	}

@@ -41,7 +41,7 @@ func FormatARC(instance int, authservID string, methods []Method) string {
 	plain := make([]Method, len(methods))
 	for i, m := range methods {
 		plain[i] = Method{Name: m.Name, Result: m.Result}
-		for _, p := range m.Props {
+		for _, p := range m.Cleaned().Props {
 			if !strings.Contains(p.Value, ";") {
 				plain[i].Props = append(plain[i].Props, p)
 			}

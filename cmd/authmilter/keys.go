@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"authmilter/metrics"
@@ -69,6 +70,14 @@ func checkKeyName(table string, i int, name, selector *string, file string) erro
 		}
 		*v.value = ascii
 	}
+	// Nobody would take a signature of such a domain (RFC 6376 section 3.5), or
+	// could look its key up; and a seal that nobody takes ends the chain.
+	if domain.Labels(*name) < 2 {
+		return &keyError{key: table + ".domain", table: i, err: fmt.Errorf("%q is one label, and a domain that signs has two at least", *name)}
+	}
+	if record := *selector + "._domainkey." + *name; len(record) > domain.MaxLength {
+		return &keyError{key: table + ".selector", table: i, err: fmt.Errorf("the name of the key record has %d octets, and %d are the most", len(record), domain.MaxLength)}
+	}
 	if file == "" {
 		return &keyError{key: table + ".key_file", table: i, err: fmt.Errorf("is missing")}
 	}
@@ -112,7 +121,8 @@ const maxKeyFile = 64 << 10
 // readKeyFile reads a private key. The warning, if any, names the file, and so
 // does the error.
 func readKeyFile(path string) (key *dkim.PrivateKey, warning string, err error) {
-	f, err := os.Open(path)
+	// Not blocking: to open a FIFO would wait for somebody who writes into it.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, "", pathReason(path, err)
 	}

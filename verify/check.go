@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"time"
 
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
@@ -150,8 +151,10 @@ func (c *Check) EndHeader() {
 const keysAhead = 4
 
 func (c *Check) beginARC() {
+	// One after the other, the look-ups share the time of all.
+	deadline := time.Now().Add(c.opts.LookupTime)
 	ring := newKeyring(func(n arc.KeyName) ([]*dkim.Key, error) {
-		ctx, cancel := context.WithTimeout(c.ctx, c.opts.LookupTime)
+		ctx, cancel := context.WithDeadline(c.ctx, deadline)
 		defer cancel()
 		return dkim.LookupKeys(ctx, c.meters.arc, n.Selector, n.Domain)
 	})

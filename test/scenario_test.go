@@ -155,7 +155,8 @@ func choose(all []*scenario.Scenario, by func(*scenario.Scenario) bool) []*scena
 	return slices.DeleteFunc(all, func(s *scenario.Scenario) bool { return !by(s) })
 }
 
-// mergeZones returns one zone for several scenarios, which share many lines.
+// mergeZones returns one zone for several scenarios, which share many lines. A
+// scenario without config must want nothing that records of the others change.
 func mergeZones(all []*scenario.Scenario) string {
 	seen := map[string]bool{}
 	var zone strings.Builder

@@ -125,9 +125,9 @@ func spfMethod(env verify.Envelope, r *spf.Result) authres.Method {
 	switch {
 	case r.Status == spf.Pass:
 	case r.Err != nil:
-		m.Reason = r.Reason()
+		m.Reason = r.Text()
 	default:
-		m.Comment = r.Reason()
+		m.Comment = r.Text()
 	}
 	if r.Identity == spf.MailFrom {
 		m.Props = props(prop("smtp", "mailfrom", env.MailFrom), prop("smtp", "helo", env.Helo))

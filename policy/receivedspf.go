@@ -31,7 +31,7 @@ func ReceivedSPF(receiver string, env verify.Envelope, r *spf.Result) string {
 	add("identity", identity)
 	add("mechanism", r.Mechanism)
 	if r.Err != nil {
-		add("problem", r.Reason())
+		add("problem", r.Text())
 	}
 	return string(r.Status) + "\r\n\t" + strings.Join(pairs, ";\r\n\t")
 }

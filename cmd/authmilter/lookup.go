@@ -165,7 +165,7 @@ func (f *lookupFlags) lookupSPF(ctx context.Context, w io.Writer, r *dns.Meter, 
 			step.print(w, "")
 		},
 	})
-	fmt.Fprintf(w, "\nFor the client %s: %s%s\n", ip, res.Status, inParens(shown(res.Reason())))
+	fmt.Fprintf(w, "\nFor the client %s: %s%s\n", ip, res.Status, inParens(shown(res.Text())))
 	fmt.Fprintf(w, "%d of %d terms with look-ups, %d of them void\n", res.Lookups, spf.MaxLookups, res.Void)
 	switch res.Status {
 	case spf.PermError, spf.TempError, spf.None:

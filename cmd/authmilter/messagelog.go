@@ -154,7 +154,7 @@ func spfLog(r spf.Result) loggedMethods {
 	return loggedMethods{{
 		Result: string(r.Status),
 		Domain: clean.Text(r.Domain, maxLogged),
-		Reason: clean.Text(r.Reason(), maxLogged),
+		Reason: clean.Text(r.Text(), maxLogged),
 	}}
 }
 

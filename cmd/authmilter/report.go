@@ -254,7 +254,7 @@ func newDKIMReport(d *dkim.Result) dkimReport {
 func newSPFReport(r *spf.Result) spfReport {
 	return spfReport{
 		Result: string(r.Status), Identity: string(r.Identity), Domain: shown(r.Domain), Mechanism: shown(r.Mechanism),
-		Reason: shown(r.Reason()), Explanation: shown(r.Explanation), Lookups: r.Lookups, Void: r.Void,
+		Reason: shown(r.Text()), Explanation: shown(r.Explanation), Lookups: r.Lookups, Void: r.Void,
 	}
 }
 

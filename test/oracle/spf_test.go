@@ -164,7 +164,7 @@ var spfRules = []spfRule{
 	}},
 	{"the exchangers of an mx may be void too: RFC 7208 section 4.6.4", func(c *spfCase) bool {
 		return c.ours.Status == spf.PermError && c.ours.Void == spf.DefaultMaxVoid &&
-			strings.Contains(c.ours.Reason(), "found nothing") && strings.Contains(strings.Join(c.records, " "), "mx")
+			strings.Contains(c.ours.Text(), "found nothing") && strings.Contains(strings.Join(c.records, " "), "mx")
 	}},
 }
 
@@ -186,7 +186,7 @@ func TestSPF(t *testing.T) {
 		at := slices.IndexFunc(spfRules, func(r spfRule) bool { return r.explains(&c) })
 		if at < 0 {
 			t.Errorf("client %s, sender %s, helo %s: here %s (%s), there %s (%v)\n%s", ip, sender, helo,
-				c.ours.Status, c.ours.Reason(), c.theirs, c.err, strings.Join(records, "\n"))
+				c.ours.Status, c.ours.Text(), c.theirs, c.err, strings.Join(records, "\n"))
 			continue
 		}
 		used[spfRules[at].name]++

@@ -39,6 +39,28 @@ const (
 	ReasonDNS Reason = "dns"
 )
 
+// Outcome is a status with a reason for it.
+type Outcome struct {
+	Status Status
+	Reason Reason
+}
+
+// Outcomes returns every Outcome there is.
+func Outcomes() []Outcome {
+	return []Outcome{
+		{None, ""},
+		{Pass, ""},
+		{Fail, ReasonHeaderTooLarge},
+		{Fail, ReasonTooMany},
+		{Fail, ReasonStructure},
+		{Fail, ReasonBroken},
+		{Fail, ReasonSyntax},
+		{Fail, ReasonMessageSignature},
+		{Fail, ReasonSeal},
+		{Fail, ReasonDNS},
+	}
+}
+
 // Result is what became of the chain of a message.
 type Result struct {
 	// Status is empty where the chain was not looked at, because of a fault of

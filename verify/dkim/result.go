@@ -62,6 +62,43 @@ const (
 	ReasonHeaderTooLarge Reason = "header_too_large"
 )
 
+// Outcome is a status with a reason for it.
+type Outcome struct {
+	Status Status
+	Reason Reason
+}
+
+// Outcomes returns every Outcome there is.
+func Outcomes() []Outcome {
+	return []Outcome{
+		{None, ""},
+		{Pass, ""},
+		{Fail, ReasonBodyHash},
+		{Fail, ReasonBodyLength},
+		{Fail, ReasonSignature},
+		{Policy, ReasonWeakKey},
+		{Policy, ReasonLargeKey},
+		{Policy, ReasonWeakHash},
+		{Policy, ReasonPartialBody},
+		{Policy, ReasonUnsignedDuplicate},
+		{Policy, ReasonTooMany},
+		{Neutral, ReasonSyntax},
+		{Neutral, ReasonVersion},
+		{Neutral, ReasonAlgorithm},
+		{Neutral, ReasonCanonicalization},
+		{Neutral, ReasonQuery},
+		{Neutral, ReasonExpired},
+		{Neutral, ReasonFuture},
+		{TempError, ReasonDNS},
+		{PermError, ReasonFromNotSigned},
+		{PermError, ReasonNoKey},
+		{PermError, ReasonKeySyntax},
+		{PermError, ReasonRevoked},
+		{PermError, ReasonKeyUse},
+		{PermError, ReasonHeaderTooLarge},
+	}
+}
+
 // Result is what became of one signature.
 type Result struct {
 	Status Status

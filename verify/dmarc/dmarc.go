@@ -133,6 +133,33 @@ const (
 	ReasonTooManyAuthors Reason = "too_many_authors"
 )
 
+// Outcome is a status with a reason for it.
+type Outcome struct {
+	Status Status
+	Reason Reason
+}
+
+// Outcomes returns every Outcome there is.
+func Outcomes() []Outcome {
+	return []Outcome{
+		{Pass, ""},
+		{None, ReasonNoPolicy},
+		{None, ReasonSeveralPolicies},
+		{None, ReasonUnusablePolicy},
+		{Fail, ReasonNotAuthenticated},
+		{Fail, ReasonNotAligned},
+		{TempError, ReasonPolicyLookup},
+		{TempError, ReasonExistenceLookup},
+		{TempError, ReasonAlignmentLookup},
+		{TempError, ReasonIdentifier},
+		{TempError, ReasonNotEvaluated},
+		{PermError, ReasonNoAuthor},
+		{PermError, ReasonAuthorSyntax},
+		{PermError, ReasonTooManyAuthors},
+		{PermError, ReasonNotEvaluated},
+	}
+}
+
 var (
 	errNoPolicy         = errors.New("no DMARC policy record")
 	errSeveralPolicies  = errors.New("more than one DMARC policy record")

@@ -27,9 +27,39 @@ const (
 // Statuses returns every Status.
 func Statuses() []Status { return []Status{Pass, Fail, TempError, PermError} }
 
+// Reason names why a client did not pass, from a fixed set, for counting.
+type Reason string
+
+// The reasons, by the status they lead to.
+const (
+	ReasonNoMatch   Reason = "no_match"   // Fail
+	ReasonDNS       Reason = "dns"        // TempError
+	ReasonNoAddress Reason = "no_address" // PermError
+	ReasonNoName    Reason = "no_name"    // PermError
+)
+
+// Outcome is a status with a reason for it.
+type Outcome struct {
+	Status Status
+	Reason Reason
+}
+
+// Outcomes returns every Outcome there is.
+func Outcomes() []Outcome {
+	return []Outcome{
+		{Pass, ""},
+		{Fail, ReasonNoMatch},
+		{TempError, ReasonDNS},
+		{PermError, ReasonNoAddress},
+		{PermError, ReasonNoName},
+	}
+}
+
 // Result is what was found about a client.
 type Result struct {
 	Status Status
+	// Reason is empty for a pass.
+	Reason Reason
 	// Name is the verified host name, as lower-case A-labels; "" where there is
 	// none.
 	Name string
@@ -53,21 +83,21 @@ var (
 // Check looks up the names of ip and their addresses.
 func Check(ctx context.Context, r dns.Resolver, ip netip.Addr) Result {
 	if !ip.IsValid() {
-		return Result{Status: PermError, Err: errNoAddress}
+		return Result{Status: PermError, Reason: ReasonNoAddress, Err: errNoAddress}
 	}
 	ip = ip.Unmap()
 	names, err := r.PTR(ctx, ip)
 	switch {
 	case dns.IsNotFound(err), err == nil && len(names.Values) == 0:
-		return Result{Status: PermError, Err: errNoName}
+		return Result{Status: PermError, Reason: ReasonNoName, Err: errNoName}
 	case err != nil:
-		return Result{Status: TempError, Err: err}
+		return Result{Status: TempError, Reason: ReasonDNS, Err: err}
 	}
 	addresses := r.AAAA
 	if ip.Is4() {
 		addresses = r.A
 	}
-	result := Result{Status: Fail, Err: errNoMatch}
+	result := Result{Status: Fail, Reason: ReasonNoMatch, Err: errNoMatch}
 	for _, text := range names.Values[:min(len(names.Values), maxNames)] {
 		name, err := domain.ToASCII(text)
 		if err != nil {
@@ -79,7 +109,7 @@ func Check(ctx context.Context, r dns.Resolver, ip netip.Addr) Result {
 			return Result{Status: Pass, Name: name}
 		case err != nil && !dns.IsNotFound(err):
 			// Another name may still pass.
-			result = Result{Status: TempError, Err: fmt.Errorf("address of %s: %w", name, err)}
+			result = Result{Status: TempError, Reason: ReasonDNS, Err: fmt.Errorf("address of %s: %w", name, err)}
 		}
 	}
 	return result

@@ -44,7 +44,7 @@ func BenchmarkCheck(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if r := spf.Check(context.Background(), resolver, args); r.Status != spf.Pass {
-					b.Fatal(r.Reason())
+					b.Fatal(r.Text())
 				}
 			}
 		})

@@ -192,9 +192,9 @@ func TestCheck(t *testing.T) {
 		z := dnstest.MustParse(t, checkZone)
 		r := spf.Check(context.Background(), z, a)
 		got := strings.TrimSpace(string(r.Status) + " " + r.Mechanism)
-		if got != test.want || r.Reason() != test.reason {
+		if got != test.want || r.Text() != test.reason {
 			t.Errorf("from %.40q helo %.40q ip %s: got %q, %q; want %q, %q",
-				test.from, test.helo, test.ip, got, r.Reason(), test.want, test.reason)
+				test.from, test.helo, test.ip, got, r.Text(), test.want, test.reason)
 		}
 		switch r.Status {
 		case spf.None, spf.TempError, spf.PermError:
@@ -249,7 +249,7 @@ func TestExplanation(t *testing.T) {
 		a := spf.Args{IP: netip.MustParseAddr("192.0.2.1"), MailFrom: test.from, Explain: true}
 		z := dnstest.MustParse(t, checkZone)
 		if got := spf.Check(context.Background(), z, a); got.Explanation != test.want {
-			t.Errorf("%s: %q, want %q (%s)", test.from, got.Explanation, test.want, got.Reason())
+			t.Errorf("%s: %q, want %q (%s)", test.from, got.Explanation, test.want, got.Text())
 		}
 		a.Explain = false
 		z = dnstest.MustParse(t, checkZone)
@@ -320,7 +320,7 @@ func TestLimits(t *testing.T) {
 			})
 			got := string(r.Status) + " " + r.Mechanism
 			if got != test.want || r.Lookups != test.lookups || r.Void != test.void || len(z.Queries()) != test.queries {
-				t.Errorf("%s (%s), %d look-ups, %d void, %d queries; want %s, %d, %d, %d\n%q", got, r.Reason(),
+				t.Errorf("%s (%s), %d look-ups, %d void, %d queries; want %s, %d, %d, %d\n%q", got, r.Text(),
 					r.Lookups, r.Void, len(z.Queries()), test.want, test.lookups, test.void, test.queries, z.Queries())
 			}
 		})
@@ -383,7 +383,7 @@ func TestUnfinished(t *testing.T) {
 			z := dnstest.MustParse(t, zone)
 			r := spf.Check(context.Background(), dns.NewMeter(z, budget), spf.Args{IP: ip, MailFrom: from})
 			if r.Status != spf.TempError || !dns.IsBudget(r.Err) {
-				t.Errorf("%s with %d queries: %s (%s)", from, budget, r.Status, r.Reason())
+				t.Errorf("%s with %d queries: %s (%s)", from, budget, r.Status, r.Text())
 			}
 		}
 		c := dns.New(dns.Config{Servers: []string{dnstest.Serve(t, dnstest.MustParse(t, zone))}})
@@ -391,11 +391,11 @@ func TestUnfinished(t *testing.T) {
 		begun := time.Now()
 		r := spf.Check(ctx, c, spf.Args{IP: ip, MailFrom: from})
 		if r.Status != spf.TempError || time.Since(begun) > 3*time.Second {
-			t.Errorf("%s: %s (%s) after %v", from, r.Status, r.Reason(), time.Since(begun))
+			t.Errorf("%s: %s (%s) after %v", from, r.Status, r.Text(), time.Since(begun))
 		}
 		cancel()
 		if r := spf.Check(ctx, c, spf.Args{IP: ip, MailFrom: from}); r.Status != spf.TempError {
-			t.Errorf("%s, ended before: %s (%s)", from, r.Status, r.Reason())
+			t.Errorf("%s, ended before: %s (%s)", from, r.Status, r.Text())
 		}
 	}
 }

@@ -100,7 +100,7 @@ func FuzzCheck(f *testing.F) {
 			IP: netip.MustParseAddr("192.0.2.1"), MailFrom: from, Helo: helo, Explain: true,
 			Trace: func(Step) {},
 		})
-		if r.Status != Pass && r.Reason() == "" {
+		if r.Status != Pass && r.Text() == "" {
 			t.Errorf("no reason: %+v", r)
 		}
 		if r.Lookups > MaxLookups || r.Void > DefaultMaxVoid {

@@ -127,7 +127,7 @@ func TestHostile(t *testing.T) {
 		switch {
 		case h.queries > limit, r.Lookups > spf.MaxLookups, r.Void > maxVoid, depth > spf.MaxLookups:
 			t.Errorf("seed %d: %d queries, depth %d: %+v", seed, h.queries, depth, r)
-		case !slices.Contains(spf.Statuses(), r.Status), r.Reason() == "":
+		case !slices.Contains(spf.Statuses(), r.Status), r.Text() == "":
 			t.Errorf("seed %d: %+v", seed, r)
 		case (r.Err != nil) != (r.Status == spf.None || r.Status == spf.TempError || r.Status == spf.PermError):
 			t.Errorf("seed %d: %s with error %v", seed, r.Status, r.Err)

@@ -64,8 +64,8 @@ type Result struct {
 	Lookups, Void int
 }
 
-// Reason says in a few words why the result is what it is.
-func (r Result) Reason() string {
+// Text says in a few words why the result is what it is.
+func (r Result) Text() string {
 	switch {
 	case r.Err != nil:
 		return r.Err.Error() + r.where()

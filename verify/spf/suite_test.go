@@ -120,9 +120,9 @@ func runScenario(t *testing.T, s scenario, r dns.Resolver) {
 				t.Error("no preference among the results allowed")
 			}
 			if !ok {
-				t.Errorf("%s (%s), want %s", got.Status, got.Reason(), c.Result)
+				t.Errorf("%s (%s), want %s", got.Status, got.Text(), c.Result)
 			}
-			if got.Status != spf.Pass && got.Reason() == "" {
+			if got.Status != spf.Pass && got.Text() == "" {
 				t.Error("no reason")
 			}
 			want := c.Explanation

@@ -61,8 +61,8 @@ func TestTrace(t *testing.T) {
 		t.Errorf("got\n%s\nwant%s", got, wantTrace)
 	}
 	const reason = "a:gone.example.com: A gone.example.com: SERVFAIL in the record of _r.example.com"
-	if r.Status != spf.TempError || r.Reason() != reason {
-		t.Errorf("%s: %s", r.Status, r.Reason())
+	if r.Status != spf.TempError || r.Text() != reason {
+		t.Errorf("%s: %s", r.Status, r.Text())
 	}
 }
 
@@ -119,7 +119,7 @@ func TestOddNames(t *testing.T) {
 			IP: netip.MustParseAddr("192.0.2.1"), MailFrom: test.from, Helo: test.helo,
 		})
 		if !slices.Equal(l.names, []string{test.want}) {
-			t.Errorf("%q, %q, %s: asked for %q, want %q (%s)", test.from, test.helo, test.spec, l.names, test.want, r.Reason())
+			t.Errorf("%q, %q, %s: asked for %q, want %q (%s)", test.from, test.helo, test.spec, l.names, test.want, r.Text())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -11,9 +12,19 @@ import (
 // readyTimeout bounds what /readyz waits for.
 const readyTimeout = 5 * time.Second
 
+// Web is what is served beside the metrics.
+type Web struct {
+	// Ready tells whether mail can be verified, for /readyz.
+	Ready func(context.Context) error
+	// Page, where set, answers at /.
+	Page http.Handler
+	// Profiling, where set, tells whether /debug/pprof/ is there now.
+	Profiling func() bool
+}
+
 // Handler serves /metrics; /healthz, which answers as long as the process
-// lives; and /readyz, which asks ready whether mail can be verified.
-func (m *Metrics) Handler(ready func(context.Context) error) http.Handler {
+// lives; /readyz; the status page; and profiles where they are wanted.
+func (m *Metrics) Handler(web Web) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		Registry:          m.registry,
@@ -25,13 +36,36 @@ func (m *Metrics) Handler(ready func(context.Context) error) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
-		if err := ready(ctx); err != nil {
+		if err := web.Ready(ctx); err != nil {
 			answer(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
 			return
 		}
 		answer(w, http.StatusOK, "ready")
 	})
+	if web.Page != nil {
+		mux.Handle("/{$}", web.Page)
+	}
+	if web.Profiling != nil {
+		mux.Handle("GET /debug/pprof/", profiles(web.Profiling))
+	}
 	return mux
+}
+
+// profiles serves what net/http/pprof has, as long as it is wanted.
+func profiles(wanted func() bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !wanted() {
+			http.NotFound(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func answer(w http.ResponseWriter, code int, text string) {
@@ -48,7 +82,7 @@ func NewServer(h http.Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      2 * time.Minute, // longer than a profile of the usual 30 seconds
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
+	"authmilter/verify/iprev"
 	"authmilter/verify/spf"
 )
 
@@ -25,6 +25,7 @@ func newMetrics() *Metrics {
 	return New(Config{
 		Build:          Build{Version: "v1.2.3", Revision: "abc"},
 		ProtocolErrors: []string{"empty_packet", "too_slow"},
+		Stages:         []string{"verify", "answer"},
 	})
 }
 
@@ -43,7 +44,7 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 // histograms.
 func samples(t *testing.T, m *Metrics) map[string]string {
 	t.Helper()
-	_, text := get(t, m.Handler(func(context.Context) error { return nil }), "/metrics")
+	_, text := get(t, m.Handler(Web{}), "/metrics")
 	all := map[string]string{}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -58,82 +59,83 @@ func samples(t *testing.T, m *Metrics) map[string]string {
 	return all
 }
 
-// TestStart holds that every known series exists from the start.
+// TestStart holds the series that exist from the start to a list of them.
 func TestStart(t *testing.T) {
 	m := newMetrics()
 	m.ListenerAdded("inet:8894@127.0.0.1")
-	got := samples(t, m)
-	want := []string{
-		"ar_headers_removed_total", "message_bytes_total", "panics_total", "connections", "connections_delayed_total",
-		"eom_duration_seconds_count", "eom_duration_seconds_sum",
-		"dns_query_duration_seconds_count", "dns_query_duration_seconds_sum",
-		"config_last_reload_successful", "config_last_reload_success_timestamp_seconds",
-		`dns_cache_total{result="hit"}`, `dns_cache_total{result="miss"}`,
-		`messages_skipped_total{reason="authenticated"}`, `messages_skipped_total{reason="network"}`,
-		`messages_skipped_total{reason="overload"}`,
-		`milter_protocol_errors_total{reason="empty_packet"}`, `milter_protocol_errors_total{reason="too_slow"}`,
-		`messages_skipped_total{reason="override"}`,
-		`own_messages_total{result="signed"}`, `own_messages_total{result="unsigned"}`, `own_messages_total{result="error"}`,
+	var lines []string
+	for name, value := range samples(t, m) {
+		if strings.HasPrefix(name, "build_info{") {
+			if value != "1" || !strings.Contains(name, `revision="abc",version="v1.2.3"`) {
+				t.Errorf("%s %s", name, value)
+			}
+			continue
+		}
+		if value != "0" {
+			t.Errorf("%s is %s at the start", name, value)
+		}
+		lines = append(lines, name+"\n")
 	}
-	for r := range strings.FieldsSeq("local_policy mailing_list policy_test_mode sampled_out trusted_forwarder") {
-		want = append(want, `overrides_total{reason="`+r+`"}`)
-	}
-	for r := range strings.FieldsSeq("sealed broken_before full own unknown too_many_fields header_too_large error") {
-		want = append(want, `arc_seals_total{result="`+r+`"}`)
-	}
-	for _, d := range []string{"none", "quarantine", "reject", "defer"} {
-		want = append(want, `messages_total{disposition="`+d+`",listener="inet:8894@127.0.0.1"}`)
-	}
-	for method, results := range map[string]string{
-		"dkim":  "none pass fail policy neutral temperror permerror",
-		"spf":   "none neutral pass fail softfail temperror permerror",
-		"dmarc": "none pass fail temperror permerror",
-		"arc":   "none pass fail",
-		"iprev": "pass fail temperror permerror",
-	} {
-		for r := range strings.FieldsSeq(results) {
-			want = append(want, `auth_results_total{method="`+method+`",result="`+r+`"}`)
+	slices.Sort(lines)
+	golden(t, "testdata/start.txt", strings.Join(lines, ""))
+}
+
+// golden compares text with a file, or writes the file where AUTHMILTER_UPDATE
+// is set.
+func golden(t *testing.T, path, text string) {
+	t.Helper()
+	if os.Getenv("AUTHMILTER_UPDATE") != "" {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for _, name := range want {
-		if value, ok := got[name]; !ok || value != "0" {
-			t.Errorf("%s: %q", name, value)
-		}
-		delete(got, name)
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, value := range got {
-		if !strings.HasPrefix(name, "build_info{") {
-			t.Errorf("unexpected: %s %s", name, value)
-		} else if value != "1" || !strings.Contains(name, `revision="abc",version="v1.2.3"`) {
-			t.Errorf("%s %s", name, value)
-		}
+	if text != string(want) {
+		t.Errorf("%s is not up to date (make golden): want\n%s", path, text)
 	}
 }
 
 func TestObserve(t *testing.T) {
 	m := newMetrics()
+	m.SetAuthorDomains([]string{"example.com", "example.net"})
+	rsaSignature := &dkim.Signature{Algorithm: "rsa-sha256"}
 	m.Observe(&policy.Verdict{
 		Listener: "l",
 		Decision: policy.Decision{Disposition: policy.None, Requested: policy.Reject},
 		Removed:  2,
 		Result: &verify.Result{
-			DKIM:  []dkim.Result{{Status: dkim.Pass}, {Status: dkim.Fail}, {Status: dkim.Fail}},
-			SPF:   spf.Result{Status: spf.SoftFail},
-			DMARC: dmarc.Result{Status: dmarc.Pass},
-			ARC:   arc.Result{Status: arc.Pass},
+			DKIM: []dkim.Result{
+				{Status: dkim.Pass, Signature: rsaSignature, Key: &dkim.Key{Type: "rsa", Bits: 2048}},
+				{Status: dkim.Fail, Reason: dkim.ReasonBodyHash, Signature: rsaSignature, Key: &dkim.Key{Type: "rsa", Bits: 1536}},
+				{Status: dkim.Fail, Reason: dkim.ReasonBodyHash, Signature: &dkim.Signature{Algorithm: "Ed25519-SHA256"}, Key: &dkim.Key{Type: "ed25519", Bits: 256}},
+				{Status: dkim.PermError, Reason: dkim.ReasonNoKey, Signature: rsaSignature},
+				{Status: dkim.Neutral, Reason: dkim.ReasonSyntax, Signature: &dkim.Signature{Algorithm: "<hostile>"}},
+			},
+			SPF:   spf.Result{Status: spf.SoftFail, Identity: spf.MailFrom},
+			Helo:  &spf.Result{Status: spf.Pass, Identity: spf.Helo},
+			IPRev: &iprev.Result{Status: iprev.Fail, Reason: iprev.ReasonNoMatch},
+			DMARC: dmarc.Result{Status: dmarc.Pass, Author: "mail.example.com", Policy: &dmarc.Policy{Published: dmarc.DispositionReject}},
+			ARC:   arc.Result{Status: arc.Pass, Chain: &arc.Chain{Sets: make([]arc.Set, 4)}},
 			Size:  1000,
 		},
 		Seal:         policy.Sealing{Done: true},
 		EndOfMessage: 250 * time.Millisecond,
+		Stages: policy.Stages{
+			Receive: time.Second, Wait: 2 * time.Second, Verify: 3 * time.Second,
+			Decide: 4 * time.Second, Seal: 5 * time.Second, Write: 6 * time.Second,
+		},
 	})
 	m.Observe(&policy.Verdict{
 		Listener: "l",
 		Decision: policy.Decision{Disposition: policy.None, Reason: policy.Reason{Type: policy.TrustedForwarder}},
 		Seal:     policy.Sealing{Err: arc.ErrOwn},
 		Result: &verify.Result{
-			SPF:   spf.Result{Status: spf.TempError},
-			DMARC: dmarc.Result{Status: dmarc.TempError},
-			ARC:   arc.Result{Status: arc.Fail},
+			SPF:   spf.Result{Status: spf.TempError, Identity: spf.MailFrom},
+			DMARC: dmarc.Result{Status: dmarc.Fail, Reason: dmarc.ReasonNotAligned, Author: "notexample.com"},
+			ARC:   arc.Result{Status: arc.Fail, Reason: arc.ReasonTooMany, Chain: &arc.Chain{}},
 			Size:  24,
 		},
 		EndOfMessage: 750 * time.Millisecond,
@@ -156,47 +158,84 @@ func TestObserve(t *testing.T) {
 	m.ConnectionDelayed()
 	m.ProtocolError("too_slow")
 	m.Panic()
+	m.Error("answer")
+	m.MessageBegan()
+	m.MessageBegan()
+	m.MessageEnded()
+	m.SetLimits(Limits{Connections: 10, Messages: 20, EndOfMessage: 8 * time.Second})
 	m.Reloaded(true, time.Unix(1000, 0))
 	m.Reloaded(false, time.Unix(2000, 0))
 
 	got := samples(t, m)
 	for name, want := range map[string]string{
-		`messages_total{disposition="none",listener="l"}`:                          "2",
-		`messages_skipped_total{reason="authenticated"}`:                           "1",
-		`auth_results_total{method="dkim",result="pass"}`:                          "1",
-		`auth_results_total{method="dkim",result="fail"}`:                          "2",
-		`auth_results_total{method="dkim",result="none"}`:                          "1",
-		`auth_results_total{method="spf",result="softfail"}`:                       "1",
-		`auth_results_total{method="spf",result="temperror"}`:                      "1",
-		`auth_results_total{method="dmarc",result="pass"}`:                         "1",
-		`auth_results_total{method="dmarc",result="fail"}`:                         "0",
-		`auth_results_total{method="arc",result="pass"}`:                           "1",
-		`auth_results_total{method="arc",result="fail"}`:                           "1",
-		`overrides_total{reason="trusted_forwarder"}`:                              "1",
-		`arc_seals_total{result="sealed"}`:                                         "1",
-		`arc_seals_total{result="own"}`:                                            "1",
-		`arc_seals_total{result="error"}`:                                          "0",
-		`own_messages_total{result="signed"}`:                                      "1",
-		`own_messages_total{result="unsigned"}`:                                    "1",
-		`own_messages_total{result="error"}`:                                       "1",
-		`key_state{domain="old.example",selector="s",state="ok",use="seal"}`:       "",
-		`key_state{domain="example.org",selector="s",state="ok",use="seal"}`:       "0",
-		`key_state{domain="example.org",selector="s",state="mismatch",use="seal"}`: "1",
-		"ar_headers_removed_total":                                                 "3",
-		"message_bytes_total":                                                      "1024",
-		"eom_duration_seconds_count":                                               "2",
-		"eom_duration_seconds_sum":                                                 "1",
-		`dns_queries_total{qtype="TXT",rcode="SERVFAIL"}`:                          "1",
-		"dns_query_duration_seconds_sum":                                           "1",
-		`dns_cache_total{result="hit"}`:                                            "1",
-		`dns_cache_total{result="miss"}`:                                           "2",
-		"connections":                                                              "1",
-		"connections_delayed_total":                                                "1",
-		`milter_protocol_errors_total{reason="too_slow"}`:                          "1",
-		`milter_protocol_errors_total{reason="empty_packet"}`:                      "0",
-		"panics_total":                                 "1",
-		"config_last_reload_successful":                "0",
-		"config_last_reload_success_timestamp_seconds": "1000",
+		`messages_total{disposition="none",listener="l"}`:                                              "2",
+		`messages_skipped_total{reason="authenticated"}`:                                               "1",
+		`auth_results_total{method="dkim",reason="",result="pass"}`:                                    "1",
+		`auth_results_total{method="dkim",reason="body_hash",result="fail"}`:                           "2",
+		`auth_results_total{method="dkim",reason="",result="none"}`:                                    "1",
+		`auth_results_total{method="spf",reason="",result="softfail"}`:                                 "1",
+		`auth_results_total{method="spf",reason="dns",result="temperror"}`:                             "1",
+		`auth_results_total{method="dmarc",reason="",result="pass"}`:                                   "1",
+		`auth_results_total{method="dmarc",reason="not_aligned",result="fail"}`:                        "1",
+		`auth_results_total{method="arc",reason="",result="pass"}`:                                     "1",
+		`auth_results_total{method="arc",reason="too_many_sets",result="fail"}`:                        "1",
+		`overrides_total{reason="trusted_forwarder"}`:                                                  "1",
+		`arc_seals_total{result="sealed"}`:                                                             "1",
+		`arc_seals_total{result="own"}`:                                                                "1",
+		`arc_seals_total{result="error"}`:                                                              "0",
+		`own_messages_total{result="signed"}`:                                                          "1",
+		`own_messages_total{result="unsigned"}`:                                                        "1",
+		`own_messages_total{result="error"}`:                                                           "1",
+		`key_state{domain="old.example",selector="s",state="ok",use="seal"}`:                           "",
+		`key_state{domain="example.org",selector="s",state="ok",use="seal"}`:                           "0",
+		`key_state{domain="example.org",selector="s",state="mismatch",use="seal"}`:                     "1",
+		`ar_headers_removed_total{header="Authentication-Results"}`:                                    "3",
+		`auth_results_total{method="dkim",reason="no_key",result="permerror"}`:                         "1",
+		`auth_results_total{method="spf",reason="",result="pass"}`:                                     "1",
+		`auth_results_total{method="iprev",reason="no_match",result="fail"}`:                           "1",
+		`dkim_signatures_total{algorithm="rsa-sha256",key_bits="2048",result="pass"}`:                  "1",
+		`dkim_signatures_total{algorithm="rsa-sha256",key_bits="1025-2047",result="fail"}`:             "1",
+		`dkim_signatures_total{algorithm="ed25519-sha256",key_bits="256",result="fail"}`:               "1",
+		`dkim_signatures_total{algorithm="rsa-sha256",key_bits="unknown",result="permerror"}`:          "1",
+		`dkim_signatures_total{algorithm="unknown",key_bits="unknown",result="neutral"}`:               "1",
+		`spf_results_total{identity="mailfrom",result="softfail"}`:                                     "1",
+		`spf_results_total{identity="mailfrom",result="temperror"}`:                                    "1",
+		`spf_results_total{identity="helo",result="pass"}`:                                             "1",
+		`dmarc_results_total{disposition="none",override="",policy="reject",result="pass"}`:            "1",
+		`dmarc_results_total{disposition="none",override="trusted_forwarder",policy="",result="fail"}`: "1",
+		`arc_results_total{result="pass",sets="3-5"}`:                                                  "1",
+		`arc_results_total{result="fail",sets="over"}`:                                                 "1",
+		`author_domain_results_total{author_domain="example.com",result="pass"}`:                       "1",
+		`author_domain_results_total{author_domain="example.com",result="fail"}`:                       "0",
+		`author_domain_results_total{author_domain="example.net",result="pass"}`:                       "0",
+		`errors_total{stage="seal"}`:                                                                   "0",
+		`errors_total{stage="sign"}`:                                                                   "1",
+		`errors_total{stage="answer"}`:                                                                 "1",
+		`stage_duration_seconds_sum{stage="receive"}`:                                                  "1",
+		`stage_duration_seconds_sum{stage="wait"}`:                                                     "2",
+		`stage_duration_seconds_sum{stage="verify"}`:                                                   "3",
+		`stage_duration_seconds_sum{stage="decide"}`:                                                   "4",
+		`stage_duration_seconds_sum{stage="seal"}`:                                                     "5",
+		`stage_duration_seconds_sum{stage="write"}`:                                                    "6",
+		`stage_duration_seconds_count{stage="write"}`:                                                  "2",
+		"messages_in_flight":                                  "1",
+		"connections_limit":                                   "10",
+		"messages_limit":                                      "20",
+		"eom_limit_seconds":                                   "8",
+		"message_bytes_total":                                 "1024",
+		"eom_duration_seconds_count":                          "2",
+		"eom_duration_seconds_sum":                            "1",
+		`dns_queries_total{qtype="TXT",rcode="SERVFAIL"}`:     "1",
+		"dns_query_duration_seconds_sum":                      "1",
+		`dns_cache_total{result="hit"}`:                       "1",
+		`dns_cache_total{result="miss"}`:                      "2",
+		"connections":                                         "1",
+		"connections_delayed_total":                           "1",
+		`milter_protocol_errors_total{reason="too_slow"}`:     "1",
+		`milter_protocol_errors_total{reason="empty_packet"}`: "0",
+		"panics_total":                                        "1",
+		"config_last_reload_successful":                       "0",
+		"config_last_reload_success_timestamp_seconds":        "1000",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, not %s", name, got[name], want)
@@ -204,43 +243,46 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// TestDocumented holds that docs/metrics.md lists each metric, and nothing else.
-func TestDocumented(t *testing.T) {
-	text, err := os.ReadFile("../docs/metrics.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var documented []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `("+namespace+"_[a-z_]+)`").FindAllStringSubmatch(string(text), -1) {
-		documented = append(documented, m[1])
-	}
+// TestAuthorDomains holds that a reload changes which domains are counted.
+func TestAuthorDomains(t *testing.T) {
 	m := newMetrics()
-	m.ListenerAdded("l")
-	m.DNSQuery("TXT", "NOERROR", 0)
-	m.KeyState("seal", "example.org", "s", "ok")
-	families, err := m.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
+	count := func(author string) {
+		m.Observe(&policy.Verdict{Listener: "l", Result: &verify.Result{DMARC: dmarc.Result{Status: dmarc.Fail, Author: author}}})
 	}
-	var registered []string
-	for _, f := range families {
-		if strings.HasPrefix(f.GetName(), namespace+"_") {
-			registered = append(registered, f.GetName())
+	count("example.com")
+	m.SetAuthorDomains([]string{"example.com", "mail.example.com"})
+	count("example.com")
+	count("a.mail.example.com")
+	count("other.example")
+	m.SetAuthorDomains([]string{"mail.example.com"})
+	count("example.com")
+	count("mail.example.com")
+	var got []string
+	for name, value := range samples(t, m) {
+		if strings.HasPrefix(name, "author_domain_results_total") && value != "0" {
+			got = append(got, name+" "+value)
 		}
 	}
-	slices.Sort(documented)
-	if !slices.Equal(documented, registered) {
-		t.Errorf("documented %q\nregistered %q", documented, registered)
+	want := []string{`author_domain_results_total{author_domain="mail.example.com",result="fail"} 2`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 func TestHandler(t *testing.T) {
 	var ready error
-	h := newMetrics().Handler(func(ctx context.Context) error {
-		if _, bounded := ctx.Deadline(); !bounded {
-			t.Error("readiness is asked for without a limit")
-		}
-		return ready
+	profiling := false
+	h := newMetrics().Handler(Web{
+		Ready: func(ctx context.Context) error {
+			if _, bounded := ctx.Deadline(); !bounded {
+				t.Error("readiness is asked for without a limit")
+			}
+			return ready
+		},
+		Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "page\n")
+		}),
+		Profiling: func() bool { return profiling },
 	})
 	for _, tt := range []struct {
 		path  string
@@ -252,6 +294,9 @@ func TestHandler(t *testing.T) {
 		{"/healthz", errors.New("no"), http.StatusOK, "ok\n"},
 		{"/readyz", nil, http.StatusOK, "ready\n"},
 		{"/readyz", errors.New("no resolver answers"), http.StatusServiceUnavailable, "not ready: no resolver answers\n"},
+		{"/", nil, http.StatusOK, "page\n"},
+		{"/debug/pprof/", nil, http.StatusNotFound, "404 page not found\n"},
+		{"/debug/pprof/heap", nil, http.StatusNotFound, "404 page not found\n"},
 		{"/nonsense", nil, http.StatusNotFound, "404 page not found\n"},
 	} {
 		ready = tt.ready
@@ -263,5 +308,9 @@ func TestHandler(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/metrics", nil))
 	if w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", w.Code)
+	}
+	profiling = true
+	if code, text := get(t, h, "/debug/pprof/"); code != http.StatusOK || !strings.Contains(text, "goroutine") {
+		t.Errorf("profiles: %d %q", code, text)
 	}
 }

@@ -23,6 +23,8 @@ type counter struct {
 	open       int
 	delayed    int
 	panics     int
+	inFlight   int
+	errors     []string
 	violations []string
 }
 
@@ -30,6 +32,9 @@ func (c *counter) ConnectionOpened()  { c.mu.Lock(); defer c.mu.Unlock(); c.open
 func (c *counter) ConnectionClosed()  { c.mu.Lock(); defer c.mu.Unlock(); c.open-- }
 func (c *counter) ConnectionDelayed() { c.mu.Lock(); defer c.mu.Unlock(); c.delayed++ }
 func (c *counter) Panic()             { c.mu.Lock(); defer c.mu.Unlock(); c.panics++ }
+func (c *counter) MessageBegan()      { c.mu.Lock(); defer c.mu.Unlock(); c.inFlight++ }
+func (c *counter) MessageEnded()      { c.mu.Lock(); defer c.mu.Unlock(); c.inFlight-- }
+func (c *counter) Error(s string)     { c.mu.Lock(); defer c.mu.Unlock(); c.errors = append(c.errors, s) }
 func (c *counter) ProtocolError(why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,7 +44,10 @@ func (c *counter) ProtocolError(why string) {
 func (c *counter) get() counter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return counter{open: c.open, delayed: c.delayed, panics: c.panics, violations: slices.Clone(c.violations)}
+	return counter{
+		open: c.open, delayed: c.delayed, panics: c.panics, inFlight: c.inFlight,
+		errors: slices.Clone(c.errors), violations: slices.Clone(c.violations),
+	}
 }
 
 // frame returns one packet.

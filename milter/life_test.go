@@ -158,6 +158,9 @@ func TestPanicStaysWithinItsMessage(t *testing.T) {
 			if n := r.count.get().panics; n != 3 {
 				t.Errorf("%d panics counted, of 2 messages and one given up", n)
 			}
+			if got, want := r.count.get().errors, []string{string(StageVerify), string(StageVerify)}; !slices.Equal(got, want) {
+				t.Errorf("errors in %q, want %q", got, want)
+			}
 			for _, v := range r.seen.list()[:2] {
 				if v.Decision.Disposition != policy.None || v.Result.DMARC.Status != dmarc.TempError {
 					t.Errorf("verdict %+v", v)
@@ -181,6 +184,9 @@ func TestPanicOfAnObserver(t *testing.T) {
 	}
 	if n := len(r.seen.list()); n != 2 {
 		t.Errorf("the other observer was told of %d messages", n)
+	}
+	if got, want := r.count.get().errors, []string{string(StageObserve), string(StageObserve)}; !slices.Equal(got, want) {
+		t.Errorf("errors in %q, want %q", got, want)
 	}
 	if n := r.count.get().panics; n != 2 {
 		t.Errorf("%d panics counted", n)

@@ -121,6 +121,9 @@ func start(t *testing.T, o options) *rig {
 		if n := r.inFlight.Load(); n != 0 {
 			t.Errorf("%d messages in flight at the end", n)
 		}
+		if n := r.count.get().inFlight; n != 0 {
+			t.Errorf("%d messages counted as in flight at the end", n)
+		}
 		if n := r.count.get().open; n != 0 {
 			t.Errorf("%d connections open at the end", n)
 		}

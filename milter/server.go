@@ -56,6 +56,8 @@ type Settings struct {
 	MaxMessages int
 	// EndOfMessage bounds what the MTA waits after the last octet.
 	EndOfMessage time.Duration
+	// ExplainRules has each Verdict tell the rules that were tried.
+	ExplainRules bool
 }
 
 // Config is what stays as long as a Server does.
@@ -73,9 +75,29 @@ type Config struct {
 // quick and safe for concurrent use.
 type Counter interface {
 	ConnObserver
+	// MessageBegan and MessageEnded follow the messages in flight.
+	MessageBegan()
+	MessageEnded()
 	// Panic tells of a failure of ours that was confined to one message.
 	Panic()
+	// Error tells that something went wrong in a [Stage], by our fault or the
+	// machine's. What a message is refused for, or lacks, is no error.
+	Error(stage string)
 }
+
+// Stage is where an error happened.
+type Stage string
+
+// The stages.
+const (
+	StageListen  Stage = "listener" // accepting connections
+	StageVerify  Stage = "verify"   // verification ended by a fault: temperrors
+	StageAnswer  Stage = "answer"   // the MTA went away, or the reply was impossible
+	StageObserve Stage = "observe"  // log, metrics or status page
+)
+
+// Stages returns every Stage.
+func Stages() []Stage { return []Stage{StageListen, StageVerify, StageAnswer, StageObserve} }
 
 // Server answers MTAs.
 type Server struct {
@@ -162,6 +184,7 @@ func (s *Server) Serve(l net.Listener, name string) error {
 	if errors.Is(err, net.ErrClosed) || errors.Is(err, gomilter.ErrServerClosed) {
 		return nil
 	}
+	s.config.Counter.Error(string(StageListen))
 	return err
 }
 

@@ -93,6 +93,7 @@ func (s *session) reset() {
 	}
 	s.message = nil
 	s.server.inFlight.Add(-1)
+	s.server.config.Counter.MessageEnded()
 	s.cancel(t)
 }
 
@@ -145,6 +146,7 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 	}
 	s.message = t
 	inFlight := s.server.inFlight.Add(1)
+	s.server.config.Counter.MessageBegan()
 	t.skip = t.skipReason(m)
 	if t.skip != policy.NotSkipped {
 		t.own = newOwnMail(t.settings, t.skip)
@@ -283,9 +285,11 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	if t == nil {
 		return resp, nil
 	}
-	begun := time.Now()
+	watch := stopwatch{time.Now()}
+	begun := watch.at
 	v := &policy.Verdict{
 		At:         t.begun,
+		Stages:     policy.Stages{Receive: begun.Sub(t.begun)},
 		Listener:   s.listener,
 		QueueID:    m.Get("i"),
 		Envelope:   t.env,
@@ -295,38 +299,61 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	s.endHeader(t)
 	v.Removed = len(t.results.forged)
 	if err := t.results.remove(m); err != nil {
-		return nil, err // the MTA does not listen any more
+		return nil, s.gone(err)
 	}
 	var fields []message.Field
 	if t.skip == policy.NotSkipped {
-		fields = s.judge(t, m, v)
+		fields = s.judge(t, m, v, &watch)
 	} else if t.own != nil {
 		fields = s.sign(t, v)
 	}
+	watch.lap()
 	if resp, err = s.carryOut(m, v, t.settings.QuarantineField, fields); err != nil {
-		return nil, err
+		return nil, s.gone(err)
 	}
-	now := time.Now()
-	v.Took, v.EndOfMessage = now.Sub(t.begun), now.Sub(begun)
+	v.Stages.Write = watch.lap()
+	v.Took, v.EndOfMessage = watch.at.Sub(t.begun), watch.at.Sub(begun)
 	s.observe(v)
 	return resp, nil
 }
 
+// gone is the end of a message whose MTA does not listen any more.
+func (s *session) gone(err error) error {
+	s.server.config.Counter.Error(string(StageAnswer))
+	return err
+}
+
+// stopwatch tells how long each of several stages took.
+type stopwatch struct{ at time.Time }
+
+func (w *stopwatch) lap() time.Duration {
+	now := time.Now()
+	took := now.Sub(w.at)
+	w.at = now
+	return took
+}
+
 // judge sets the Result and the Decision of v, and returns the fields to insert.
 // Where a fault of ours prevents that, they say so.
-func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) (fields []message.Field) {
+func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict, watch *stopwatch) (fields []message.Field) {
 	conclude := func(r *verify.Result) {
-		v.Result, v.Decision = r, t.settings.Rules.Decide(&policy.Message{
+		facts := &policy.Message{
 			Envelope:   t.env,
 			Recipients: t.recipients,
 			Listener:   s.listener,
 			Result:     r,
 			Sample:     rand.IntN(100),
-		})
+		}
+		v.Result, v.Decision = r, t.settings.Rules.Decide(facts)
+		if t.settings.ExplainRules {
+			v.Rules = t.settings.Rules.Explain(facts)
+		}
 		fields = t.fields(v)
+		v.Stages.Decide = watch.lap()
 	}
 	defer func() {
 		if t.failure != nil {
+			s.server.config.Counter.Error(string(StageVerify))
 			v.Seal = policy.Sealing{}
 			conclude(verify.Failed(t.failure))
 		}
@@ -334,10 +361,15 @@ func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict) 
 	defer s.guard()
 	if t.failure == nil {
 		t.endHeader()
+		watch.lap()
 		t.wait(m)
-		conclude(t.check.Finish())
+		v.Stages.Wait = watch.lap()
+		result := t.check.Finish()
+		v.Stages.Verify = watch.lap()
+		conclude(result)
 		if passesOn(v) && t.settings.Verifier.Seals() {
 			fields = append(fields, t.seal(v)...)
+			v.Stages.Seal = watch.lap()
 		}
 	}
 	return fields
@@ -395,6 +427,7 @@ func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineFie
 	resp, err := gomilter.RejectWithCodeAndReason(uint16(d.Reply.Code), d.Reply.Status+" "+d.Reply.Text)
 	if err != nil {
 		// A reply that cannot be written must not decide over the message.
+		s.server.config.Counter.Error(string(StageAnswer))
 		s.server.config.Log.Error("reply not possible", "error", err)
 		return gomilter.RespAccept, nil
 	}
@@ -443,7 +476,14 @@ func (s *session) observe(v *policy.Verdict) {
 	for _, o := range s.server.config.Observers {
 		func() {
 			defer s.guard()
+			failed := true
+			defer func() {
+				if failed {
+					s.server.config.Counter.Error(string(StageObserve))
+				}
+			}()
 			o.Observe(v)
+			failed = false
 		}()
 	}
 }

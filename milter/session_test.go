@@ -372,3 +372,37 @@ func TestPeerOutOfOrder(t *testing.T) {
 		t.Errorf("%d panics, violations %v", got.panics, got.violations)
 	}
 }
+
+// TestStages holds that the stages are told, and that they are parts of the
+// whole.
+func TestStages(t *testing.T) {
+	r := start(t, options{set: func(s *Settings) { s.ExplainRules = true }})
+	r.deliver(example(t))
+	v := r.seen.list()[0]
+	st := v.Stages
+	for name, took := range map[string]time.Duration{
+		"receive": st.Receive, "wait": st.Wait, "verify": st.Verify, "decide": st.Decide, "write": st.Write,
+	} {
+		if took <= 0 {
+			t.Errorf("%s took %v", name, took)
+		}
+	}
+	if st.Seal != 0 {
+		t.Errorf("seal took %v", st.Seal)
+	}
+	if sum := st.Wait + st.Verify + st.Decide + st.Write; sum > v.EndOfMessage {
+		t.Errorf("the stages took %v, the end of the message %v", sum, v.EndOfMessage)
+	}
+	if st.Receive+v.EndOfMessage != v.Took {
+		t.Errorf("%v and %v are not %v", st.Receive, v.EndOfMessage, v.Took)
+	}
+	if len(v.Rules) != 0 {
+		t.Errorf("rules %+v for a message that passes", v.Rules)
+	}
+	forged := unsigned()
+	forged.client = "198.51.100.1"
+	r.deliver(forged)
+	if rules := r.seen.list()[1].Rules; len(rules) != 2 || rules[0].Rule != "dmarc" {
+		t.Errorf("rules %+v for a message that fails", rules)
+	}
+}

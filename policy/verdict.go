@@ -62,10 +62,28 @@ type Verdict struct {
 	// Removed counts the Authentication-Results fields that claimed to be ours
 	// and were deleted.
 	Removed int
-	// Took is the time from MAIL FROM to the decision; EndOfMessage the part of
-	// it that the MTA waited after the last octet of the body.
+	// Took is the time from MAIL FROM to the reply; EndOfMessage the part of it
+	// that the MTA waited after the last octet of the body, and Stages what it
+	// was spent on.
 	Took         time.Duration
 	EndOfMessage time.Duration
+	Stages       Stages
+	// Rules are those tried and what became of each, where that is asked for.
+	Rules []Step
+}
+
+// Stages are what the time for a message was spent on. All but Receive are parts
+// of the end of the message.
+type Stages struct {
+	// Receive is the time from MAIL FROM to the last octet of the body.
+	Receive time.Duration
+	// Wait is the time for look-ups that were still missing.
+	Wait time.Duration
+	// Verify is that for public-key operations and the evaluation, Decide for
+	// judging and writing down the results, Seal for the ARC Set.
+	Verify, Decide, Seal time.Duration
+	// Write is the time for telling the MTA.
+	Write time.Duration
 }
 
 // Observer is told of each finished message. Nothing waits for what it makes

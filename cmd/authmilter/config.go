@@ -138,9 +138,11 @@ type OverrideConfig struct {
 	Listener     []listenAddress `toml:"listener,omitempty"`
 }
 
-// MetricsConfig says where Prometheus finds us.
+// MetricsConfig says what is shown over HTTP, and where.
 type MetricsConfig struct {
-	Listen string `toml:"listen" comment:"host:port of /metrics, /healthz and /readyz; empty: off."`
+	Listen        string   `toml:"listen" comment:"host:port of /metrics, /healthz, /readyz and the status page; empty: off."`
+	AuthorDomains []string `toml:"author_domains,omitempty" comment:"Author domains whose DMARC results are counted one by one, with their subdomains."`
+	Profiling     bool     `toml:"profiling" comment:"Serve /debug/pprof/."`
 }
 
 // LogConfig says what is logged to standard error.
@@ -240,6 +242,9 @@ func (c *Config) check() error {
 			return &keyError{key: "metrics.listen", err: err}
 		}
 	}
+	if err := c.checkAuthorDomains(); err != nil {
+		return err
+	}
 	for _, n := range []struct {
 		key      string
 		value    int64
@@ -272,6 +277,24 @@ func (c *Config) check() error {
 		if d.value <= 0 || time.Duration(d.value) > d.max {
 			return badKey(d.key, "%v is not between 0 and %v", time.Duration(d.value), d.max)
 		}
+	}
+	return nil
+}
+
+// maxAuthorDomains bounds the time series that author domains make.
+const maxAuthorDomains = 100
+
+func (c *Config) checkAuthorDomains() error {
+	names := c.Metrics.AuthorDomains
+	if len(names) > maxAuthorDomains {
+		return badKey("metrics.author_domains", "%d domains, and %d are the most", len(names), maxAuthorDomains)
+	}
+	for i, name := range names {
+		ascii, err := domain.ToASCII(name)
+		if err != nil {
+			return badKey("metrics.author_domains", "%q is %w", name, err)
+		}
+		names[i] = ascii
 	}
 	return nil
 }

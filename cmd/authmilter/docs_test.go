@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"authmilter/metrics"
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
@@ -167,6 +169,53 @@ func reasons(t *testing.T, file string) (values []string) {
 		t.Fatalf("%s: only %d reasons", file, len(values))
 	}
 	return values
+}
+
+// TestMetricsAreDocumented holds the table of docs/metrics.md to the metrics, or
+// writes it where AUTHMILTER_UPDATE is set.
+func TestMetricsAreDocumented(t *testing.T) {
+	m := metrics.New(metrics.Config{ProtocolErrors: violations(), Stages: stages()})
+	m.ListenerAdded("inet:8894@127.0.0.1")
+	m.KeyState("seal", "example.org", "s1", "ok")
+	m.SetAuthorDomains([]string{"example.org"})
+	list, err := m.Descriptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	table.WriteString("| metric | type, labels | what it is |\n| --- | --- | --- |\n")
+	for _, d := range list {
+		fmt.Fprintf(&table, "| `%s` | %s%s | %s |\n", d.Name, d.Type, labelsCell(d), d.Help)
+	}
+	text := readDoc(t, "metrics.md")
+	begin := strings.Index(text, "| metric |")
+	end := begin + strings.Index(text[begin:], "\n\n") + 1
+	if os.Getenv("AUTHMILTER_UPDATE") != "" {
+		text = text[:begin] + table.String() + text[end:]
+		if err := os.WriteFile("../../docs/metrics.md", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if text[begin:end] != table.String() {
+		t.Errorf("docs/metrics.md is not up to date (make golden):\n%s", table.String())
+	}
+}
+
+// labelsCell names the labels of a metric with their values, where those are of
+// a set that is known and not long.
+func labelsCell(d metrics.Description) string {
+	const long = 20
+	// What the configuration or the build decides.
+	open := []string{"listener", "domain", "selector", "author_domain", "version", "revision", "goversion"}
+	var cell strings.Builder
+	for _, l := range d.Labels {
+		fmt.Fprintf(&cell, "<br>`%s`", l.Name)
+		if !slices.Contains(open, l.Name) && len(l.Values) > 0 && len(l.Values) <= long {
+			fmt.Fprintf(&cell, ": %s", strings.Join(l.Values, ", "))
+		}
+	}
+	return cell.String()
 }
 
 // TestBoundsAreThere holds docs/bounds.md to names that the code has: each file

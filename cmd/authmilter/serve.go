@@ -64,8 +64,11 @@ type service struct {
 	web     *webServer
 	keys    *keyCheck
 	serving sync.WaitGroup
-	// resolver is what /readyz asks.
+	// resolver is what /readyz asks; failed tells it that a listener is lost.
 	resolver atomic.Pointer[dns.Client]
+	failed   atomic.Bool
+	// profiling tells whether there are profiles.
+	profiling atomic.Bool
 
 	// The following belong to run's goroutine.
 	cfg       *Config
@@ -76,7 +79,7 @@ func newService(path string, cfg *Config, stderr io.Writer) *service {
 	s := &service{path: path, cfg: cfg, target: &logTarget{w: stderr}}
 	s.target.set(cfg.Log)
 	s.log = slog.New(s.target)
-	s.metrics = metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations()})
+	s.metrics = metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations(), Stages: stages()})
 	s.keys = &keyCheck{log: s.log, metrics: s.metrics}
 	return s
 }
@@ -110,7 +113,10 @@ func (s *service) run(ctx context.Context) error {
 		}
 		s.listeners = opened
 	}
-	s.web = &webServer{handler: s.metrics.Handler(func(c context.Context) error { return s.ready(ctx, c) }), log: s.log}
+	s.web = &webServer{log: s.log, handler: s.metrics.Handler(metrics.Web{
+		Ready:     func(c context.Context) error { return s.ready(ctx, c) },
+		Profiling: s.profiling.Load,
+	})}
 	if err := s.web.listen(cfg.Metrics.Listen); err != nil {
 		closeAll(opened)
 		return cfg.locate(err)
@@ -121,6 +127,7 @@ func (s *service) run(ctx context.Context) error {
 		Counter:        s.metrics,
 		Log:            s.log,
 	}, cfg.settings(resolver))
+	s.show(cfg)
 	var addresses []string
 	for name, l := range opened {
 		addresses = append(addresses, listenerName(l))
@@ -190,10 +197,22 @@ func (s *service) reload() error {
 	s.resolver.Store(resolver)
 	s.milter.Set(cfg.settings(resolver))
 	s.replaceListeners(cfg, opened)
+	s.show(cfg)
 	s.keys.watch(cfg.ownKeys(), resolver)
 	s.warn(append(warnings, cfg.policyWarnings()...))
 	s.cfg = cfg
 	return nil
+}
+
+// show puts into force what cfg says of what is shown.
+func (s *service) show(cfg *Config) {
+	s.profiling.Store(cfg.Metrics.Profiling)
+	s.metrics.SetAuthorDomains(cfg.Metrics.AuthorDomains)
+	s.metrics.SetLimits(metrics.Limits{
+		Connections:  cfg.Limits.Connections,
+		Messages:     cfg.Limits.Messages,
+		EndOfMessage: time.Duration(cfg.Limits.EndOfMessage),
+	})
 }
 
 // replaceListeners stops the listeners that cfg does not name, and serves those
@@ -243,6 +262,7 @@ func (s *service) serve(l net.Listener, name string) {
 	s.metrics.ListenerAdded(name)
 	s.serving.Go(func() {
 		if err := s.milter.Serve(l, name); err != nil {
+			s.failed.Store(true)
 			s.log.Error("listener failed", "listener", name, "error", err)
 		}
 	})
@@ -253,6 +273,9 @@ func (s *service) serve(l net.Listener, name string) {
 func (s *service) ready(serving, ctx context.Context) error {
 	if serving.Err() != nil {
 		return errors.New("shutting down")
+	}
+	if s.failed.Load() {
+		return errors.New("a listener has failed")
 	}
 	return s.resolver.Load().Ping(ctx)
 }

@@ -31,6 +31,15 @@ func violations() []string {
 	return all
 }
 
+// stages returns the stages in which a milter's error may be.
+func stages() []string {
+	var all []string
+	for _, s := range milter.Stages() {
+		all = append(all, string(s))
+	}
+	return all
+}
+
 // newResolver returns the resolver that the config asks for.
 func (c *Config) newResolver(o dns.Observer) (*dns.Client, error) {
 	servers := make([]string, len(c.DNS.Servers))

@@ -1,0 +1,122 @@
+package metrics
+
+import (
+	"authmilter/policy"
+	"authmilter/verify/arc"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/iprev"
+	"authmilter/verify/spf"
+)
+
+// zero makes the known label sets exist from the start, so that a rate over
+// them is right from the first event.
+func (m *Metrics) zero(c Config) {
+	for _, s := range policy.Skips() {
+		m.skipped.WithLabelValues(string(s))
+	}
+	m.zeroResults()
+	m.zeroDMARC()
+	for _, r := range policy.ReasonTypes() {
+		m.override.WithLabelValues(string(r))
+	}
+	m.seals.WithLabelValues("sealed")
+	m.seals.WithLabelValues("error")
+	for _, s := range unsealed {
+		m.seals.WithLabelValues(s.result)
+	}
+	for _, s := range []string{"signed", "unsigned", "error"} {
+		m.own.WithLabelValues(s)
+	}
+	m.removed.WithLabelValues(resultsHeader)
+	for _, s := range []string{"hit", "miss", "stale"} {
+		m.dnsCache.WithLabelValues(s)
+	}
+	for _, s := range []string{"queries", "time"} {
+		m.dnsExceeded.WithLabelValues(s)
+	}
+	for _, qtype := range []string{"A", "AAAA", "MX", "PTR", "TXT"} {
+		for _, rcode := range []string{"NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "timeout", "network", "malformed"} {
+			m.dnsQueries.WithLabelValues(qtype, rcode)
+		}
+	}
+	for _, reason := range c.ProtocolErrors {
+		m.violations.WithLabelValues(reason)
+	}
+	for _, stage := range append([]string{stageSeal, stageSign}, c.Stages...) {
+		m.errors.WithLabelValues(stage)
+	}
+}
+
+func (m *Metrics) zeroResults() {
+	for _, o := range dkim.Outcomes() {
+		m.results.WithLabelValues("dkim", string(o.Status), string(o.Reason))
+	}
+	for _, o := range spf.Outcomes() {
+		m.results.WithLabelValues("spf", string(o.Status), string(o.Reason))
+	}
+	for _, o := range dmarc.Outcomes() {
+		m.results.WithLabelValues("dmarc", string(o.Status), string(o.Reason))
+	}
+	for _, o := range iprev.Outcomes() {
+		m.results.WithLabelValues("iprev", string(o.Status), string(o.Reason))
+	}
+	for _, o := range arc.Outcomes() {
+		m.results.WithLabelValues("arc", string(o.Status), string(o.Reason))
+	}
+	for _, s := range dkim.Statuses() {
+		if s == dkim.None {
+			continue // no signature has it
+		}
+		for _, a := range algorithms {
+			for _, bits := range keySizes {
+				if bits == unknown || a != unknown && (bits == bitsEd25519) == (a == "ed25519-sha256") {
+					m.dkim.WithLabelValues(string(s), a, bits)
+				}
+			}
+		}
+	}
+	for _, id := range []spf.Identity{spf.MailFrom, spf.Helo} {
+		for _, s := range spf.Statuses() {
+			m.spf.WithLabelValues(string(id), string(s))
+		}
+	}
+	for _, n := range setCounts {
+		if n == "0" {
+			m.arc.WithLabelValues(string(arc.None), n)
+		} else if n != setsOver {
+			m.arc.WithLabelValues(string(arc.Pass), n)
+		}
+		m.arc.WithLabelValues(string(arc.Fail), n)
+	}
+}
+
+// zeroDMARC has the combinations that happen without an override, and for
+// failures those with one.
+func (m *Metrics) zeroDMARC() {
+	published := []dmarc.Disposition{"", dmarc.DispositionNone, dmarc.DispositionQuarantine, dmarc.DispositionReject}
+	for _, s := range dmarc.Statuses() {
+		for _, p := range published {
+			if p == "" && (s == dmarc.Pass || s == dmarc.Fail) || p != "" && (s == dmarc.None || s == dmarc.PermError) {
+				continue
+			}
+			for _, d := range policy.Dispositions() {
+				m.dmarc.WithLabelValues(string(s), string(p), string(d), "")
+				if s != dmarc.Fail {
+					continue
+				}
+				for _, o := range policy.ReasonTypes() {
+					m.dmarc.WithLabelValues(string(s), string(p), string(d), string(o))
+				}
+			}
+		}
+	}
+}
+
+// ListenerAdded makes the counters of a listener exist, so that it is seen even
+// if no message ever comes.
+func (m *Metrics) ListenerAdded(name string) {
+	for _, d := range policy.Dispositions() {
+		m.messages.WithLabelValues(name, string(d))
+	}
+}

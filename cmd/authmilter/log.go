@@ -4,24 +4,49 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"sync/atomic"
 )
 
 // logTarget is the [slog.Handler] of a log whose level and format a reload may
 // change under those who hold the log.
 type logTarget struct {
-	w       io.Writer
+	w io.Writer
+	// journal tells that w leads to systemd's journal, which has its own time.
+	journal bool
 	current atomic.Pointer[slog.Handler]
+}
+
+func newLogTarget(w io.Writer) *logTarget {
+	return &logTarget{w: w, journal: isJournal(w, os.Getenv("JOURNAL_STREAM"))}
 }
 
 // set makes the log what c asks for.
 func (t *logTarget) set(c LogConfig) {
 	opts := &slog.HandlerOptions{Level: c.Level}
-	var h slog.Handler = slog.NewTextHandler(t.w, opts)
-	if c.Format == "json" {
-		h = slog.NewJSONHandler(t.w, opts)
+	if t.journal {
+		opts.ReplaceAttr = withoutTime
+	}
+	made := func(w io.Writer) slog.Handler {
+		if c.Format == "json" {
+			return slog.NewJSONHandler(w, opts)
+		}
+		return slog.NewTextHandler(w, opts)
+	}
+	var h slog.Handler
+	if t.journal {
+		h = newJournalHandler(t.w, made)
+	} else {
+		h = made(t.w)
 	}
 	t.current.Store(&h)
+}
+
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 func (t *logTarget) handler() slog.Handler { return *t.current.Load() }

@@ -76,7 +76,7 @@ type service struct {
 }
 
 func newService(path string, cfg *Config, stderr io.Writer) *service {
-	s := &service{path: path, cfg: cfg, target: &logTarget{w: stderr}}
+	s := &service{path: path, cfg: cfg, target: newLogTarget(stderr)}
 	s.target.set(cfg.Log)
 	s.log = slog.New(s.target)
 	s.metrics = metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations(), Stages: stages()})
@@ -123,7 +123,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.milter = milter.NewServer(milter.Config{
 		MaxConnections: cfg.Limits.Connections,
-		Observers:      []policy.Observer{s.metrics, messageLog{s.log}},
+		Observers:      []policy.Observer{s.metrics, explainLog{s.log}, messageLog{s.log}},
 		Counter:        s.metrics,
 		Log:            s.log,
 	}, cfg.settings(resolver))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -87,9 +88,13 @@ func (c *Config) verifyOptions(r dns.Resolver) verify.Options {
 		MaxHeaderBytes:  int(c.Limits.HeaderBytes),
 		MaxHeaderFields: c.Limits.HeaderFields,
 		Sealer:          c.sealer(),
+		Explain:         c.explains(),
 		IPRev:           c.IPRev.Check,
 	}
 }
+
+// explains tells whether the log tells how each verdict came about.
+func (c *Config) explains() bool { return c.Log.Level.Level() <= slog.LevelDebug }
 
 // claimant knows the fields that forge ours.
 func (c *Config) claimant() *authres.Claimant {
@@ -119,5 +124,6 @@ func (c *Config) settings(r dns.Resolver) *milter.Settings {
 		SkipNetworks:      networks,
 		MaxMessages:       c.Limits.Messages,
 		EndOfMessage:      time.Duration(c.Limits.EndOfMessage),
+		ExplainRules:      c.explains(),
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -241,5 +243,46 @@ func TestBoundsAreThere(t *testing.T) {
 	}
 	if seen < 30 {
 		t.Errorf("only %d bounds", seen)
+	}
+}
+
+// TestExamplesLoad holds that each example of a configuration in the
+// documentation is one.
+func TestExamplesLoad(t *testing.T) {
+	key, _ := makeKey(t)
+	keyFile := regexp.MustCompile(`"/etc/authmilter/[^"]*"`)
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page = filepath.Base(page)
+		for i, block := range strings.Split(string(text), "```toml\n")[1:] {
+			block, _, _ = strings.Cut(block, "```")
+			seen++
+			path := filepath.Join(t.TempDir(), page)
+			if err := os.WriteFile(path, []byte(keyFile.ReplaceAllString(block, strconv.Quote(key))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := loadConfig(path)
+			if err == nil {
+				_, err = cfg.loadKeys()
+			}
+			if err != nil {
+				t.Errorf("%s, example %d: %v\n%s", page, i+1, err, block)
+				continue
+			}
+			for _, w := range cfg.policyWarnings() {
+				t.Errorf("%s, example %d: %s", page, i+1, w)
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d examples", seen)
 	}
 }

@@ -1,0 +1,100 @@
+package test
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	// code is where brackets are no links.
+	code = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+)
+
+// TestLinks holds that each link of the documentation leads somewhere, and that
+// every page can be reached from the README.
+func TestLinks(t *testing.T) {
+	pages := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"}
+	for _, pattern := range []string{"docs/*.md", "deploy/*.md", "deploy/*/*.md"} {
+		more, err := filepath.Glob("../" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range more {
+			pages = append(pages, strings.TrimPrefix(p, "../"))
+		}
+	}
+	links := map[string][]string{}
+	for _, page := range pages {
+		links[page] = checkLinks(t, page)
+	}
+	reached := []string{"README.md"}
+	for i := 0; i < len(reached); i++ {
+		for _, to := range links[reached[i]] {
+			if !slices.Contains(reached, to) {
+				reached = append(reached, to)
+			}
+		}
+	}
+	for _, page := range pages {
+		if !slices.Contains(reached, page) {
+			t.Errorf("no link leads to %s", page)
+		}
+	}
+}
+
+// checkLinks checks the links of a page, and returns the files that they lead to.
+func checkLinks(t *testing.T, page string) (files []string) {
+	t.Helper()
+	for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(readPage(t, page), ""), -1) {
+		if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+			continue
+		}
+		file, anchor, _ := strings.Cut(m[1], "#")
+		to := page
+		if file != "" {
+			to = path.Join(path.Dir(page), file)
+		}
+		if _, err := os.Stat("../" + to); err != nil {
+			t.Errorf("%s: the link to %s leads nowhere", page, m[1])
+			continue
+		}
+		if anchor != "" && !slices.Contains(anchors(readPage(t, to)), anchor) {
+			t.Errorf("%s: %s has no heading for %s", page, to, anchor)
+		}
+		files = append(files, to)
+	}
+	return files
+}
+
+// anchors returns those that headings get where Markdown is shown.
+func anchors(text string) (all []string) {
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		anchor := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case strings.ContainsRune("`.,:;()[]'\"/?!=&*+%", r):
+				return -1
+			}
+			return r
+		}, strings.ToLower(m[1]))
+		all = append(all, anchor)
+	}
+	return all
+}
+
+func readPage(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile("../" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

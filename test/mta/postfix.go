@@ -65,7 +65,7 @@ func startPostfix(t testing.TB, name, milter string, sink *Sink, next int) *Post
 	port := FreePort(t)
 	p.addr = Loopback(port)
 	p.dir = p.makeDirs(t, owner)
-	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, p.name, Domain, milter, next))
+	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, p.name, Domain, milterLines(t, milter), next))
 	p.write(t, "master.cf", fmt.Sprintf(masterCF, port))
 
 	// What "postfix start" does before it starts the master, which then would
@@ -219,13 +219,23 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
 }
 
-// mainCF takes the directory, the host name, the domain accepted, the milter and
-// the port of the sink.
+// milterLines returns the lines of the documentation for a milter at an address,
+// but that a milter which fails shows: as a message that is deferred.
+func milterLines(t testing.TB, address string) string {
+	t.Helper()
+	const page = "postfix.md"
+	line := documented(t, page, "smtpd_milters = ", "inet:127.0.0.1:8894", address)
+	return strings.Replace(line, "default_action=accept", "default_action=tempfail", 1) +
+		"\n" + documented(t, page, "milter_protocol", "6", "6")
+}
+
+// mainCF takes the directory, the host name, the domain accepted, the lines for
+// the milter and the port of the sink.
 //
 // Everything goes to the sink: no local delivery, and bounces too go nowhere
 // else. Nothing rewrites a message: neither headers of local clients, nor line
 // ends, nor long lines. The client is whom XCLIENT names. No name is looked up
-// but by the milter. A milter that fails shows as a message that is deferred.
+// but by the milter.
 const mainCF = `compatibility_level = 3.6
 queue_directory = %[1]s/queue
 data_directory = %[1]s/data
@@ -252,9 +262,7 @@ smtpd_peername_lookup = no
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_recipient_restrictions =
 smtpd_authorized_xclient_hosts = 127.0.0.0/8
-smtpd_milters = %[4]s
-milter_protocol = 6
-milter_default_action = tempfail
+%[4]s
 local_header_rewrite_clients =
 smtputf8_enable = yes
 message_size_limit = 52428800

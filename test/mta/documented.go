@@ -1,0 +1,30 @@
+package mta
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// documented returns the first line of a page of the documentation that begins
+// with prefix and holds address, with the latter replaced: so the lines that
+// administrators copy are those that the tests use.
+func documented(t testing.TB, page, prefix, address, replacement string) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(file), "../../docs", page)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, prefix) && strings.Contains(line, address) {
+			line, _, _ = strings.Cut(line, " #")
+			return strings.TrimSpace(strings.Replace(line, address, replacement, 1))
+		}
+	}
+	t.Fatalf("%s has no line that begins with %q and holds %s", path, prefix, address)
+	return ""
+}

@@ -82,10 +82,10 @@ func New(c Config) *Client {
 	if c.CacheEntries == 0 {
 		c.CacheEntries = DefaultCacheEntries
 	}
-	if c.CacheBytes == 0 {
+	if c.CacheBytes <= 0 {
 		c.CacheBytes = DefaultCacheBytes
 	}
-	if c.MaxExchanges == 0 {
+	if c.MaxExchanges <= 0 {
 		c.MaxExchanges = DefaultMaxExchanges
 	}
 	if c.Observer == nil {
@@ -172,7 +172,7 @@ func answer[T any](c *Client, r *result, values []T) (Answer[T], error) {
 	}
 	a.Values, a.Authentic, a.TTL = values, r.authentic, r.ttl
 	if !r.expires.IsZero() {
-		a.TTL = r.expires.Sub(c.now())
+		a.TTL = max(0, r.expires.Sub(c.now()))
 	}
 	return a, nil
 }
@@ -191,6 +191,9 @@ func (c *Client) lookup(ctx context.Context, name string, qtype uint16) *result 
 	if !ok {
 		return failed(k, ErrNotEncodable)
 	}
+	if err := ctx.Err(); err != nil {
+		return failed(k, endedError{err})
+	}
 	r, err := c.flights.do(ctx, k, func() (context.Context, context.CancelFunc) {
 		return context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	}, func(ctx context.Context) *result {
@@ -202,7 +205,7 @@ func (c *Client) lookup(ctx context.Context, name string, qtype uint16) *result 
 		return r
 	})
 	if err != nil {
-		return failed(k, err)
+		return failed(k, endedError{err})
 	}
 	return r
 }

@@ -9,7 +9,7 @@ import (
 
 // Error is a look-up without an answer.
 type Error struct {
-	// Type and Name are what was asked, Name as the caller wrote it.
+	// Type and Name are what was asked.
 	Type, Name string
 	// NotFound tells that the name does not exist; otherwise it is unknown
 	// whether it does.
@@ -57,6 +57,21 @@ func IsBudget(err error) bool { return errors.Is(err, ErrBudget) }
 type rcodeError string
 
 func (e rcodeError) Error() string { return string(e) }
+
+// errMalformed is a response that cannot be read whole.
+var errMalformed = errors.New("malformed answer")
+
+// endedError is the end of a caller's context before there was an answer.
+type endedError struct{ cause error }
+
+func (e endedError) Error() string {
+	if errors.Is(e.cause, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	return "look-up cancelled"
+}
+
+func (e endedError) Unwrap() error { return e.cause }
 
 // timeoutError replaces the errors of contexts and sockets by what happened.
 type timeoutError struct{ after time.Duration }

@@ -31,17 +31,31 @@ func (c *Client) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg, 
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
+	}
+	// Both may have been ready.
+	if ctx.Err() != nil {
 		return nil, c.explain(ctx.Err())
 	}
 	servers := c.order()
 	if len(servers) == 0 {
 		return nil, errors.New("no DNS server configured")
 	}
-	share := c.timeout / time.Duration(rounds*len(servers))
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(c.timeout)
+	}
+	least := c.timeout / time.Duration(rounds*len(servers))
 	var last error
-	for range rounds {
+	for round := range rounds {
 		silent := servers[:0]
-		for _, s := range servers {
+		for i, s := range servers {
+			// A server that failed at once leaves its time to the tries still to
+			// come: the others of this round, and in later rounds these and the
+			// silent ones again. A look-up that waited long has few tries rather
+			// than short ones.
+			inRound := len(servers) - i
+			tries := inRound + (rounds-1-round)*(len(silent)+inRound)
+			share := max(least, time.Until(deadline)/time.Duration(tries))
 			m, err := c.try(ctx, s, share, name, qtype)
 			if err == nil {
 				return m, nil
@@ -99,13 +113,14 @@ func slowness(s *server, now int64) int {
 func (c *Client) try(ctx context.Context, s *server, within time.Duration, name string, qtype uint16) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	m, err := c.exchange(ctx, "udp", s, query(name, qtype, true))
-	if err == nil && (m.Rcode == dns.RcodeFormatError || m.Rcode == dns.RcodeNotImplemented) {
-		// A server from before EDNS (RFC 6891 section 7).
-		m, err = c.exchange(ctx, "udp", s, query(name, qtype, false))
+	edns := true
+	m, err := c.exchange(ctx, "udp", s, query(name, qtype, edns))
+	if err == nil && refusesEDNS(m.Rcode) {
+		edns = false
+		m, err = c.exchange(ctx, "udp", s, query(name, qtype, edns))
 	}
 	if err == nil && m.Truncated {
-		m, err = c.exchange(ctx, "tcp", s, query(name, qtype, true))
+		m, err = c.exchange(ctx, "tcp", s, query(name, qtype, edns))
 	}
 	switch {
 	case err != nil:
@@ -114,8 +129,35 @@ func (c *Client) try(ctx context.Context, s *server, within time.Duration, name 
 		return nil, rcodeError("truncated answer over TCP")
 	case m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError:
 		return nil, rcodeError(rcodeText(m.Rcode))
+	case m.Rcode == dns.RcodeSuccess && isReferral(m):
+		return nil, rcodeError("the server offers no recursion")
 	}
 	return m, nil
+}
+
+// refusesEDNS tells whether a server answers so that knows nothing of EDNS, or
+// only of other versions (RFC 6891 sections 6.1.3 and 7).
+func refusesEDNS(rcode int) bool {
+	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented || rcode == dns.RcodeBadVers
+}
+
+// isReferral tells whether m only names other servers to ask, and so says
+// nothing about the name: "no such record" would have the SOA with it, or no NS
+// (RFC 2308 section 2.2).
+func isReferral(m *dns.Msg) bool {
+	if len(m.Answer) > 0 {
+		return false
+	}
+	named := false
+	for _, rr := range m.Ns {
+		switch rr.(type) {
+		case *dns.SOA:
+			return false
+		case *dns.NS:
+			named = true
+		}
+	}
+	return named
 }
 
 func query(name string, qtype uint16, edns bool) *dns.Msg {
@@ -137,11 +179,12 @@ func (c *Client) exchange(ctx context.Context, network string, s *server, q *dns
 	}
 	begun := time.Now()
 	in, err := c.transport.Exchange(ctx, network, s.addr, out)
-	m := new(dns.Msg)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return nil, err // nobody waits any more, which tells nothing about the server
+	}
+	var m *dns.Msg
 	if err == nil {
-		if err = m.Unpack(in); err != nil {
-			err = errors.New("malformed answer")
-		}
+		m, err = unpack(in)
 	}
 	code := "malformed"
 	switch {
@@ -155,12 +198,29 @@ func (c *Client) exchange(ctx context.Context, network string, s *server, q *dns
 		code = "network"
 		s.slow.Store(c.now().UnixNano())
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		s.slow.Store(0) // nobody waited for the answer
-	} else {
-		c.observer.DNSQuery(dns.TypeToString[q.Question[0].Qtype], code, time.Since(begun))
-	}
+	c.observer.DNSQuery(dns.TypeToString[q.Question[0].Qtype], code, time.Since(begun))
 	return m, err
+}
+
+// unpack reads a response. It takes only a whole one: miekg/dns also takes a
+// message that ends early between two records, and records without data, which
+// only updates have (RFC 2136 section 2.4). Either would pass for "no record".
+func unpack(in []byte) (*dns.Msg, error) {
+	m := new(dns.Msg)
+	err := m.Unpack(in)
+	if m.Truncated {
+		return m, nil // what there is of it is of no use (RFC 2181 section 9)
+	}
+	count := func(at int) int { return int(binary.BigEndian.Uint16(in[at:])) }
+	if err != nil || len(m.Answer) != count(6) || len(m.Ns) != count(8) || len(m.Extra) != count(10) {
+		return nil, errMalformed
+	}
+	for _, rr := range m.Answer {
+		if rr.Header().Rdlength == 0 {
+			return nil, errMalformed
+		}
+	}
+	return m, nil
 }
 
 func isTimeout(err error) bool {
@@ -240,8 +300,8 @@ func cause(ctx context.Context, err error) error {
 // answers tells whether message is a response with the ID and the question of
 // query (RFC 5452 section 9.1). A refusal may leave the question out.
 func answers(message, query []byte) bool {
-	const header, response = 12, 0x80
-	if len(message) < header || message[2]&response == 0 ||
+	const header, response, opcode = 12, 0x80, 0x78
+	if len(message) < header || message[2]&(response|opcode) != response|query[2]&opcode ||
 		message[0] != query[0] || message[1] != query[1] {
 		return false
 	}

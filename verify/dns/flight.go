@@ -2,6 +2,8 @@ package dns
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 )
 
@@ -19,7 +21,7 @@ type flight struct {
 
 	// Set before done is closed.
 	result *result
-	panic  any
+	panic  error // a panic of fn, with its stack
 }
 
 // do returns the result of fn for k, which runs once however many call do at
@@ -60,7 +62,9 @@ func (s *flights) run(ctx context.Context, k key, f *flight, fn func(context.Con
 	defer close(f.done)
 	defer f.cancel()
 	defer func() {
-		f.panic = recover()
+		if p := recover(); p != nil {
+			f.panic = fmt.Errorf("panic in a DNS look-up: %v\n%s", p, debug.Stack())
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.forget(k, f)

@@ -8,9 +8,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxName bounds the text of a name before anything else looks at it: 255
-// octets on the wire (RFC 1035 section 2.3.4) never need more text unescaped.
-const maxName = 255
+// maxName bounds the text of a name, unescaped and without a trailing dot: on
+// the wire it takes two octets more, of the 255 that there may be (RFC 1035
+// section 2.3.4).
+const maxName = 253
 
 // canonical returns name as a cache key: without a trailing dot, and with ASCII
 // letters, which alone have case in the DNS (RFC 4343 section 3), in lower case.

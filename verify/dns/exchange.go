@@ -229,6 +229,9 @@ func isTimeout(err error) bool {
 }
 
 func rcodeText(rcode int) string {
+	if rcode == dns.RcodeBadVers {
+		return "BADVERS" // the number is also that of an error of signed messages
+	}
 	if s, ok := dns.RcodeToString[rcode]; ok {
 		return s
 	}
@@ -277,16 +280,24 @@ func (packets) Exchange(ctx context.Context, network, server string, query []byt
 func readStream(ctx context.Context, conn net.Conn, query []byte) ([]byte, error) {
 	var length [2]byte
 	if _, err := io.ReadFull(conn, length[:]); err != nil {
-		return nil, cause(ctx, err)
+		return nil, cause(ctx, cutShort(err))
 	}
 	buf := make([]byte, binary.BigEndian.Uint16(length[:]))
 	if _, err := io.ReadFull(conn, buf); err != nil {
-		return nil, cause(ctx, err)
+		return nil, cause(ctx, cutShort(err))
 	}
 	if !answers(buf, query) {
 		return buf, errors.New("the answer is to another question")
 	}
 	return buf, nil
+}
+
+// cutShort says in words what the end of a stream within a message is.
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("connection closed before the end of the answer")
+	}
+	return err
 }
 
 // cause prefers the reason why ctx ended to what the socket made of it.

@@ -3,7 +3,6 @@ package dns_test
 import (
 	"context"
 	"encoding/binary"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -19,19 +18,7 @@ import (
 // script serves what handle says, which need not be DNS, over UDP and TCP.
 func script(t *testing.T, handle func(w mdns.ResponseWriter, q *mdns.Msg)) (addr string) {
 	t.Helper()
-	// A port that is free for one may be taken for the other: try a few.
-	var packets net.PacketConn
-	var streams net.Listener
-	var err error
-	for range 20 {
-		if packets, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		if streams, err = net.Listen("tcp", packets.LocalAddr().String()); err == nil {
-			break
-		}
-		packets.Close()
-	}
+	packets, streams, err := dnstest.Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -412,10 +399,22 @@ func TestTruncationAndOldServers(t *testing.T) {
 			}
 			_ = w.WriteMsg(response(t, q, record))
 		}},
+		{name: "of another version of EDNS", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
+			if q.IsEdns0() != nil {
+				m := response(t, q).SetEdns0(1232, false)
+				m.Rcode = mdns.RcodeBadVers
+				_ = w.WriteMsg(m)
+				return
+			}
+			_ = w.WriteMsg(response(t, q, record))
+		}},
+		{name: "refuses without EDNS too", err: "FORMERR", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
+			_ = w.WriteMsg(response(t, q, "FORMERR"))
+		}},
 		{name: "truncated over TCP too", err: "truncated answer over TCP", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
 			_, _ = w.Write(truncated(q))
 		}},
-		{name: "closes the stream", err: "EOF", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
+		{name: "closes the stream", err: "connection closed before the end of the answer", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
 			if network(w) == "udp" {
 				_, _ = w.Write(truncated(q))
 				return

@@ -34,19 +34,7 @@ func Serve(t testing.TB, z *Zone) (addr string) {
 
 // NewServer serves z at addr, which is host:port; port 0 picks a free one.
 func NewServer(z *Zone, addr string) (*Server, error) {
-	// A port that is free for TCP may be taken for UDP: try a few.
-	var packets net.PacketConn
-	var streams net.Listener
-	var err error
-	for range 10 {
-		if packets, err = net.ListenPacket("udp", addr); err != nil {
-			continue
-		}
-		if streams, err = net.Listen("tcp", packets.LocalAddr().String()); err == nil {
-			break
-		}
-		packets.Close()
-	}
+	packets, streams, err := Listen(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +50,27 @@ func NewServer(z *Zone, addr string) (*Server, error) {
 		<-started
 	}
 	return s, nil
+}
+
+// Listen opens one port for both UDP and TCP, for servers that break the rules
+// which [Server] keeps. The addr is host:port; port 0 picks a free one.
+func Listen(addr string) (net.PacketConn, net.Listener, error) {
+	var failure error
+	// A port that is free for TCP may be taken for UDP: try a few.
+	for range 20 {
+		packets, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			failure = err
+			continue
+		}
+		streams, err := net.Listen("tcp", packets.LocalAddr().String())
+		if err == nil {
+			return packets, streams, nil
+		}
+		packets.Close()
+		failure = err
+	}
+	return nil, nil, failure
 }
 
 // Addr returns the address served, as host:port.

@@ -1,0 +1,122 @@
+package dns
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// packets is the Transport of the network.
+type packets struct{}
+
+// Exchange sends query from a socket, and so from a port, of its own. Packets
+// that do not answer the query are not an answer, and not a failure either: an
+// attacker may have sent them (RFC 5452 section 9.1).
+func (packets) Exchange(ctx context.Context, network, server string, query []byte) ([]byte, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	// Ends reads and writes as soon as ctx does.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if network == "tcp" {
+		query = append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)
+	}
+	if _, err := conn.Write(query); err != nil {
+		return nil, cause(ctx, err)
+	}
+	if network == "tcp" {
+		return readStream(ctx, conn, query[2:])
+	}
+	buf := make([]byte, udpSize)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return nil, cause(ctx, err)
+		}
+		if answers(buf[:n], query) {
+			return buf[:n], nil
+		}
+	}
+}
+
+// readStream reads one message with its length before it (RFC 1035 section
+// 4.2.2).
+func readStream(ctx context.Context, conn net.Conn, query []byte) ([]byte, error) {
+	var length [2]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return nil, cause(ctx, cutShort(err))
+	}
+	buf := make([]byte, binary.BigEndian.Uint16(length[:]))
+	if _, err := io.ReadFull(conn, buf); err != nil {
+		return nil, cause(ctx, cutShort(err))
+	}
+	if !answers(buf, query) {
+		return buf, errors.New("the answer is to another question")
+	}
+	return buf, nil
+}
+
+// cutShort says in words what the end of a stream within a message is.
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("connection closed before the end of the answer")
+	}
+	return err
+}
+
+// cause prefers the reason why ctx ended to what the socket made of it.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// answers tells whether message is a response with the ID and the question of
+// query (RFC 5452 section 9.1). A refusal may leave the question out.
+func answers(message, query []byte) bool {
+	const header, response, opcode = 12, 0x80, 0x78
+	if len(message) < header || message[2]&(response|opcode) != response|query[2]&opcode ||
+		message[0] != query[0] || message[1] != query[1] {
+		return false
+	}
+	if binary.BigEndian.Uint16(message[4:]) == 0 {
+		return message[3]&0x0f != dns.RcodeSuccess && message[3]&0x0f != dns.RcodeNameError
+	}
+	end := header
+	for query[end] != 0 {
+		end += 1 + int(query[end])
+	}
+	end += 1 + 4 // the root label, type and class
+	return len(message) >= end &&
+		// Servers may answer in another case.
+		equalFold(message[header:end-4], query[header:end-4]) &&
+		string(message[end-4:end]) == string(query[end-4:end])
+}
+
+// equalFold compares names on the wire, where only ASCII letters have case (RFC
+// 4343 section 3).
+func equalFold(a, b []byte) bool {
+	for i := range a {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}

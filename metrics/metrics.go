@@ -146,6 +146,9 @@ func (m *Metrics) DNSCacheHit() { m.dnsCache.WithLabelValues("hit").Inc() }
 // DNSCacheMiss counts a look-up that had to be asked.
 func (m *Metrics) DNSCacheMiss() { m.dnsCache.WithLabelValues("miss").Inc() }
 
+// DNSCacheStale counts a look-up that an expired entry of the cache answered.
+func (m *Metrics) DNSCacheStale() { m.dnsCache.WithLabelValues("stale").Inc() }
+
 // ConnectionOpened and ConnectionClosed follow the connections from MTAs.
 func (m *Metrics) ConnectionOpened() { m.connections.Inc() }
 

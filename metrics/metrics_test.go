@@ -152,6 +152,7 @@ func TestObserve(t *testing.T) {
 	m.DNSCacheHit()
 	m.DNSCacheMiss()
 	m.DNSCacheMiss()
+	m.DNSCacheStale()
 	m.ConnectionOpened()
 	m.ConnectionOpened()
 	m.ConnectionClosed()
@@ -229,6 +230,7 @@ func TestObserve(t *testing.T) {
 		"dns_query_duration_seconds_sum":                      "1",
 		`dns_cache_total{result="hit"}`:                       "1",
 		`dns_cache_total{result="miss"}`:                      "2",
+		`dns_cache_total{result="stale"}`:                     "1",
 		"connections":                                         "1",
 		"connections_delayed_total":                           "1",
 		`milter_protocol_errors_total{reason="too_slow"}`:     "1",

@@ -29,9 +29,12 @@ type result struct {
 
 	authentic bool
 	// ttl is how long the result may be kept; 0: not at all.
-	ttl     time.Duration
-	expires time.Time
-	err     *Error
+	ttl time.Duration
+	// Set when the result is kept: until when it is used, and until when it is
+	// where nothing newer is to be had.
+	expires, staleEnd time.Time
+	stale             bool // used after it expired
+	err               *Error
 }
 
 // size estimates the memory that r takes, in octets.

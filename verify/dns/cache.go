@@ -13,7 +13,8 @@ type key struct {
 }
 
 // cache keeps results until they expire, and at most so many of them and so
-// many octets: past that the least recently used ones go.
+// many octets: past that the least recently used ones go. Those that may be used
+// stale stay for that time too.
 type cache struct {
 	maxEntries int
 	maxBytes   int
@@ -41,6 +42,16 @@ func newCache(maxEntries, maxBytes int) *cache {
 
 // get returns the result kept for k, or nil.
 func (c *cache) get(k key, now time.Time) *result {
+	r := c.last(k, now)
+	if r == nil || !now.Before(r.expires) {
+		return nil
+	}
+	return r
+}
+
+// last returns the result kept for k, or nil, also where it has expired but may
+// still be used stale.
+func (c *cache) last(k key, now time.Time) *result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[k]
@@ -48,7 +59,7 @@ func (c *cache) get(k key, now time.Time) *result {
 		return nil
 	}
 	kept := e.Value.(*cached)
-	if !now.Before(kept.result.expires) {
+	if !now.Before(kept.result.expires) && !now.Before(kept.result.staleEnd) {
 		c.remove(e)
 		return nil
 	}
@@ -56,16 +67,17 @@ func (c *cache) get(k key, now time.Time) *result {
 	return kept.result
 }
 
-// put keeps r, which must not be modified any more, for its TTL.
+// put keeps r, which must not be modified any more, for its TTL. What was kept
+// for k goes, also where r may not be kept.
 func (c *cache) put(k key, r *result) {
 	size := len(k.name) + r.size()
-	if r.ttl <= 0 || size > c.maxBytes {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.entries[k]; e != nil {
 		c.remove(e)
+	}
+	if r.ttl <= 0 || size > c.maxBytes {
+		return
 	}
 	c.entries[k] = c.used.PushFront(&cached{key: k, result: r, size: size})
 	c.bytes += size

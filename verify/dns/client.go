@@ -33,6 +33,10 @@ type Config struct {
 	// CacheEntries and CacheBytes bound the cache; negative CacheEntries: none.
 	CacheEntries int
 	CacheBytes   int
+	// MaxStale bounds how long after its end an answer is used where no server
+	// has a newer one; a negative number: not at all. No answer is used so for
+	// longer than its TTL was.
+	MaxStale time.Duration
 	// MaxExchanges bounds the packets that await an answer, and with them the
 	// open sockets. Past it look-ups wait.
 	MaxExchanges int
@@ -49,8 +53,11 @@ type Config struct {
 // "timeout".
 type Observer interface {
 	DNSQuery(qtype, rcode string, took time.Duration)
+	// Each look-up ends in one of the three: answered from the cache, asked, or
+	// answered by an entry that had expired because no server answered.
 	DNSCacheHit()
 	DNSCacheMiss()
+	DNSCacheStale()
 }
 
 // Transport sends one query and returns a response to it, checked only for
@@ -69,6 +76,7 @@ type Client struct {
 	now       func() time.Time
 	slots     chan struct{}
 	cache     *cache // nil: none
+	maxStale  time.Duration
 	flights   flights
 }
 
@@ -84,6 +92,9 @@ func New(c Config) *Client {
 	}
 	if c.CacheBytes <= 0 {
 		c.CacheBytes = DefaultCacheBytes
+	}
+	if c.MaxStale == 0 {
+		c.MaxStale = DefaultMaxStale
 	}
 	if c.MaxExchanges <= 0 {
 		c.MaxExchanges = DefaultMaxExchanges
@@ -102,6 +113,7 @@ func New(c Config) *Client {
 		transport: c.Transport,
 		observer:  c.Observer,
 		now:       c.Now,
+		maxStale:  c.MaxStale,
 		slots:     make(chan struct{}, c.MaxExchanges),
 	}
 	for _, addr := range c.Servers {
@@ -170,7 +182,7 @@ func answer[T any](c *Client, r *result, values []T) (Answer[T], error) {
 	if r.err != nil {
 		return a, r.err
 	}
-	a.Values, a.Authentic, a.TTL = values, r.authentic, r.ttl
+	a.Values, a.Authentic, a.Stale, a.TTL = values, r.authentic, r.stale, r.ttl
 	if !r.expires.IsZero() {
 		a.TTL = max(0, r.expires.Sub(c.now()))
 	}
@@ -180,13 +192,28 @@ func answer[T any](c *Client, r *result, values []T) (Answer[T], error) {
 // lookup returns what is known of name, from the cache or by asking.
 func (c *Client) lookup(ctx context.Context, name string, qtype uint16) *result {
 	k := key{qtype, canonical(name)}
-	if c.cache != nil {
-		if r := c.cache.get(k, c.now()); r != nil {
-			c.observer.DNSCacheHit()
-			return r
-		}
+	if c.cache == nil {
+		return c.join(ctx, k)
+	}
+	r := c.cache.get(k, c.now())
+	hit := r != nil
+	if !hit {
+		r = c.join(ctx, k)
+	}
+	switch {
+	case r.stale:
+		c.observer.DNSCacheStale()
+	case hit:
+		c.observer.DNSCacheHit()
+	default:
 		c.observer.DNSCacheMiss()
 	}
+	return r
+}
+
+// join returns what the servers say of k, together with the others who want to
+// know it now.
+func (c *Client) join(ctx context.Context, k key) *result {
 	fqdn, ok := question(k.name)
 	if !ok {
 		return failed(k, ErrNotEncodable)
@@ -198,15 +225,27 @@ func (c *Client) lookup(ctx context.Context, name string, qtype uint16) *result 
 		return context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	}, func(ctx context.Context) *result {
 		r := c.resolve(ctx, k, fqdn)
-		if c.cache != nil && r.ttl > 0 {
-			r.expires = c.now().Add(r.ttl)
-			c.cache.put(k, r)
+		if c.cache == nil || r.cancelled() {
+			return r
 		}
-		return r
+		return c.keep(k, r)
 	})
 	if err != nil {
 		return failed(k, endedError{err})
 	}
+	return r
+}
+
+// keep keeps r, or what takes its place, and returns it.
+func (c *Client) keep(k key, r *result) *result {
+	now := c.now()
+	if old := c.instead(k, r, now); old != nil {
+		r = old
+	} else if r.ttl > 0 {
+		r.expires = now.Add(r.ttl)
+		r.staleEnd = staleEnd(k, r, c.maxStale)
+	}
+	c.cache.put(k, r)
 	return r
 }
 
@@ -250,6 +289,7 @@ type unobserved struct{}
 func (unobserved) DNSQuery(string, string, time.Duration) {}
 func (unobserved) DNSCacheHit()                           {}
 func (unobserved) DNSCacheMiss()                          {}
+func (unobserved) DNSCacheStale()                         {}
 
 // server is one recursive resolver.
 type server struct {

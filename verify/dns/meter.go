@@ -32,6 +32,7 @@ type Event struct {
 	Values     []string
 	CNAMEs     []string
 	Authentic  bool
+	Stale      bool
 	TTL        time.Duration
 	Took       time.Duration
 	Err        error
@@ -98,7 +99,7 @@ func metered[T any](ctx context.Context, m *Meter, qtype, name string, ask func(
 	begun := time.Now()
 	a, err := ask(ctx, name)
 	e := Event{
-		Type: qtype, Name: name, CNAMEs: a.CNAMEs, Authentic: a.Authentic,
+		Type: qtype, Name: name, CNAMEs: a.CNAMEs, Authentic: a.Authentic, Stale: a.Stale,
 		TTL: a.TTL, Took: time.Since(begun), Err: err,
 	}
 	for _, v := range a.Values {

@@ -50,6 +50,9 @@ type Answer[T any] struct {
 	// Authentic tells whether the resolver vouched for the answer with the AD
 	// bit (RFC 4035 section 3.2.3).
 	Authentic bool
+	// Stale tells that the answer had expired, and is used because no server
+	// had a newer one (RFC 8767).
+	Stale bool
 	// TTL is how long the answer may be kept.
 	TTL time.Duration
 }

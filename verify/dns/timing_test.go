@@ -353,6 +353,7 @@ func (o *observer) tell(what string) {
 func (o *observer) DNSQuery(qtype, rcode string, _ time.Duration) { o.tell(qtype + " " + rcode) }
 func (o *observer) DNSCacheHit()                                  { o.tell("hit") }
 func (o *observer) DNSCacheMiss()                                 { o.tell("miss") }
+func (o *observer) DNSCacheStale()                                { o.tell("stale") }
 
 func TestObserver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -372,7 +373,7 @@ func TestObserver(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		want := "miss, TXT timeout, TXT network, TXT SERVFAIL, TXT malformed, TXT unassigned RCODE, TXT NOERROR, hit"
+		want := "TXT timeout, TXT network, TXT SERVFAIL, TXT malformed, TXT unassigned RCODE, TXT NOERROR, miss, hit"
 		if got := strings.Join(o.told, ", "); got != want {
 			t.Errorf("told %s", got)
 		}

@@ -33,6 +33,7 @@ type fault struct {
 	timeout  bool
 	rcode    int
 	truncate bool
+	partial  bool
 	delay    time.Duration
 }
 
@@ -43,6 +44,7 @@ type fault struct {
 //	$TIMEOUT name [type]          no answer ever comes
 //	$RCODE SERVFAIL name [type]   the answer is that code
 //	$TRUNCATE name [type]         the answer over UDP is truncated
+//	$PARTIAL name [type]          the answer does not go on where an alias leads
 //	$DELAY 20ms name [type]       the answer comes late
 func Parse(text string) (*Zone, error) {
 	z := &Zone{
@@ -184,6 +186,8 @@ func (z *Zone) directive(words []string) (own bool, err error) {
 		how = func(f *fault) { f.timeout = true }
 	case "$TRUNCATE":
 		how = func(f *fault) { f.truncate = true }
+	case "$PARTIAL":
+		how = func(f *fault) { f.partial = true }
 	case "$RCODE", "$DELAY":
 		if len(args) == 0 {
 			return true, errors.New("argument missing")
@@ -245,7 +249,9 @@ func (z *Zone) ask(name string, qtype uint16) answer {
 	var a answer
 	name = strings.ToLower(name)
 	for range maxChain {
+		partial := false
 		if f := z.faultOf(name, qtype); f != nil {
+			partial = f.partial
 			a.fault.timeout = f.timeout
 			a.fault.truncate = a.fault.truncate || f.truncate
 			a.fault.delay += f.delay
@@ -277,6 +283,9 @@ func (z *Zone) ask(name string, qtype uint16) answer {
 					a.rcode = mdns.RcodeNameError
 				}
 			}
+			return a
+		}
+		if partial {
 			return a
 		}
 		name = alias

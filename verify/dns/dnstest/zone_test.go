@@ -29,6 +29,8 @@ e\115c\.aped.example.com. TXT "escaped"
 $RCODE SERVFAIL broken.example.com
 $RCODE REFUSED example.com MX
 $TIMEOUT silent.example.com A
+half.example.com.     CNAME alias.example.com.
+$PARTIAL half.example.com
 `
 
 func TestZoneAnswersAsAServerWould(t *testing.T) {
@@ -55,6 +57,7 @@ func TestZoneAnswersAsAServerWould(t *testing.T) {
 		{ask: "TXT y.x.wild.example.com.", rcode: mdns.RcodeNameError, hasSOA: true},
 		{ask: "TXT mixed.example.com.", want: "mixed"},
 		{ask: "TXT alias.example.com.", want: "alias mixed"},
+		{ask: "TXT half.example.com.", want: "alias"},
 		{ask: "TXT astray.example.com.", want: "alias", rcode: mdns.RcodeNameError, hasSOA: true},
 		{ask: "TXT loop.example.com.", want: strings.TrimSpace(strings.Repeat("alias ", 16)), rcode: mdns.RcodeServerFailure},
 		{ask: `TXT esc\.aped.example.com.`, want: "escaped"},
@@ -122,6 +125,7 @@ func TestZoneWithMistakes(t *testing.T) {
 		"$DELAY soon a.example",
 		"$DELAY 1s",
 		"$TRUNCATE",
+		"$PARTIAL",
 		"$UNKNOWN a.example",
 		"a.example. TXTT \"x\"",
 		"a.example. A 192.0.2",

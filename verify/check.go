@@ -8,6 +8,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
+	"authmilter/verify/dns"
 	"authmilter/verify/iprev"
 	"authmilter/verify/message"
 	"authmilter/verify/spf"
@@ -198,14 +199,15 @@ func (c *Check) Finish() *Result {
 	c.cancel()
 	c.work.wait()
 	r := &Result{
-		Author:  c.author,
-		SPF:     c.spf,
-		Helo:    c.helo,
-		IPRev:   c.iprev,
-		Queries: c.meters.count(),
-		Size:    c.body.Size(),
-		Lookups: c.meters.spf.Events(),
-		Steps:   c.steps,
+		Author:   c.author,
+		SPF:      c.spf,
+		Helo:     c.helo,
+		IPRev:    c.iprev,
+		Queries:  c.meters.count(),
+		Exceeded: c.exceeded(),
+		Size:     c.body.Size(),
+		Lookups:  c.meters.spf.Events(),
+		Steps:    c.steps,
 	}
 	if c.headerErr != nil {
 		r.fail(dkim.PermError, dmarc.PermError, c.headerErr)
@@ -233,6 +235,15 @@ func (c *Check) Finish() *Result {
 	}
 	r.DMARC = c.dmarc.Evaluate(ids)
 	return r
+}
+
+// exceeded returns which budget for look-ups the message exceeded. DMARC stops by
+// itself before its meter does.
+func (c *Check) exceeded() dns.Budget {
+	if c.dmarc != nil && c.dmarc.Exceeded() {
+		return dns.BudgetQueries
+	}
+	return c.meters.exceeded()
 }
 
 // Cancel ends the Check without a result, and waits until nothing of it runs any

@@ -53,11 +53,35 @@ func newMeters(o *Options) meters {
 	return m
 }
 
+// all returns the meters of all parts.
+func (m *meters) all() []*dns.Meter {
+	parts := []*dns.Meter{m.spf, m.keys, m.dmarc, m.arc, m.iprev}
+	if m.helo != nil {
+		parts = append(parts, m.helo)
+	}
+	return parts
+}
+
 // count returns how many look-ups were made.
 func (m *meters) count() int {
-	n := m.spf.Count() + m.keys.Count() + m.dmarc.Count() + m.arc.Count() + m.iprev.Count()
-	if m.helo != nil {
-		n += m.helo.Count()
+	n := 0
+	for _, part := range m.all() {
+		n += part.Count()
 	}
 	return n
+}
+
+// exceeded returns which budget was too small for a part: the number of look-ups
+// before the time, because that is the doing of who sent the message.
+func (m *meters) exceeded() dns.Budget {
+	worst := dns.BudgetNone
+	for _, part := range m.all() {
+		switch part.Exceeded() {
+		case dns.BudgetQueries:
+			return dns.BudgetQueries
+		case dns.BudgetTime:
+			worst = dns.BudgetTime
+		}
+	}
+	return worst
 }

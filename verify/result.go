@@ -42,6 +42,10 @@ type Result struct {
 	ARC arc.Result
 	// Queries counts the look-ups made, cached ones included.
 	Queries int
+	// Exceeded is which budget was too small for the look-ups of the message:
+	// their number (Options.MaxQueries and the shares in it) or their time
+	// (Options.LookupTime). Those ended by Finish do not count.
+	Exceeded dns.Budget
 	// Size is the length of the body in octets, as far as it was received.
 	Size int64
 	// Lookups and Steps are recorded where Options.Explain is set: every

@@ -36,8 +36,9 @@ type Query struct {
 type Evaluation struct {
 	authors []author
 	// dropped tells that there are more author domains than are judged.
-	dropped bool
-	orgs    orgDomains
+	dropped  bool
+	exceeded bool
+	orgs     orgDomains
 }
 
 // author is one author domain.
@@ -75,9 +76,13 @@ func Lookup(ctx context.Context, r dns.Resolver, q Query) *Evaluation {
 			}
 		}
 	}
+	e.exceeded = f.exceeded
 	e.orgs.finder = nil
 	return e
 }
+
+// Exceeded tells whether MaxLookups look-ups were not enough.
+func (e *Evaluation) Exceeded() bool { return e.exceeded }
 
 func (f *finder) author(text string) author {
 	name, err := domain.ToASCII(text)

@@ -53,11 +53,14 @@ type finder struct {
 	mode    Mode
 	steps   []*Step
 	lookups int
+	// exceeded tells that MaxLookups were not enough.
+	exceeded bool
 }
 
 // ask counts a look-up, and returns an error where it must not be made.
 func (f *finder) ask() error {
 	if f.lookups == MaxLookups {
+		f.exceeded = true
 		return errTooManyLookups
 	}
 	f.lookups++

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,8 +18,21 @@ type Meter struct {
 	resolver Resolver
 	limit    int64
 	count    atomic.Int64
+	late     atomic.Bool
 	log      *eventLog // nil: nothing is recorded
 }
+
+// Budget names what look-ups may use up.
+type Budget string
+
+const (
+	// BudgetNone means that there was enough of everything.
+	BudgetNone Budget = ""
+	// BudgetQueries is the number of look-ups.
+	BudgetQueries Budget = "queries"
+	// BudgetTime is the time that a caller has for them.
+	BudgetTime Budget = "time"
+)
 
 // eventLog is what meters record.
 type eventLog struct {
@@ -55,6 +69,20 @@ func (m *Meter) Split(limit int) *Meter {
 
 // Count returns how many look-ups were passed on.
 func (m *Meter) Count() int { return int(min(m.count.Load(), m.limit)) }
+
+// Exceeded returns which budget was too small so far: the number of look-ups, or
+// else the time, where the deadline of a context came before an answer. A
+// look-up that a caller cancelled exceeds nothing. It does not tell of the
+// Meters that were split off.
+func (m *Meter) Exceeded() Budget {
+	switch {
+	case m.count.Load() > m.limit:
+		return BudgetQueries
+	case m.late.Load():
+		return BudgetTime
+	}
+	return BudgetNone
+}
 
 // Events returns the look-ups recorded so far, in the order of their ends.
 func (m *Meter) Events() []Event {
@@ -93,11 +121,14 @@ func metered[T any](ctx context.Context, m *Meter, qtype, name string, ask func(
 	if m.count.Add(1) > m.limit {
 		return Answer[T]{}, &Error{Type: qtype, Name: name, Err: ErrBudget}
 	}
-	if m.log == nil {
-		return ask(ctx, name)
-	}
 	begun := time.Now()
 	a, err := ask(ctx, name)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		m.late.Store(true)
+	}
+	if m.log == nil {
+		return a, err
+	}
 	e := Event{
 		Type: qtype, Name: name, CNAMEs: a.CNAMEs, Authentic: a.Authentic, Stale: a.Stale,
 		TTL: a.TTL, Took: time.Since(begun), Err: err,

@@ -17,6 +17,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
+	"authmilter/verify/dns"
 	"authmilter/verify/iprev"
 	"authmilter/verify/spf"
 )
@@ -133,10 +134,11 @@ func TestObserve(t *testing.T) {
 		Decision: policy.Decision{Disposition: policy.None, Reason: policy.Reason{Type: policy.TrustedForwarder}},
 		Seal:     policy.Sealing{Err: arc.ErrOwn},
 		Result: &verify.Result{
-			SPF:   spf.Result{Status: spf.TempError, Identity: spf.MailFrom},
-			DMARC: dmarc.Result{Status: dmarc.Fail, Reason: dmarc.ReasonNotAligned, Author: "notexample.com"},
-			ARC:   arc.Result{Status: arc.Fail, Reason: arc.ReasonTooMany, Chain: &arc.Chain{}},
-			Size:  24,
+			SPF:      spf.Result{Status: spf.TempError, Identity: spf.MailFrom},
+			DMARC:    dmarc.Result{Status: dmarc.Fail, Reason: dmarc.ReasonNotAligned, Author: "notexample.com"},
+			Exceeded: dns.BudgetTime,
+			ARC:      arc.Result{Status: arc.Fail, Reason: arc.ReasonTooMany, Chain: &arc.Chain{}},
+			Size:     24,
 		},
 		EndOfMessage: 750 * time.Millisecond,
 	})
@@ -150,9 +152,9 @@ func TestObserve(t *testing.T) {
 	m.KeyState("seal", "example.org", "s", "mismatch")
 	m.DNSQuery("TXT", "SERVFAIL", time.Second)
 	m.DNSCacheHit()
-	m.DNSCacheMiss()
-	m.DNSCacheMiss()
 	m.DNSCacheStale()
+	m.DNSCacheMiss()
+	m.DNSCacheMiss()
 	m.ConnectionOpened()
 	m.ConnectionOpened()
 	m.ConnectionClosed()
@@ -219,25 +221,27 @@ func TestObserve(t *testing.T) {
 		`stage_duration_seconds_sum{stage="seal"}`:                                                     "5",
 		`stage_duration_seconds_sum{stage="write"}`:                                                    "6",
 		`stage_duration_seconds_count{stage="write"}`:                                                  "2",
-		"messages_in_flight":                                  "1",
-		"connections_limit":                                   "10",
-		"messages_limit":                                      "20",
-		"eom_limit_seconds":                                   "8",
-		"message_bytes_total":                                 "1024",
-		"eom_duration_seconds_count":                          "2",
-		"eom_duration_seconds_sum":                            "1",
-		`dns_queries_total{qtype="TXT",rcode="SERVFAIL"}`:     "1",
-		"dns_query_duration_seconds_sum":                      "1",
-		`dns_cache_total{result="hit"}`:                       "1",
-		`dns_cache_total{result="miss"}`:                      "2",
-		`dns_cache_total{result="stale"}`:                     "1",
-		"connections":                                         "1",
-		"connections_delayed_total":                           "1",
-		`milter_protocol_errors_total{reason="too_slow"}`:     "1",
-		`milter_protocol_errors_total{reason="empty_packet"}`: "0",
-		"panics_total":                                        "1",
-		"config_last_reload_successful":                       "0",
-		"config_last_reload_success_timestamp_seconds":        "1000",
+		`dns_budget_exceeded_total{budget="time"}`:                                                     "1",
+		`dns_budget_exceeded_total{budget="queries"}`:                                                  "0",
+		`dns_cache_total{result="stale"}`:                                                              "1",
+		"messages_in_flight":                                                                           "1",
+		"connections_limit":                                                                            "10",
+		"messages_limit":                                                                               "20",
+		"eom_limit_seconds":                                                                            "8",
+		"message_bytes_total":                                                                          "1024",
+		"eom_duration_seconds_count":                                                                   "2",
+		"eom_duration_seconds_sum":                                                                     "1",
+		`dns_queries_total{qtype="TXT",rcode="SERVFAIL"}`:                                              "1",
+		"dns_query_duration_seconds_sum":                                                               "1",
+		`dns_cache_total{result="hit"}`:                                                                "1",
+		`dns_cache_total{result="miss"}`:                                                               "2",
+		"connections":                                                                                  "1",
+		"connections_delayed_total":                                                                    "1",
+		`milter_protocol_errors_total{reason="too_slow"}`:                                              "1",
+		`milter_protocol_errors_total{reason="empty_packet"}`:                                          "0",
+		"panics_total":                                 "1",
+		"config_last_reload_successful":                "0",
+		"config_last_reload_success_timestamp_seconds": "1000",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, not %s", name, got[name], want)

@@ -9,6 +9,7 @@ import (
 	"authmilter/verify"
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
+	"authmilter/verify/dns"
 	"authmilter/verify/spf"
 )
 
@@ -40,6 +41,9 @@ func (m *Metrics) Observe(v *policy.Verdict) {
 
 // observeResult counts the result of each method.
 func (m *Metrics) observeResult(r *verify.Result) {
+	if r.Exceeded != dns.BudgetNone {
+		m.dnsExceeded.WithLabelValues(string(r.Exceeded)).Inc()
+	}
 	if len(r.DKIM) == 0 {
 		m.results.WithLabelValues("dkim", string(dkim.None), "").Inc()
 	}

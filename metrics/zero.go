@@ -5,6 +5,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
+	"authmilter/verify/dns"
 	"authmilter/verify/iprev"
 	"authmilter/verify/spf"
 )
@@ -32,8 +33,8 @@ func (m *Metrics) zero(c Config) {
 	for _, s := range []string{"hit", "miss", "stale"} {
 		m.dnsCache.WithLabelValues(s)
 	}
-	for _, s := range []string{"queries", "time"} {
-		m.dnsExceeded.WithLabelValues(s)
+	for _, b := range []dns.Budget{dns.BudgetQueries, dns.BudgetTime} {
+		m.dnsExceeded.WithLabelValues(string(b))
 	}
 	for _, qtype := range []string{"A", "AAAA", "MX", "PTR", "TXT"} {
 		for _, rcode := range []string{"NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "timeout", "network", "malformed"} {

@@ -28,6 +28,7 @@ func (e explainLog) Observe(v *policy.Verdict) {
 			outside("name", l.Name),
 			outside("answer", strings.Join(l.Values, " | ")),
 			outside("cnames", strings.Join(l.CNAMEs, " ")),
+			slog.Bool("stale", l.Stale),
 			slog.String("error", l.Error),
 			slog.Float64("ms", l.Milliseconds))
 	}

@@ -124,6 +124,7 @@ type lookupReport struct {
 	Values       []string `json:"values,omitempty"`
 	CNAMEs       []string `json:"cnames,omitempty"`
 	Authentic    bool     `json:"authentic,omitempty"`
+	Stale        bool     `json:"stale,omitempty"`
 	Error        string   `json:"error,omitempty"`
 	Milliseconds float64  `json:"ms"`
 	TTLInSeconds int64    `json:"ttl,omitempty"`
@@ -210,7 +211,7 @@ func newLookupReports(events []dns.Event) []lookupReport {
 	for _, e := range events {
 		all = append(all, lookupReport{
 			Type: e.Type, Name: shown(e.Name), Values: shownAll(e.Values), CNAMEs: shownAll(e.CNAMEs),
-			Authentic: e.Authentic, Error: lookupError(e.Err),
+			Authentic: e.Authentic, Stale: e.Stale, Error: lookupError(e.Err),
 			Milliseconds: float64(e.Took.Microseconds()) / 1000, TTLInSeconds: int64(e.TTL / time.Second),
 		})
 	}

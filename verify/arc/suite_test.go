@@ -70,6 +70,7 @@ func TestSuite(t *testing.T) {
 		for name, text := range s.Records {
 			zone.AddTXT(name, text)
 		}
+		dnstest.Alike(t, zone)
 		for _, test := range s.Tests {
 			cases++
 			t.Run(test.Name, func(t *testing.T) {

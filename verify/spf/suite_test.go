@@ -104,6 +104,17 @@ func TestSuite(t *testing.T) {
 	}
 }
 
+// TestSuiteZones has each zone of the suite answer from memory as in packets.
+func TestSuiteZones(t *testing.T) {
+	questions := 0
+	for _, s := range readSuite(t) {
+		questions += dnstest.Alike(t, suiteZone(t, s.Zonedata))
+	}
+	if questions < 3000 {
+		t.Errorf("only %d questions", questions)
+	}
+}
+
 func runScenario(t *testing.T, s scenario, r dns.Resolver) {
 	for name, c := range s.Tests {
 		t.Run(name, func(t *testing.T) {

@@ -114,6 +114,33 @@ func TestZoneIsAResolver(t *testing.T) {
 	}
 }
 
+func TestZoneAnswersAlike(t *testing.T) {
+	z := dnstest.MustParse(t, zoneText+`
+1.2.0.192.in-addr.arpa. PTR mixed.example.com.
+1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mixed.example.com.
+many.example.com. A 192.0.2.1
+many.example.com. A 192.0.2.2
+many.example.com. MX 20 b.
+many.example.com. MX 10 .
+$TRUNCATE many.example.com
+$DELAY 10ms late.example.com
+late.example.com. 0 TXT "late"
+`)
+	z.AddTXT("large.example.com", strings.Repeat("large ", 1000))
+	if n := dnstest.Alike(t, z); n < 150 {
+		t.Errorf("only %d questions", n)
+	}
+	var reverse []string
+	for _, q := range z.Queries() {
+		if strings.HasPrefix(q, "PTR") && !slices.Contains(reverse, q) {
+			reverse = append(reverse, q)
+		}
+	}
+	if len(reverse) != 2 {
+		t.Errorf("reverse look-ups %q", reverse)
+	}
+}
+
 func TestZoneWithMistakes(t *testing.T) {
 	for _, text := range []string{
 		"$TIMEOUT",

@@ -1,0 +1,112 @@
+package dnstest
+
+import (
+	"context"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"authmilter/verify/dns"
+)
+
+// Alike fails t where z answers otherwise from memory than it does in packets.
+// It asks for every type at every name that z knows anything about, at one below
+// it, and at one that z does not know. It returns how many questions that were.
+func Alike(t testing.TB, z *Zone) (questions int) {
+	t.Helper()
+	// Time enough for an answer; names that time out cost it whole, all at once.
+	packets := dns.New(dns.Config{Servers: []string{Serve(t, z)}, Timeout: time.Second, CacheEntries: -1})
+	var wg sync.WaitGroup
+	for _, name := range append(z.names(), "nothing.invalid") {
+		for _, name := range []string{name, "below." + name} {
+			for qtype, ask := range asks(name) {
+				questions++
+				wg.Go(func() {
+					want, got := ask(z), ask(packets)
+					if !reflect.DeepEqual(got, want) {
+						t.Errorf("%s %s: in packets %+v, from memory %+v", qtype, name, got, want)
+					}
+				})
+			}
+		}
+	}
+	wg.Wait()
+	return questions
+}
+
+// said is an answer and what its error means.
+type said struct {
+	answer              any
+	notFound, temporary bool
+}
+
+func saying[T any](a dns.Answer[T], err error) said {
+	return said{a, dns.IsNotFound(err), dns.IsTemporary(err)}
+}
+
+// asks returns the questions that there are for name, by type.
+func asks(name string) map[string]func(dns.Resolver) said {
+	ctx := context.Background()
+	all := map[string]func(dns.Resolver) said{
+		"TXT":  func(r dns.Resolver) said { return saying(r.TXT(ctx, name)) },
+		"MX":   func(r dns.Resolver) said { return saying(r.MX(ctx, name)) },
+		"A":    func(r dns.Resolver) said { return saying(r.A(ctx, name)) },
+		"AAAA": func(r dns.Resolver) said { return saying(r.AAAA(ctx, name)) },
+	}
+	if addr, ok := reversed(name); ok {
+		all["PTR"] = func(r dns.Resolver) said { return saying(r.PTR(ctx, addr)) }
+	}
+	return all
+}
+
+// reversed returns the address that a name of the reverse tree stands for.
+func reversed(name string) (addr netip.Addr, ok bool) {
+	if digits, found := strings.CutSuffix(name, ".in-addr.arpa"); found {
+		labels := strings.Split(digits, ".")
+		slices.Reverse(labels)
+		addr, err := netip.ParseAddr(strings.Join(labels, "."))
+		return addr, err == nil
+	}
+	digits, found := strings.CutSuffix(name, ".ip6.arpa")
+	if !found || len(digits) != 63 {
+		return netip.Addr{}, false
+	}
+	var octets [16]byte
+	for i := range octets {
+		low, high := digits[62-4*i-2:62-4*i-1], digits[62-4*i:63-4*i]
+		n, err := strconv.ParseUint(high+low, 16, 8)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		octets[i] = byte(n)
+	}
+	return netip.AddrFrom16(octets), true
+}
+
+// names returns the names that z has records or faults for, or that are above
+// such ones, without their last dot.
+func (z *Zone) names() []string {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	known := map[string]bool{}
+	for name := range z.exists {
+		known[name] = true
+	}
+	for key := range z.faults {
+		name, _, _ := strings.Cut(key, " ")
+		known[name] = true
+	}
+	var names []string
+	for name := range known {
+		if name != "." {
+			names = append(names, strings.TrimSuffix(name, "."))
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -3,8 +3,6 @@ package dns
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -124,23 +122,6 @@ func New(c Config) *Client {
 	}
 	client.flights.open = map[key]*flight{}
 	return client
-}
-
-// SystemServers returns the resolvers that the file at path, usually
-// /etc/resolv.conf, names.
-func SystemServers(path string) ([]string, error) {
-	conf, err := dns.ClientConfigFromFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if len(conf.Servers) == 0 {
-		return nil, fmt.Errorf("%s: no nameserver", path)
-	}
-	servers := make([]string, len(conf.Servers))
-	for i, s := range conf.Servers {
-		servers[i] = net.JoinHostPort(s, conf.Port)
-	}
-	return servers, nil
 }
 
 func (c *Client) TXT(ctx context.Context, name string) (Answer[string], error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -399,28 +398,5 @@ func TestPing(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.err)
 			}
 		})
-	}
-}
-
-func TestSystemServers(t *testing.T) {
-	for _, test := range []struct{ text, want string }{
-		{"nameserver 192.0.2.1\n# nameserver 192.0.2.2\nnameserver 2001:db8::1\noptions edns0\n", "192.0.2.1:53 [2001:db8::1]:53"},
-		{"search example.com\n", "error"},
-	} {
-		path := filepath.Join(t.TempDir(), "resolv.conf")
-		if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		servers, err := dns.SystemServers(path)
-		got := strings.Join(servers, " ")
-		if err != nil {
-			got = "error"
-		}
-		if got != test.want {
-			t.Errorf("%q: got %s, %v", test.text, got, err)
-		}
-	}
-	if _, err := dns.SystemServers(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no file: %v", err)
 	}
 }

@@ -1,0 +1,55 @@
+package dns
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+const (
+	// maxSystemServers is how many servers of a file count, as for the C library
+	// (resolv.conf(5), MAXNS).
+	maxSystemServers = 3
+	// maxSystemFile bounds the file, in octets.
+	maxSystemFile = 64 << 10
+)
+
+// SystemServers returns the resolvers that the file at path, usually
+// /etc/resolv.conf, names, as host:port: the first three. Lines that name none
+// by its address are passed over, as the C library does; a file without any
+// resolver is an error.
+func SystemServers(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	servers, err := parseSystemServers(io.LimitReader(file, maxSystemFile))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", path, err)
+	case len(servers) == 0:
+		return nil, fmt.Errorf("%s: no nameserver", path)
+	}
+	return servers, nil
+}
+
+func parseSystemServers(r io.Reader) ([]string, error) {
+	var servers []string
+	lines := bufio.NewScanner(r)
+	for lines.Scan() && len(servers) < maxSystemServers {
+		words := strings.Fields(lines.Text())
+		if len(words) < 2 || words[0] != "nameserver" {
+			continue
+		}
+		// With its zone, which a link-local address needs.
+		if addr, err := netip.ParseAddr(words[1]); err == nil {
+			servers = append(servers, net.JoinHostPort(addr.String(), "53"))
+		}
+	}
+	return servers, lines.Err()
+}

@@ -1,0 +1,67 @@
+package statuspage
+
+import (
+	"math/bits"
+	"time"
+)
+
+// Durations are counted in buckets that grow with them: each power of two of
+// microseconds is split into eight, so that no bucket is wider than an eighth of
+// what it holds.
+const (
+	firstOctave = 6 // everything below 64 us is in the first bucket
+	octaves     = 20
+	perOctave   = 8
+	buckets     = octaves * perOctave // the last one begins at 62.9 s and has no end
+)
+
+// histogram counts durations.
+type histogram [buckets]uint32
+
+func bucketOf(d time.Duration) int {
+	us := uint64(max(d.Microseconds(), 0))
+	octave := bits.Len64(us) - 1
+	if octave < firstOctave {
+		return 0
+	}
+	eighth := int(us>>(octave-3)) & (perOctave - 1)
+	return min((octave-firstOctave)*perOctave+eighth, buckets-1)
+}
+
+// bucketEnd returns the duration at which bucket i ends.
+func bucketEnd(i int) time.Duration {
+	octave, eighth := i/perOctave+firstOctave, i%perOctave
+	return time.Duration(perOctave+eighth+1) << (octave - 3) * time.Microsecond
+}
+
+func (h *histogram) add(d time.Duration) { h[bucketOf(d)]++ }
+
+func (h *histogram) sum(o *histogram) {
+	for i, n := range o {
+		h[i] += n
+	}
+}
+
+// quantile returns a duration that a share q of those counted does not exceed,
+// too long by an eighth at most; highest is the longest one. ok is false where
+// there are none.
+func (h *histogram) quantile(q float64, highest time.Duration) (d time.Duration, ok bool) {
+	var all uint64
+	for _, n := range h {
+		all += uint64(n)
+	}
+	if all == 0 {
+		return 0, false
+	}
+	rank := max(uint64(q*float64(all)+0.999999), 1)
+	var below uint64
+	for i, n := range h {
+		if below += uint64(n); below >= rank {
+			if i == buckets-1 {
+				return highest, true
+			}
+			return min(bucketEnd(i), highest), true
+		}
+	}
+	return highest, true
+}

@@ -1,0 +1,230 @@
+package statuspage
+
+import (
+	"math"
+	"net/netip"
+	"time"
+	"unicode/utf8"
+
+	"authmilter/policy"
+	"authmilter/verify/dkim"
+	"authmilter/verify/spf"
+)
+
+// The bounds on what is kept of one message.
+const (
+	maxMessages   = 100
+	maxSignatures = 4   // DKIM results
+	maxText       = 128 // octets of one piece of text
+	maxCode       = 32  // octets of a name from a set of ours
+)
+
+// record is what is kept of one message. Its texts are cut, but not cleaned: they
+// are cleaned when the page is made.
+type record struct {
+	at         time.Time
+	took, wait time.Duration
+
+	skip  uint8 // a position in skips, meaningless where there are results
+	noted bool  // there are results
+
+	dkim     [maxSignatures]method
+	signed   int // signatures, those left out included
+	spf      method
+	heloSPF  method
+	dmarc    method
+	arc      method
+	iprev    method
+	authors  int // author domains
+	removed  int // forged fields
+	sealed   bool
+	decision decision
+
+	// What follows is personal data, or may hold it.
+	client     netip.Addr
+	text       string // what the spans are spans of
+	queueID    span
+	clientName span
+	helo       span
+	mailFrom   span
+	author     span
+	authorErr  span
+	unsealed   span
+	signing    span // the domain that signed a message of our own
+	unsigned   span // why it was not signed
+}
+
+// method is one result.
+type method struct {
+	used   bool
+	status uint8 // a position in the statuses of the method
+	code   span  // why, from a set of ours
+	// What follows is personal data, or may hold it.
+	domain, selector, reason span
+}
+
+// decision is what was done with a message, and why.
+type decision struct {
+	disposition, intended uint8 // positions in dispositions
+	ground                uint8 // a position in grounds
+	override              uint8 // a position in overrides
+	grounded, overridden  bool
+	replyCode             int
+	// What follows is personal data, or may hold it.
+	replyStatus, replyText, detail span
+}
+
+// span is a part of the text of a record.
+type span struct{ from, to uint16 }
+
+// get returns the text of s.
+func (r *record) get(s span) string { return r.text[s.from:s.to] }
+
+// writer collects the texts of one record, so that they are one allocation and
+// nothing of the message itself is kept alive.
+type writer struct {
+	buf       []byte
+	anonymous bool
+}
+
+// personal adds a text that is, or may hold, personal data.
+func (w *writer) personal(s string) span {
+	if w.anonymous {
+		return span{}
+	}
+	return w.add(s, maxText)
+}
+
+// code adds a name from a set of ours.
+func (w *writer) code(s string) span { return w.add(s, maxCode) }
+
+func (w *writer) add(s string, most int) span {
+	s = cut(s, most)
+	if s == "" || len(w.buf)+len(s) > math.MaxUint16 {
+		return span{}
+	}
+	from := len(w.buf)
+	w.buf = append(w.buf, s...)
+	return span{uint16(from), uint16(len(w.buf))}
+}
+
+func (w *writer) err(err error) span {
+	if err == nil || w.anonymous {
+		return span{}
+	}
+	return w.personal(err.Error())
+}
+
+// cut returns s with at most most octets, ending in "..." where something was
+// cut off.
+func cut(s string, most int) string {
+	const ellipsis = "..."
+	if len(s) <= most {
+		return s
+	}
+	end := most - len(ellipsis)
+	for i := 0; i < utf8.UTFMax-1 && !utf8.RuneStart(s[end]); i++ {
+		end--
+	}
+	return s[:end] + ellipsis
+}
+
+// newRecord returns what is kept of v, in anonymous mode without personal data.
+func newRecord(v *policy.Verdict, anonymous bool) record {
+	// More than what most messages need; what does not fit goes to the heap.
+	var scratch [1024]byte
+	w := writer{buf: scratch[:0], anonymous: anonymous}
+	r := record{at: v.At, took: v.Took, wait: v.EndOfMessage, removed: v.Removed, skip: skips.position(string(v.Skip))}
+	if !anonymous {
+		r.client = v.Envelope.ClientIP.Unmap().WithZone("")
+	}
+	r.queueID = w.personal(v.QueueID)
+	r.clientName = w.personal(v.Envelope.ClientName)
+	r.helo = w.personal(v.Envelope.Helo)
+	r.mailFrom = w.personal(v.Envelope.MailFrom)
+	if v.Skip == policy.NotSkipped {
+		r.keepResults(&w, v)
+	} else {
+		r.keepSigning(&w, &v.Signing)
+	}
+	if v.Skip == policy.NotSkipped || v.Skip == policy.ByOverride {
+		r.keepDecision(&w, &v.Decision)
+	}
+	r.text = string(w.buf)
+	return r
+}
+
+// keepResults keeps what was found out about the message.
+func (r *record) keepResults(w *writer, v *policy.Verdict) {
+	res := v.Result
+	r.noted = true
+	r.author, r.authorErr = w.personal(res.DMARCDomain()), w.err(res.Author.Err)
+	r.authors = len(res.Author.Domains)
+	r.signed = len(res.DKIM)
+	if r.signed == 0 {
+		r.dkim[0] = result(methodDKIM, string(dkim.None))
+	}
+	for i := range min(r.signed, maxSignatures) {
+		d := &res.DKIM[i]
+		m := result(methodDKIM, string(d.Status))
+		m.code, m.reason = w.code(string(d.Reason)), w.err(d.Err)
+		if s := d.Signature; s != nil {
+			m.domain, m.selector = w.personal(s.Domain), w.personal(s.Selector)
+		}
+		r.dkim[i] = m
+	}
+	r.spf = spfResult(w, &res.SPF)
+	if res.Helo != nil {
+		r.heloSPF = spfResult(w, res.Helo)
+	}
+	r.dmarc = result(methodDMARC, string(res.DMARC.Status))
+	r.dmarc.code, r.dmarc.reason = w.code(string(res.DMARC.Reason)), w.err(res.DMARC.Err)
+	if p := res.IPRev; p != nil {
+		r.iprev = result(methodIPRev, string(p.Status))
+		r.iprev.domain, r.iprev.reason = w.personal(p.Name), w.err(p.Err)
+	}
+	if res.ARC.Status != "" {
+		r.arc = result(methodARC, string(res.ARC.Status))
+		r.arc.code, r.arc.reason = w.code(string(res.ARC.Reason)), w.err(res.ARC.Err)
+		if newest := res.ARC.Chain.Newest(); newest != nil {
+			r.arc.domain, r.arc.selector = w.personal(newest.Seal.Domain), w.personal(newest.Seal.Selector)
+		}
+	}
+	r.sealed, r.unsealed = v.Seal.Done, w.err(v.Seal.Err)
+}
+
+func result(m int, status string) method {
+	return method{used: true, status: methods[m].statuses.position(status)}
+}
+
+func spfResult(w *writer, s *spf.Result) method {
+	m := result(methodSPF, string(s.Status))
+	if !w.anonymous {
+		m.domain, m.reason = w.personal(s.Domain), w.personal(s.Reason())
+	}
+	return m
+}
+
+// keepSigning keeps what became of signing a message of our own.
+func (r *record) keepSigning(w *writer, s *policy.Signing) {
+	r.unsigned = w.err(s.Err)
+	if s.Err == nil && len(s.Selectors) > 0 {
+		r.signed, r.signing = len(s.Selectors), w.personal(s.Domain)
+	}
+}
+
+// keepDecision keeps what was done with the message.
+func (r *record) keepDecision(w *writer, d *policy.Decision) {
+	r.decision = decision{
+		disposition: dispositions.position(string(d.Disposition)),
+		intended:    dispositions.position(string(d.Intended)),
+		ground:      grounds.position(string(d.Ground)),
+		override:    overrides.position(string(d.Reason.Type)),
+		grounded:    d.Ground != policy.NoGround,
+		overridden:  d.Reason.Type != policy.NoReason,
+		replyCode:   d.Reply.Code,
+		replyStatus: w.personal(d.Reply.Status),
+		replyText:   w.personal(d.Reply.Text),
+		detail:      w.personal(d.Reason.Detail),
+	}
+}

@@ -1,0 +1,115 @@
+package statuspage
+
+import (
+	"strings"
+
+	"authmilter/policy"
+	"authmilter/verify/arc"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/iprev"
+	"authmilter/verify/spf"
+)
+
+// words are a known set of names. They are counted and kept by their position;
+// the position after the last one stands for every other name.
+type words []string
+
+// maxWords bounds the positions of words.
+const maxWords = 12
+
+func wordsOf[T ~string](names []T) words {
+	w := make(words, len(names))
+	for i, n := range names {
+		w[i] = string(n)
+	}
+	return w
+}
+
+func (w words) position(name string) uint8 {
+	for i, n := range w {
+		if n == name {
+			return uint8(i)
+		}
+	}
+	return uint8(len(w))
+}
+
+func (w words) name(position uint8) string {
+	if int(position) < len(w) {
+		return w[position]
+	}
+	return "other"
+}
+
+// spaced returns a name of a set of ours, such as "body_hash", as people write
+// it.
+func spaced(name string) string { return strings.ReplaceAll(name, "_", " ") }
+
+// The methods, by their positions in methods.
+const (
+	methodDKIM = iota
+	methodSPF
+	methodDMARC
+	methodARC
+	methodIPRev
+	methodCount
+)
+
+// methods are the methods whose results are counted.
+var methods = [methodCount]struct {
+	name     string
+	statuses words
+}{
+	methodDKIM:  {"dkim", wordsOf(dkim.Statuses())},
+	methodSPF:   {"spf", wordsOf(spf.Statuses())},
+	methodDMARC: {"dmarc", wordsOf(dmarc.Statuses())},
+	methodARC:   {"arc", wordsOf(arc.Statuses())},
+	methodIPRev: {"iprev", wordsOf(iprev.Statuses())},
+}
+
+// The known sets beside those of the methods.
+var (
+	dispositions = wordsOf(policy.Dispositions())
+	skips        = wordsOf(policy.Skips())
+	grounds      = wordsOf(policy.AllGrounds())
+	overrides    = wordsOf(policy.ReasonTypes())
+	policyNames  = words{
+		string(dmarc.DispositionNone), string(dmarc.DispositionQuarantine), string(dmarc.DispositionReject),
+	}
+
+	qtypes = words{"TXT", "MX", "A", "AAAA", "PTR"}
+	// The last three are no answers.
+	rcodes = words{"NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "FORMERR", "NOTIMP", "timeout", "network", "malformed"}
+)
+
+// tone is how a result looks: it is never told by colour alone, the word stands
+// beside it.
+type tone string
+
+// The tones, which are the names of classes in page.css.
+const (
+	toneGood tone = "good"
+	toneFlat tone = "flat" // neither good nor bad
+	toneWarn tone = "warn"
+	toneWait tone = "wait" // not known now
+	toneBad  tone = "bad"
+)
+
+// tones returns every tone, from good to bad.
+func tones() []tone { return []tone{toneGood, toneFlat, toneWarn, toneWait, toneBad} }
+
+// toneOf returns the tone of a result of a method or of a disposition.
+func toneOf(result string) tone {
+	switch result {
+	case "pass", "ok":
+		return toneGood
+	case "none", "neutral":
+		return toneFlat
+	case "temperror", "defer", "unknown":
+		return toneWait
+	case "softfail", "policy", "quarantine", "ambiguous", "permerror":
+		return toneWarn
+	}
+	return toneBad
+}

@@ -31,7 +31,7 @@ func (f *facts) attention() []notice {
 	}
 	for _, k := range f.keys {
 		if k.state != string(dkim.PublishedOK) {
-			add(toneOf(k.state), "Key %s of %s: %s in DNS.", shown(k.selector, maxText), shown(k.domain, maxDomain), shown(k.state, maxCode))
+			add(toneOf(k.state), "Key %s of %s: %s in DNS.", shown(k.selector, maxText), shown(k.domain, maxDomain), shown(k.state, maxText))
 		}
 	}
 	if n := f.hourCounts.skips[skips.position("overload")]; n > 0 {

@@ -603,7 +603,7 @@ func TestAnonymous(t *testing.T) {
 	mark := func(n int) string { return fmt.Sprintf("MARK%d", n) }
 	show := func(mode Privacy) (string, *filler, *Page) {
 		p := New(Config{Privacy: mode, Now: c.now})
-		f := filler{text: mark}
+		f := filler{text: mark, names: true}
 		for _, v := range f.verdicts(c.t) {
 			p.Observe(v)
 		}
@@ -781,8 +781,11 @@ func TestMemory(t *testing.T) {
 	v := verdicts[len(verdicts)-1]
 	v.Result.DKIM = slices.Repeat(v.Result.DKIM, 10)
 	v.Result.DMARC.Status = dmarc.Fail
-	const messages = 1_000_000
-	step := 48 * time.Hour / messages
+	messages := 1_000_000
+	if testing.Short() {
+		messages = 100_000
+	}
+	step := 48 * time.Hour / time.Duration(messages)
 	before := heap()
 	p := New(Config{Now: c.now})
 	for i := range messages {

@@ -1,7 +1,6 @@
 package statuspage
 
 import (
-	"math"
 	"net/netip"
 	"time"
 	"unicode/utf8"
@@ -16,7 +15,6 @@ const (
 	maxMessages   = 100
 	maxSignatures = 4   // DKIM results
 	maxText       = 128 // octets of one piece of text
-	maxCode       = 32  // octets of a name from a set of ours
 )
 
 // record is what is kept of one message. Its texts are cut, but not cleaned: they
@@ -56,11 +54,11 @@ type record struct {
 
 // method is one result.
 type method struct {
-	used   bool
-	status uint8 // a position in the statuses of the method
-	code   span  // why, from a set of ours
+	used bool
+	// status and reason are positions in the sets of the method.
+	status, reason uint8
 	// What follows is personal data, or may hold it.
-	domain, selector, reason span
+	domain, selector, text span
 }
 
 // decision is what was done with a message, and why.
@@ -80,32 +78,25 @@ type span struct{ from, to uint16 }
 // get returns the text of s.
 func (r *record) get(s span) string { return r.text[s.from:s.to] }
 
+// maxTexts is how many texts a record has.
+const maxTexts = 20 + 3*maxSignatures
+
 // writer collects the texts of one record, so that they are one allocation and
 // nothing of the message itself is kept alive.
 type writer struct {
-	buf       []byte
+	buf       [maxTexts * maxText]byte
+	used      int
 	anonymous bool
 }
 
 // personal adds a text that is, or may hold, personal data.
 func (w *writer) personal(s string) span {
-	if w.anonymous {
+	if w.anonymous || s == "" {
 		return span{}
 	}
-	return w.add(s, maxText)
-}
-
-// code adds a name from a set of ours.
-func (w *writer) code(s string) span { return w.add(s, maxCode) }
-
-func (w *writer) add(s string, most int) span {
-	s = cut(s, most)
-	if s == "" || len(w.buf)+len(s) > math.MaxUint16 {
-		return span{}
-	}
-	from := len(w.buf)
-	w.buf = append(w.buf, s...)
-	return span{uint16(from), uint16(len(w.buf))}
+	from := w.used
+	w.used += copy(w.buf[from:], cut(s, maxText))
+	return span{uint16(from), uint16(w.used)}
 }
 
 func (w *writer) err(err error) span {
@@ -131,9 +122,7 @@ func cut(s string, most int) string {
 
 // newRecord returns what is kept of v, in anonymous mode without personal data.
 func newRecord(v *policy.Verdict, anonymous bool) record {
-	// More than what most messages need; what does not fit goes to the heap.
-	var scratch [1024]byte
-	w := writer{buf: scratch[:0], anonymous: anonymous}
+	w := writer{anonymous: anonymous}
 	r := record{at: v.At, took: v.Took, wait: v.EndOfMessage, removed: v.Removed, skip: skips.position(string(v.Skip))}
 	if !anonymous {
 		r.client = v.Envelope.ClientIP.Unmap().WithZone("")
@@ -150,7 +139,7 @@ func newRecord(v *policy.Verdict, anonymous bool) record {
 	if v.Skip == policy.NotSkipped || v.Skip == policy.ByOverride {
 		r.keepDecision(&w, &v.Decision)
 	}
-	r.text = string(w.buf)
+	r.text = string(w.buf[:w.used])
 	return r
 }
 
@@ -162,12 +151,12 @@ func (r *record) keepResults(w *writer, v *policy.Verdict) {
 	r.authors = len(res.Author.Domains)
 	r.signed = len(res.DKIM)
 	if r.signed == 0 {
-		r.dkim[0] = result(methodDKIM, string(dkim.None))
+		r.dkim[0] = result(methodDKIM, string(dkim.None), "")
 	}
 	for i := range min(r.signed, maxSignatures) {
 		d := &res.DKIM[i]
-		m := result(methodDKIM, string(d.Status))
-		m.code, m.reason = w.code(string(d.Reason)), w.err(d.Err)
+		m := result(methodDKIM, string(d.Status), string(d.Reason))
+		m.text = w.err(d.Err)
 		if s := d.Signature; s != nil {
 			m.domain, m.selector = w.personal(s.Domain), w.personal(s.Selector)
 		}
@@ -177,15 +166,15 @@ func (r *record) keepResults(w *writer, v *policy.Verdict) {
 	if res.Helo != nil {
 		r.heloSPF = spfResult(w, res.Helo)
 	}
-	r.dmarc = result(methodDMARC, string(res.DMARC.Status))
-	r.dmarc.code, r.dmarc.reason = w.code(string(res.DMARC.Reason)), w.err(res.DMARC.Err)
+	r.dmarc = result(methodDMARC, string(res.DMARC.Status), string(res.DMARC.Reason))
+	r.dmarc.text = w.err(res.DMARC.Err)
 	if p := res.IPRev; p != nil {
-		r.iprev = result(methodIPRev, string(p.Status))
-		r.iprev.domain, r.iprev.reason = w.personal(p.Name), w.err(p.Err)
+		r.iprev = result(methodIPRev, string(p.Status), string(p.Reason))
+		r.iprev.domain, r.iprev.text = w.personal(p.Name), w.err(p.Err)
 	}
 	if res.ARC.Status != "" {
-		r.arc = result(methodARC, string(res.ARC.Status))
-		r.arc.code, r.arc.reason = w.code(string(res.ARC.Reason)), w.err(res.ARC.Err)
+		r.arc = result(methodARC, string(res.ARC.Status), string(res.ARC.Reason))
+		r.arc.text = w.err(res.ARC.Err)
 		if newest := res.ARC.Chain.Newest(); newest != nil {
 			r.arc.domain, r.arc.selector = w.personal(newest.Seal.Domain), w.personal(newest.Seal.Selector)
 		}
@@ -193,14 +182,14 @@ func (r *record) keepResults(w *writer, v *policy.Verdict) {
 	r.sealed, r.unsealed = v.Seal.Done, w.err(v.Seal.Err)
 }
 
-func result(m int, status string) method {
-	return method{used: true, status: methods[m].statuses.position(status)}
+func result(m int, status, reason string) method {
+	return method{used: true, status: methods[m].statuses.position(status), reason: methods[m].reasons.position(reason)}
 }
 
 func spfResult(w *writer, s *spf.Result) method {
-	m := result(methodSPF, string(s.Status))
+	m := result(methodSPF, string(s.Status), string(s.Reason()))
 	if !w.anonymous {
-		m.domain, m.reason = w.personal(s.Domain), w.personal(s.Reason())
+		m.domain, m.text = w.personal(s.Domain), w.personal(s.Text())
 	}
 	return m
 }

@@ -68,8 +68,9 @@ func (r *recorder) count(now time.Time, v *policy.Verdict) {
 	}
 }
 
-// add counts one finished message as the metrics do: each signature has a result,
-// and an unsigned message the result none.
+// add counts one finished message as the metrics do: each signature and each
+// identity that SPF was evaluated for has a result, and an unsigned message the
+// result none.
 func (c *counts) add(v *policy.Verdict) {
 	c.removed += uint32(max(v.Removed, 0))
 	if v.Skip != policy.NotSkipped {
@@ -85,6 +86,9 @@ func (c *counts) add(v *policy.Verdict) {
 		c.result(methodDKIM, string(r.DKIM[i].Status))
 	}
 	c.result(methodSPF, string(r.SPF.Status))
+	if r.Helo != nil {
+		c.result(methodSPF, string(r.Helo.Status))
+	}
 	c.result(methodDMARC, string(r.DMARC.Status))
 	if r.ARC.Status != "" {
 		c.result(methodARC, string(r.ARC.Status))

@@ -163,10 +163,10 @@ func (r *record) results(row *messageRow) {
 
 func (r *record) cell(m int, of *method) cell {
 	status := methods[m].statuses.name(of.status)
-	c := cell{Class: string(toneOf(status)), Result: status, Reason: r.shown(of.reason)}
+	c := cell{Class: string(toneOf(status)), Result: status, Reason: r.shown(of.text)}
 	c.About = strings.TrimSpace(r.shown(of.domain) + " " + r.shown(of.selector))
 	if c.Reason == "" {
-		c.Reason = spaced(r.shown(of.code))
+		c.Reason = spaced(methods[m].reasons.name(of.reason))
 	}
 	return c
 }

@@ -313,8 +313,8 @@ func (f *facts) keyRows() []keyRow {
 	var rows []keyRow
 	for _, k := range f.keys {
 		rows = append(rows, keyRow{
-			Use: shown(k.use, maxCode), Domain: shown(k.domain, maxDomain), Selector: shown(k.selector, maxText),
-			State: shown(k.state, maxCode), Class: string(toneOf(k.state)),
+			Use: shown(k.use, maxText), Domain: shown(k.domain, maxDomain), Selector: shown(k.selector, maxText),
+			State: shown(k.state, maxText), Class: string(toneOf(k.state)),
 		})
 	}
 	return rows

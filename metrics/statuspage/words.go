@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"slices"
 	"strings"
 
 	"authmilter/policy"
@@ -15,7 +16,7 @@ import (
 // the position after the last one stands for every other name.
 type words []string
 
-// maxWords bounds the positions of words.
+// maxWords is more than there are in any set that is counted by.
 const maxWords = 12
 
 func wordsOf[T ~string](names []T) words {
@@ -58,14 +59,30 @@ const (
 
 // methods are the methods whose results are counted.
 var methods = [methodCount]struct {
-	name     string
-	statuses words
+	name              string
+	statuses, reasons words
 }{
-	methodDKIM:  {"dkim", wordsOf(dkim.Statuses())},
-	methodSPF:   {"spf", wordsOf(spf.Statuses())},
-	methodDMARC: {"dmarc", wordsOf(dmarc.Statuses())},
-	methodARC:   {"arc", wordsOf(arc.Statuses())},
-	methodIPRev: {"iprev", wordsOf(iprev.Statuses())},
+	methodDKIM: {"dkim", wordsOf(dkim.Statuses()),
+		reasonsOf(dkim.Outcomes(), func(o dkim.Outcome) string { return string(o.Reason) })},
+	methodSPF: {"spf", wordsOf(spf.Statuses()),
+		reasonsOf(spf.Outcomes(), func(o spf.Outcome) string { return string(o.Reason) })},
+	methodDMARC: {"dmarc", wordsOf(dmarc.Statuses()),
+		reasonsOf(dmarc.Outcomes(), func(o dmarc.Outcome) string { return string(o.Reason) })},
+	methodARC: {"arc", wordsOf(arc.Statuses()),
+		reasonsOf(arc.Outcomes(), func(o arc.Outcome) string { return string(o.Reason) })},
+	methodIPRev: {"iprev", wordsOf(iprev.Statuses()),
+		reasonsOf(iprev.Outcomes(), func(o iprev.Outcome) string { return string(o.Reason) })},
+}
+
+// reasonsOf returns the reasons of outcomes, that of none first.
+func reasonsOf[O any](outcomes []O, reason func(O) string) words {
+	w := words{""}
+	for _, o := range outcomes {
+		if r := reason(o); !slices.Contains(w, r) {
+			w = append(w, r)
+		}
+	}
+	return w
 }
 
 // The known sets beside those of the methods.

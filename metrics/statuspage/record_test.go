@@ -12,7 +12,7 @@ import (
 // TestRecordHasRoomForAllTexts fills every text of a message beyond its bound.
 func TestRecordHasRoomForAllTexts(t *testing.T) {
 	long := strings.Repeat("x", 2*maxText)
-	f := filler{text: func(n int) string { return fmt.Sprint(n) + long }}
+	f := filler{names: true, text: func(n int) string { return fmt.Sprint(n) + long }}
 	for _, v := range f.verdicts(newClock().t) {
 		if v.Result == nil {
 			continue

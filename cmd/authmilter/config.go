@@ -141,6 +141,7 @@ type OverrideConfig struct {
 // MetricsConfig says what is shown over HTTP, and where.
 type MetricsConfig struct {
 	Listen        string   `toml:"listen" comment:"host:port of /metrics, /healthz, /readyz and the status page; empty: off."`
+	StatusPage    choice   `toml:"status_page" comment:"At /: full, anonymous (no addresses, no domains) or off."`
 	AuthorDomains []string `toml:"author_domains,omitempty" comment:"Author domains whose DMARC results are counted one by one, with their subdomains."`
 	Profiling     bool     `toml:"profiling" comment:"Serve /debug/pprof/."`
 }
@@ -187,7 +188,7 @@ func defaultConfig() Config {
 			SPFFail: choiceAccept, DKIMMissing: choiceAccept, IPRevFail: choiceAccept,
 			Temperror: TemperrorConfig{choiceAccept, choiceAccept, choiceAccept, choiceAccept},
 		},
-		Metrics: MetricsConfig{Listen: "127.0.0.1:9894"},
+		Metrics: MetricsConfig{Listen: "127.0.0.1:9894", StatusPage: pageFull},
 		Log:     LogConfig{Level: logLevel(slog.LevelInfo), Format: "text"},
 		Limits: LimitsConfig{
 			Connections:  milter.DefaultMaxConnections,
@@ -241,6 +242,9 @@ func (c *Config) check() error {
 		if err := checkHostPort(c.Metrics.Listen, "127.0.0.1:9894"); err != nil {
 			return &keyError{key: "metrics.listen", err: err}
 		}
+	}
+	if err := c.Metrics.StatusPage.check("metrics.status_page", 0, pageFull, pageAnonymous, pageOff); err != nil {
+		return err
 	}
 	if err := c.checkAuthorDomains(); err != nil {
 		return err

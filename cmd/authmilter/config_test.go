@@ -35,6 +35,7 @@ func TestConfigErrors(t *testing.T) {
 		{"date for a text", "authserv_id = 2026-01-01", "1: authserv_id: a date or time, where a text in quotes belongs"},
 		{"number too large", "limits.messages = 99999999999999999999", "1: limits.messages: decimal number is too large to fit in a 64-bit signed integer"},
 
+		{"status page", "[metrics]\nstatus_page = \"on\"", `2: metrics.status_page: "on" is none of "full", "anonymous", "off"`},
 		{"author domain", "[metrics]\nauthor_domains = [\"a..b\"]", `2: metrics.author_domains: "a..b" is not a valid domain name`},
 
 		{"duration", "[dns]\ntimeout = \"5 s\"", `2: dns.timeout: "5 s" is not a duration such as "5s"`},

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"authmilter/metrics"
 	"authmilter/milter"
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
@@ -178,8 +177,8 @@ const publishedEvery = time.Hour
 
 // keyCheck watches what DNS publishes about our keys.
 type keyCheck struct {
-	log     *slog.Logger
-	metrics *metrics.Metrics
+	log  *slog.Logger
+	seen *watch
 
 	cancel  context.CancelFunc // nil before the first watch
 	running sync.WaitGroup
@@ -189,7 +188,7 @@ type keyCheck struct {
 // before.
 func (c *keyCheck) watch(keys []ownKey, r dns.Resolver) {
 	c.stop()
-	c.metrics.ForgetKeys()
+	c.seen.forgetKeys()
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	c.running.Go(func() {
@@ -223,7 +222,7 @@ func (c *keyCheck) check(ctx context.Context, k ownKey, r dns.Resolver) {
 	if ctx.Err() != nil {
 		return
 	}
-	c.metrics.KeyState(k.use, k.domain, k.selector, string(state))
+	c.seen.keyState(k, string(state))
 	switch state {
 	case dkim.PublishedOK:
 		c.log.Info("key is published", "use", k.use, "domain", k.domain, "selector", k.selector, "bits", k.key.Bits)

@@ -59,7 +59,7 @@ type service struct {
 	path    string
 	target  *logTarget
 	log     *slog.Logger
-	metrics *metrics.Metrics
+	seen    *watch
 	milter  *milter.Server
 	web     *webServer
 	keys    *keyCheck
@@ -79,8 +79,8 @@ func newService(path string, cfg *Config, stderr io.Writer) *service {
 	s := &service{path: path, cfg: cfg, target: newLogTarget(stderr)}
 	s.target.set(cfg.Log)
 	s.log = slog.New(s.target)
-	s.metrics = metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations(), Stages: stages()})
-	s.keys = &keyCheck{log: s.log, metrics: s.metrics}
+	s.seen = newWatch()
+	s.keys = &keyCheck{log: s.log, seen: s.seen}
 	return s
 }
 
@@ -97,7 +97,7 @@ func (s *service) run(ctx context.Context) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	cfg := s.cfg
-	resolver, err := cfg.newResolver(s.metrics)
+	resolver, err := cfg.newResolver(s.seen)
 	if err != nil {
 		return cfg.locate(err)
 	}
@@ -113,8 +113,9 @@ func (s *service) run(ctx context.Context) error {
 		}
 		s.listeners = opened
 	}
-	s.web = &webServer{log: s.log, handler: s.metrics.Handler(metrics.Web{
+	s.web = &webServer{log: s.log, handler: s.seen.Handler(metrics.Web{
 		Ready:     func(c context.Context) error { return s.ready(ctx, c) },
+		Page:      s.seen.page,
 		Profiling: s.profiling.Load,
 	})}
 	if err := s.web.listen(cfg.Metrics.Listen); err != nil {
@@ -123,8 +124,8 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.milter = milter.NewServer(milter.Config{
 		MaxConnections: cfg.Limits.Connections,
-		Observers:      []policy.Observer{s.metrics, explainLog{s.log}, messageLog{s.log}},
-		Counter:        s.metrics,
+		Observers:      []policy.Observer{s.seen.Metrics, s.seen.page, explainLog{s.log}, messageLog{s.log}},
+		Counter:        s.seen,
 		Log:            s.log,
 	}, cfg.settings(resolver))
 	s.show(cfg)
@@ -134,7 +135,6 @@ func (s *service) run(ctx context.Context) error {
 		s.serve(l, name)
 	}
 	slices.Sort(addresses)
-	s.metrics.Reloaded(true, time.Now())
 	s.log.Info("serving", "version", build().Version, "authserv_id", cfg.AuthservID,
 		"listen", strings.Join(addresses, " "), "metrics", s.web.addr())
 	notify(daemon.SdNotifyReady)
@@ -150,9 +150,8 @@ func (s *service) wait(ctx context.Context, hangups <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-hangups:
-			err := s.reload()
-			s.metrics.Reloaded(err == nil, time.Now())
-			if err != nil {
+			if err := s.reload(); err != nil {
+				s.seen.refused(err)
 				s.log.Error("configuration refused, the old one is kept", "error", err)
 			} else {
 				s.log.Info("configuration reloaded")
@@ -176,7 +175,7 @@ func (s *service) reload() error {
 	}
 	resolver := s.resolver.Load()
 	if !cfg.sameDNS(s.cfg) {
-		if resolver, err = cfg.newResolver(s.metrics); err != nil {
+		if resolver, err = cfg.newResolver(s.seen); err != nil {
 			return cfg.locate(err)
 		}
 	}
@@ -207,12 +206,7 @@ func (s *service) reload() error {
 // show puts into force what cfg says of what is shown.
 func (s *service) show(cfg *Config) {
 	s.profiling.Store(cfg.Metrics.Profiling)
-	s.metrics.SetAuthorDomains(cfg.Metrics.AuthorDomains)
-	s.metrics.SetLimits(metrics.Limits{
-		Connections:  cfg.Limits.Connections,
-		Messages:     cfg.Limits.Messages,
-		EndOfMessage: time.Duration(cfg.Limits.EndOfMessage),
-	})
+	s.seen.inForce(cfg)
 }
 
 // replaceListeners stops the listeners that cfg does not name, and serves those
@@ -259,7 +253,7 @@ func (s *service) shutdown() error {
 
 // serve answers on l in the background until the milter stops it.
 func (s *service) serve(l net.Listener, name string) {
-	s.metrics.ListenerAdded(name)
+	s.seen.ListenerAdded(name)
 	s.serving.Go(func() {
 		if err := s.milter.Serve(l, name); err != nil {
 			s.failed.Store(true)

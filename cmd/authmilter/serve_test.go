@@ -238,8 +238,8 @@ func TestServeHTTP(t *testing.T) {
 	if code, text := d.get("/readyz"); code != http.StatusOK || text != "ready\n" {
 		t.Errorf("/readyz: %d %q", code, text)
 	}
-	if code, _ := d.get("/"); code != http.StatusNotFound {
-		t.Errorf("/: %d", code)
+	if code, text := d.get("/"); code != http.StatusOK || !strings.Contains(text, "mx.example.org") {
+		t.Errorf("/: %d %q", code, text)
 	}
 	d.wantMetric("authmilter_config_last_reload_successful 1")
 	d.wantMetric(`authmilter_messages_total{disposition="none",listener="inet:0@127.0.0.1"} 0`)

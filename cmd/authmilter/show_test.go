@@ -59,3 +59,53 @@ func TestServeShows(t *testing.T) {
 		t.Error("the author domain is still counted")
 	}
 }
+
+// TestServeStatusPage holds that the page shows what happens, as far as the
+// configuration in force lets it.
+func TestServeStatusPage(t *testing.T) {
+	zone := zoneServer(t)
+	override := "[[override]]\nname = \"for the boss\"\nrecipient = [\"boss.example.org\"]\naction = \"accept\"\n"
+	d := serving(t, common(zone, override), nil)
+	m := connect(t, d.address("listen"))
+	m.deliver(spoofed)
+	d.waitLog("msg=message ")
+	page := func() string {
+		t.Helper()
+		code, text := d.get("/")
+		if code != http.StatusOK {
+			t.Fatalf("/: %d %q", code, text)
+		}
+		return text
+	}
+	personal := []string{"4gTest", "192.0.2.99", "out.example.net", "alice@example.com"}
+	full := page()
+	for _, want := range append(personal, "no authenticated identifier", "boss.example.org", "quarantine_field") {
+		if !strings.Contains(full, want) {
+			t.Errorf("the page does not show %q", want)
+		}
+	}
+
+	d.reload("nonsense = 1\n", "configuration refused")
+	if !strings.Contains(page(), "nonsense: unknown key") {
+		t.Error("the page does not tell of a configuration that was refused")
+	}
+
+	seen := d.log.Len()
+	d.reload(common(zone, "metrics.status_page = \"anonymous\"\n"+override), "configuration reloaded")
+	m.deliver(spoofed)
+	d.waitLogAfter(seen, "msg=message ")
+	anonymous := page()
+	for _, private := range append(personal, "boss", "unknown key") {
+		if strings.Contains(anonymous, private) {
+			t.Errorf("the page shows %q", private)
+		}
+	}
+	if !strings.Contains(anonymous, "not authenticated") {
+		t.Error("the page does not tell reasons")
+	}
+
+	d.reload(common(zone, "metrics.status_page = \"off\"\n"), "configuration reloaded")
+	if code, _ := d.get("/"); code != http.StatusNotFound {
+		t.Errorf("/: %d", code)
+	}
+}

@@ -43,7 +43,7 @@ const (
 
 func (m *maker) newDomain(i int) *domain {
 	d := &domain{
-		name: fmt.Sprintf("sender%02d.test", i),
+		name: fmt.Sprintf("sender%02d.example", i),
 		key:  m.keys.rsa[i%len(m.keys.rsa)],
 		spf:  [...]spfKind{twoIncludes, oneInclude, twoIncludes, byMX, twoIncludes, oneInclude, twoIncludes, noSPF, twoIncludes, oneInclude}[i%10],
 		all:  [...]string{"-all", "~all", "-all", "?all"}[i%4],
@@ -149,4 +149,4 @@ func (m *maker) zone() string {
 // relays is how many hosts sign and seal for others.
 const relays = 5
 
-func relayName(i int) string { return fmt.Sprintf("relay%d.test", i) }
+func relayName(i int) string { return fmt.Sprintf("relay%d.example", i) }

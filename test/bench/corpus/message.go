@@ -30,7 +30,7 @@ func (m *maker) message(i, size int, c class, d *domain, s *Session) (*Message, 
 	msg := &Message{
 		ID:       fmt.Sprintf("4Bench%06d", i),
 		MailFrom: fmt.Sprintf("bounce-%d@%s", m.rand.IntN(1e6), one(m.rand, d.name, d.name, bounces+d.name)),
-		RcptTo:   fmt.Sprintf("user%d@rcpt.test", m.rand.IntN(500)),
+		RcptTo:   fmt.Sprintf("user%d@rcpt.example", m.rand.IntN(500)),
 	}
 	k := kindOf(size, m.rand)
 	msg.Body = body(size, k, m.rand)

@@ -14,8 +14,10 @@ import (
 type Server struct {
 	addr string
 	zone atomic.Pointer[Zone]
-	udp  *mdns.Server
-	tcp  *mdns.Server
+	// delay of every answer, in nanoseconds.
+	delay atomic.Int64
+	udp   *mdns.Server
+	tcp   *mdns.Server
 	// closing ends the answers that are still delayed.
 	closing chan struct{}
 	once    sync.Once
@@ -79,6 +81,10 @@ func (s *Server) Addr() string { return s.addr }
 // SetZone changes the zone served.
 func (s *Server) SetZone(z *Zone) { s.zone.Store(z) }
 
+// SetDelay makes every answer come so late, beside what the zone says of its
+// name.
+func (s *Server) SetDelay(d time.Duration) { s.delay.Store(int64(d)) }
+
 // Close stops the server. A second time it does nothing.
 func (s *Server) Close() {
 	s.once.Do(func() {
@@ -95,10 +101,12 @@ func (s *Server) serve(w mdns.ResponseWriter, q *mdns.Msg) {
 		return
 	}
 	a := s.zone.Load().ask(q.Question[0].Name, q.Question[0].Qtype)
-	select {
-	case <-time.After(a.delay):
-	case <-s.closing:
-		return
+	if late := a.delay + time.Duration(s.delay.Load()); late > 0 {
+		select {
+		case <-time.After(late):
+		case <-s.closing:
+			return
+		}
 	}
 	if a.timeout {
 		return

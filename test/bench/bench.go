@@ -1,0 +1,192 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"authmilter/test/bench/corpus"
+	"authmilter/test/bench/system"
+)
+
+// options are those of the command line.
+type options struct {
+	systems  string
+	rounds   int
+	sessions int
+	seed     uint64
+	arc      float64
+	tcp      bool
+	delay    time.Duration
+	markdown bool
+	wrong    bool
+	binary   string
+}
+
+// rig is what all runs share.
+type rig struct {
+	options
+	env      *system.Env
+	resolver *resolver
+}
+
+// run is one of the measurements.
+type run struct {
+	name string
+	do   func(*rig) (*table, error)
+}
+
+var runs = []run{
+	{"warm", (*rig).warm},
+	{"cold", (*rig).cold},
+	{"slow", (*rig).slow},
+	{"large", (*rig).large},
+	{"connections", (*rig).connections},
+	{"growth", (*rig).growth},
+}
+
+func runNames() []string {
+	var names []string
+	for _, r := range runs {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// bench does the named runs and prints a table of each.
+func bench(o options, names []string) error {
+	for _, name := range names {
+		if !slices.Contains(runNames(), name) {
+			return fmt.Errorf("no run %q", name)
+		}
+	}
+	r, err := newRig(o)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	fmt.Printf("%s, %s, %d CPUs\n", time.Now().Format(time.DateOnly), cpuModel(), runtime.NumCPU())
+	for _, run := range runs {
+		if !slices.Contains(names, run.name) {
+			continue
+		}
+		t, err := run.do(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", run.name, err)
+		}
+		fmt.Println()
+		if o.markdown {
+			fmt.Print(t.markdown())
+		} else {
+			fmt.Print(t.text())
+		}
+	}
+	return nil
+}
+
+func newRig(o options) (*rig, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, err
+	}
+	r := &rig{options: o, env: &system.Env{Dir: dir, Self: self, Binary: o.binary, TCP: o.tcp}}
+	// Peers that give up root reach their files through here.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		r.close()
+		return nil, err
+	}
+	if o.binary == "" {
+		r.env.Binary = filepath.Join(dir, "authmilter")
+		build := exec.Command("go", "build", "-trimpath", "-o", r.env.Binary, "authmilter/cmd/authmilter")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			r.close()
+			return nil, fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
+	if r.resolver, err = startResolver(self, dir); err != nil {
+		r.close()
+		return nil, err
+	}
+	r.env.DNS = r.resolver.address
+	if r.resolver.port53 {
+		r.env.DNS53 = address53
+	}
+	return r, nil
+}
+
+func (r *rig) close() {
+	if r.resolver != nil {
+		r.resolver.stop()
+	}
+	os.RemoveAll(r.env.Dir)
+}
+
+// chosen tells whether a system is to be measured.
+func (r *rig) chosen(name string) bool {
+	if r.systems == "" {
+		return true
+	}
+	for part := range strings.SplitSeq(r.systems, ",") {
+		if strings.Contains(strings.ToLower(name), strings.ToLower(part)) {
+			return true
+		}
+	}
+	return false
+}
+
+// those returns those of systems that are to be measured and can be. What keeps
+// one of the others from it is told.
+func (r *rig) those(systems ...*system.System) []*system.System {
+	var able []*system.System
+	for _, s := range systems {
+		switch {
+		case !r.chosen(s.Name):
+		case s.Missing != "":
+			fmt.Fprintf(os.Stderr, "bench: without %s: %s\n", s.Name, s.Missing)
+		default:
+			able = append(able, s)
+		}
+	}
+	return able
+}
+
+// verifiers returns the systems that verify mail.
+func (r *rig) verifiers() []*system.System {
+	return r.those(
+		system.Ours(),
+		system.Plain(),
+		system.OpenDKIM(r.env),
+		system.OpenDKIMAndOpenDMARC(r.env),
+		system.Rspamd(),
+	)
+}
+
+// corpus returns mail, which the resolver then knows, with the rig's seed.
+func (r *rig) corpus(o corpus.Options, delay time.Duration) (*corpus.Corpus, error) {
+	o.Seed = r.seed
+	c, err := corpus.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return c, r.resolver.serve(c.Zone, delay)
+}
+
+func cpuModel() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	_, rest, _ := strings.Cut(string(text), "model name")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(strings.TrimLeft(line, "\t :"))
+}

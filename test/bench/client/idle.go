@@ -1,0 +1,36 @@
+package client
+
+import "authmilter/test/bench/corpus"
+
+// Idle are SMTP sessions whose clients say nothing after HELO.
+type Idle []*session
+
+// OpenIdle opens n sessions as s begins.
+func OpenIdle(milters []string, s *corpus.Session, n int) (Idle, error) {
+	var all Idle
+	for range n {
+		own, err := open(milters, s)
+		if err != nil {
+			all.Close()
+			return nil, err
+		}
+		// Postfix's client waits for no reply here, but the milter has to have
+		// read what was sent.
+		for _, c := range own.milters {
+			if err := c.flush(); err != nil {
+				own.close()
+				all.Close()
+				return nil, err
+			}
+		}
+		all = append(all, own)
+	}
+	return all, nil
+}
+
+// Close ends the sessions.
+func (all Idle) Close() {
+	for _, s := range all {
+		s.close()
+	}
+}

@@ -1,0 +1,46 @@
+// Command bench measures what authmilter costs, side by side with the bare
+// cryptography and with other milters that are installed. docs/performance.md
+// tells what the columns mean.
+//
+//	go run ./test/bench [-runs warm,cold] [-systems ours,floor] [-markdown]
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "child" {
+		exit(child(os.Args[2:]))
+	}
+	var o options
+	runs := flag.String("runs", strings.Join(runNames(), ","), "what is measured, of "+strings.Join(runNames(), ", "))
+	flag.StringVar(&o.systems, "systems", "", "parts of the names of systems, with commas; all by default")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds over the corpus, interleaved between the systems")
+	flag.IntVar(&o.sessions, "sessions", 8, "SMTP sessions at once")
+	flag.Uint64Var(&o.seed, "seed", 1, "of the corpus")
+	flag.Float64Var(&o.arc, "arc", 0, "share of messages with an ARC chain")
+	flag.BoolVar(&o.tcp, "tcp", false, "TCP sockets instead of unix sockets")
+	flag.DurationVar(&o.delay, "delay", 20*time.Millisecond, "of each DNS answer in the cold run")
+	flag.BoolVar(&o.markdown, "markdown", false, "tables as Markdown")
+	flag.BoolVar(&o.wrong, "wrong", false, "list the verdicts that differ from the right ones")
+	flag.StringVar(&o.binary, "authmilter", "", "the milter to measure; built from the sources by default")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	exit(bench(o, strings.Split(*runs, ",")))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}

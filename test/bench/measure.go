@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"authmilter/test/bench/client"
+	"authmilter/test/bench/corpus"
+	"authmilter/test/bench/system"
+)
+
+// sample is one round of one system.
+type sample struct {
+	cpu  time.Duration // a message
+	took time.Duration // all messages
+}
+
+// measured is what was seen of one system.
+type measured struct {
+	system  *system.System
+	running *system.Running
+	samples []sample
+	waits   []time.Duration
+	right   score
+	peak    int64
+}
+
+// round sends the corpus once. Where it does not count, it only warms up.
+func (m *measured) round(r *rig, l client.Load, c *corpus.Corpus, counts bool) error {
+	l.Milters = m.running.Milters
+	before, err := m.running.CPU()
+	if err != nil {
+		return err
+	}
+	outcomes, took, err := l.Run(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.system.Name, err)
+	}
+	after, err := m.running.CPU()
+	if err != nil {
+		return err
+	}
+	if !counts {
+		return nil
+	}
+	m.samples = append(m.samples, sample{cpu: (after - before) / time.Duration(len(c.Messages)), took: took})
+	for i, o := range outcomes {
+		m.waits = append(m.waits, o.Wait)
+		m.right.add(o.Got, c.Messages[i].Want)
+		if want := c.Messages[i].Want; r.wrong && differ(o.Got, want) {
+			fmt.Printf("%s: %s: %+v, want %+v\n", m.system.Name, c.Messages[i].ID, o.Got, want)
+		}
+	}
+	return nil
+}
+
+// cpu returns the median over the rounds.
+func (m *measured) cpu() time.Duration {
+	return medianOf(m.samples, func(s sample) time.Duration { return s.cpu })
+}
+
+// rate returns the median of messages a second.
+func (m *measured) rate(messages int) float64 {
+	return float64(messages) / medianOf(m.samples, func(s sample) time.Duration { return s.took }).Seconds()
+}
+
+// wait returns a percentile of the time that the MTA waited at the end of a
+// message.
+func (m *measured) wait(percent float64) time.Duration {
+	slices.Sort(m.waits)
+	if len(m.waits) == 0 {
+		return 0
+	}
+	return m.waits[min(len(m.waits)-1, int(percent/100*float64(len(m.waits))))]
+}
+
+func medianOf[T any](list []T, value func(T) time.Duration) time.Duration {
+	var values []time.Duration
+	for _, v := range list {
+		values = append(values, value(v))
+	}
+	return median(values)
+}
+
+func median[T ~int64 | ~float64](list []T) T {
+	if len(list) == 0 {
+		return 0
+	}
+	slices.Sort(list)
+	middle := len(list) / 2
+	if len(list)%2 == 1 {
+		return list[middle]
+	}
+	return (list[middle-1] + list[middle]) / 2
+}
+
+// score counts the verdicts that are right, of those that a system gives.
+type score struct{ dkim, spf, dmarc, arc tally }
+
+type tally struct{ given, right int }
+
+func (s *score) add(got, want corpus.Verdict) {
+	s.dkim.add(got.DKIM, want.DKIM)
+	s.spf.add(got.SPF, want.SPF)
+	s.dmarc.add(got.DMARC, want.DMARC)
+	s.arc.add(got.ARC, want.ARC)
+}
+
+func (t *tally) add(got, want string) {
+	if got != "" {
+		t.given++
+	}
+	// Nothing said about what is not there is right too.
+	if got == want || got == "" && want == "none" {
+		t.right++
+	}
+}
+
+// differ tells whether a verdict that was given is not the right one.
+func differ(got, want corpus.Verdict) bool {
+	wrong := func(got, want string) bool { return got != "" && got != want }
+	return wrong(got.DKIM, want.DKIM) || wrong(got.SPF, want.SPF) || wrong(got.DMARC, want.DMARC) || wrong(got.ARC, want.ARC)
+}
+
+// percent says how much of total was right; "" where the system has no such
+// verdict at all.
+func (t tally) percent(total int) string {
+	if t.given == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", 100*float64(t.right)/float64(total))
+}
+
+// startAll starts systems; stopAll ends them.
+func (r *rig) startAll(systems []*system.System) ([]*measured, error) {
+	var all []*measured
+	for _, s := range systems {
+		running, err := s.Start(r.env)
+		if err != nil {
+			stopAll(all)
+			return nil, err
+		}
+		all = append(all, &measured{system: s, running: running})
+	}
+	return all, nil
+}
+
+func stopAll(all []*measured) {
+	for _, m := range all {
+		m.running.Stop()
+	}
+}

@@ -35,7 +35,17 @@ lint:
 fuzz:
 	test/fuzz.sh $(FUZZTIME)
 
+# Measures what a message costs, beside the bare cryptography and the other
+# milters that are installed: docs/performance.md. BENCH = -help tells more.
+bench:
+	$(GO) run ./test/bench $(BENCH)
+
+# Installs those other milters, as root on Debian, and measures with them.
+bench-peers:
+	test/bench/install.sh
+	$(MAKE) bench
+
 clean:
 	rm -rf bin
 
-.PHONY: build run test golden lint fuzz clean
+.PHONY: build run test golden lint fuzz bench bench-peers clean

@@ -16,7 +16,7 @@ func (r *rig) cold() (*table, error) {
 	t := &table{
 		title: fmt.Sprintf("Cold: %d messages, each from another domain, every DNS answer %v late, nothing cached, %d sessions at once",
 			messages, r.delay, r.sessions),
-		columns: []string{"system", "EOM p50 ms", "p95", "p99", "dkim right %", "spf", "dmarc"},
+		columns: []string{"system", "EOM p50 ms", "p95", "p99", "whole p50 ms", "dkim right %", "spf", "dmarc"},
 	}
 	for _, s := range r.verifiers() {
 		m, err := r.coldRounds(s, client.Load{Sessions: r.sessions}, messages)
@@ -24,7 +24,7 @@ func (r *rig) cold() (*table, error) {
 			return nil, err
 		}
 		total := len(m.waits)
-		t.add(s.Name, milliseconds(m.wait(50), 1), milliseconds(m.wait(95), 1), milliseconds(m.wait(99), 1),
+		t.add(s.Name, milliseconds(m.wait(50), 1), milliseconds(m.wait(95), 1), milliseconds(m.wait(99), 1), milliseconds(m.whole(50), 1),
 			m.right.dkim.percent(total), m.right.spf.percent(total), m.right.dmarc.percent(total))
 	}
 	return t, nil
@@ -54,13 +54,12 @@ func (r *rig) coldRounds(s *system.System, l client.Load, messages int) (*measur
 	if err != nil {
 		return nil, err
 	}
-	// What a program asks at its start must not count as late.
 	m := &measured{system: s}
 	for range 2 {
 		if m.running, err = s.Start(r.env); err != nil {
 			return nil, err
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // what it asks at its start is not the mail's
 		err := m.round(r, l, c, true)
 		m.running.Stop()
 		if err != nil {

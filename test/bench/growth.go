@@ -16,7 +16,7 @@ func (r *rig) growth() (*table, error) {
 		title:   "Growth: CPU ms of authmilter for one message, all but one quantity kept",
 		columns: []string{"quantity", "1x", "2x", "4x", "8x", "16x", "each further one"},
 	}
-	const messages = 120
+	const messages = 200
 	base := corpus.Options{Messages: messages, FixedBytes: 8 << 10, Signatures: 1, Fields: 25, Sound: true}
 	curves := []struct {
 		name, unit string

@@ -22,6 +22,7 @@ type measured struct {
 	running *system.Running
 	samples []sample
 	waits   []time.Duration
+	wholes  []time.Duration
 	right   score
 	peak    int64
 }
@@ -47,6 +48,7 @@ func (m *measured) round(r *rig, l client.Load, c *corpus.Corpus, counts bool) e
 	m.samples = append(m.samples, sample{cpu: (after - before) / time.Duration(len(c.Messages)), took: took})
 	for i, o := range outcomes {
 		m.waits = append(m.waits, o.Wait)
+		m.wholes = append(m.wholes, o.Whole)
 		m.right.add(o.Got, c.Messages[i].Want)
 		if want := c.Messages[i].Want; r.wrong && differ(o.Got, want) {
 			fmt.Printf("%s: %s: %+v, want %+v\n", m.system.Name, c.Messages[i].ID, o.Got, want)
@@ -67,12 +69,17 @@ func (m *measured) rate(messages int) float64 {
 
 // wait returns a percentile of the time that the MTA waited at the end of a
 // message.
-func (m *measured) wait(percent float64) time.Duration {
-	slices.Sort(m.waits)
-	if len(m.waits) == 0 {
+func (m *measured) wait(percent float64) time.Duration { return percentile(m.waits, percent) }
+
+// whole returns a percentile of the time from the first header field on.
+func (m *measured) whole(percent float64) time.Duration { return percentile(m.wholes, percent) }
+
+func percentile(list []time.Duration, percent float64) time.Duration {
+	if len(list) == 0 {
 		return 0
 	}
-	return m.waits[min(len(m.waits)-1, int(percent/100*float64(len(m.waits))))]
+	slices.Sort(list)
+	return list[min(len(list)-1, int(percent/100*float64(len(list))))]
 }
 
 func medianOf[T any](list []T, value func(T) time.Duration) time.Duration {

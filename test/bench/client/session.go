@@ -15,7 +15,10 @@ type Outcome struct {
 	// end of the message to the final answer, the sum where there are several
 	// milters.
 	Wait time.Duration
-	Got  corpus.Verdict
+	// Whole is how long it took from the first header field to the final
+	// answer: some milters wait earlier than at the end.
+	Whole time.Duration
+	Got   corpus.Verdict
 }
 
 // session is an SMTP session as its milters see it.
@@ -77,6 +80,7 @@ func (s *session) deliver(m *corpus.Message) (Outcome, error) {
 			return o, err
 		}
 	}
+	begun := time.Now()
 	header := m.Header
 	for _, c := range s.milters {
 		edits, wait, err := s.message(c, m, header)
@@ -86,6 +90,7 @@ func (s *session) deliver(m *corpus.Message) (Outcome, error) {
 		o.Wait += wait
 		header = apply(header, edits)
 	}
+	o.Whole = time.Since(begun)
 	o.Got = verdict(header)
 	return o, nil
 }
@@ -157,10 +162,13 @@ func appendField(dst []byte, f message.Field, leadingSpace bool) []byte {
 }
 
 func (s *session) body(c *conn, body []byte) error {
+	begun := time.Now()
 	size, pause := chunkSize, time.Duration(0)
 	if s.pace > 0 {
 		const steps = 8
 		size, pause = min(size, len(body)/steps+1), s.pace/steps
+		// The client goes on sending also what the milter does not want.
+		defer func() { time.Sleep(s.pace - time.Since(begun)) }()
 	}
 	for len(body) > 0 {
 		n := min(len(body), size)

@@ -121,7 +121,14 @@ func (m *maker) zone() string {
 		}
 		z.WriteByte('\n')
 	}
+	// Without an SOA nobody may keep that a name does not exist (RFC 2308 section
+	// 5).
+	soa := func(name string) {
+		fmt.Fprintf(&z, "%s. SOA ns.%s. hostmaster.%s. 1 3600 600 86400 300\n", name, name, name)
+	}
+	soa("example")
 	for _, d := range m.domains {
+		soa(d.name)
 		for _, sender := range []string{d.name, bounces + d.name} {
 			fmt.Fprintf(&z, "%s. MX 10 mx.%s.\n", sender, d.name)
 			if d.spf != noSPF {

@@ -22,7 +22,7 @@ func Ours() *System {
 // OursSealing also adds an ARC Set to each message.
 func OursSealing() *System {
 	const seal = "arc.seal = true\narc.domain = \"rcpt.example\"\narc.selector = \"arc\"\narc.key_file = \"arc.pem\"\n"
-	return &System{Name: "authmilter, sealing with RSA-2048", Parts: []Part{{Name: "authmilter", Setup: own(seal)}}}
+	return &System{Name: "the same, sealing with RSA-2048", Parts: []Part{{Name: "authmilter", Setup: own(seal)}}}
 }
 
 func own(more string) func(e *Env, dir, address string) ([]string, error) {
@@ -39,7 +39,7 @@ func own(more string) func(e *Env, dir, address string) ([]string, error) {
 			host, port, _ := strings.Cut(rest, ":")
 			listen = "inet:" + port + "@" + host
 		}
-		config := fmt.Sprintf("authserv_id = %q\nlisten = [%q]\ndns.servers = [%q]\nmetrics.listen = \"127.0.0.1:%d\"\n%s",
+		config := fmt.Sprintf("authserv_id = %q\nlisten = [%q]\ndns.servers = [%q]\nmetrics.listen = \"127.0.0.1:%d\"\nmetrics.profiling = true\n%s",
 			client.AuthservID, listen, e.DNS, port, more)
 		path := filepath.Join(dir, "authmilter.toml")
 		return []string{e.Binary, "serve", "--config", path}, os.WriteFile(path, []byte(config), 0o600)

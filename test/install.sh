@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs, as root on Debian, what the tests need beside Go: a C compiler for
-# the race detector, the MTAs, and other implementations of DKIM and ARC. Nothing
+# the race detector, the MTAs, a browser, and other implementations of DKIM and ARC. Nothing
 # is started: the tests run private instances, and an MTA of the machine's own is
 # left as it is.
 set -eu
@@ -22,6 +22,9 @@ want python3-dkim /usr/lib/python3/dist-packages/dkim/__init__.py
 want python3-nacl /usr/lib/python3/dist-packages/nacl/__init__.py
 want python3-authres /usr/lib/python3/dist-packages/authres/__init__.py
 want libmail-dkim-perl /usr/share/perl5/Mail/DKIM.pm
+
+# To look at the status page.
+want chromium chromium
 
 # Debian allows one MTA on a machine. So Sendmail is unpacked, not installed, to
 # where test/mta looks for it; the libraries that it needs are installed.

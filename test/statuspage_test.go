@@ -49,9 +49,10 @@ func startPage(t *testing.T, all []*scenario.Scenario, config string) pageRig {
 
 // screens are what people look at the page on.
 var screens = map[string]browser.Screen{
-	"light": {Width: 1280, Height: 900},
-	"dark":  {Width: 1280, Height: 900, Dark: true},
-	"phone": {Width: 360, Height: 740},
+	"light":  {Width: 1280, Height: 900},
+	"dark":   {Width: 1280, Height: 900, Dark: true},
+	"tablet": {Width: 800, Height: 1000},
+	"phone":  {Width: 360, Height: 740, Dark: true},
 }
 
 // check holds that the page as loaded fits its screen, has asked for nothing but
@@ -202,6 +203,10 @@ func TestStatusPageIsHarmless(t *testing.T) {
 	for range 3 {
 		p.direct.Deliver(t, client, message)
 	}
+	long := strings.Repeat("W", 300)
+	p.direct.Deliver(t, mta.Client{Addr: client.Addr, Name: long, Helo: long}, mta.Message{
+		From: long + "@" + long, To: message.To, Data: []byte("From: " + long + "@" + long[:60] + ".example\r\n\r\n"),
+	})
 	p.check(t, "hostile")
 	var page struct {
 		Title   string
@@ -221,7 +226,7 @@ func TestStatusPageIsHarmless(t *testing.T) {
 	if !page.Text {
 		t.Error("the page does not show the text")
 	}
-	if rows := p.rows("messages"); len(rows) != 3 {
+	if rows := p.rows("messages"); len(rows) != 4 {
 		t.Errorf("%d messages are shown", len(rows))
 	}
 }

@@ -106,7 +106,7 @@ func (f *facts) messages() []messageRow {
 			r.decisionNotes(&row)
 		}
 		if r.removed > 0 {
-			row.Notes = append(row.Notes, fmt.Sprintf("%d forged fields removed", r.removed))
+			row.Notes = append(row.Notes, fmt.Sprintf("forged fields removed: %d", r.removed))
 		}
 		rows = append(rows, row)
 	}

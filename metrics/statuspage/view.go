@@ -172,11 +172,11 @@ func (f *facts) tiles() []tile {
 	dayTemporary, dayResults := f.dayCounts.temporary()
 	failed, queries := f.dns.failed()
 	return []tile{
-		{"Messages verified", grouped(total(f.hourCounts.dispositions[:])), grouped(total(f.dayCounts.dispositions[:])) + " in 24 h"},
-		{"DMARC pass", passed(&f.hourCounts), passed(&f.dayCounts) + " in 24 h"},
-		{"Temporary errors", percent(temporary, results), percent(dayTemporary, dayResults) + " in 24 h"},
-		{"End of message, p95", f.wait(0.95), "p99 " + f.wait(0.99)},
-		{"DNS without answer", percent(failed, queries), "mean " + f.dns.mean()},
+		{"Messages verified", grouped(total(f.hourCounts.dispositions[:])), "1 h · 24 h: " + grouped(total(f.dayCounts.dispositions[:]))},
+		{"DMARC pass", passed(&f.hourCounts), "1 h · 24 h: " + passed(&f.dayCounts)},
+		{"Temporary errors", percent(temporary, results), "1 h · 24 h: " + percent(dayTemporary, dayResults)},
+		{"Wait at end, p95", f.wait(0.95), "1 h · p99: " + f.wait(0.99)},
+		{"DNS without answer", percent(failed, queries), "1 h · mean: " + f.dns.mean()},
 		{"Connections open", grouped(uint64(max(f.connections, 0))), "now"},
 	}
 }

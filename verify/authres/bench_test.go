@@ -1,0 +1,53 @@
+package authres_test
+
+import (
+	"testing"
+
+	"authmilter/verify/authres"
+)
+
+// usual are the results of a message with two signatures.
+var usual = []authres.Method{
+	{Name: "dkim", Result: "pass", Comment: "2048-bit rsa key", Props: []authres.Prop{
+		{Type: "header", Name: "d", Value: "example.com"},
+		{Type: "header", Name: "i", Value: "@example.com"},
+		{Type: "header", Name: "s", Value: "s1"},
+		{Type: "header", Name: "a", Value: "rsa-sha256"},
+		{Type: "header", Name: "b", Value: "dzdVyOfA"},
+	}},
+	{Name: "dkim", Result: "fail", Reason: "body hash did not verify", Comment: "2048-bit rsa key", Props: []authres.Prop{
+		{Type: "header", Name: "d", Value: "relay.example"},
+		{Type: "header", Name: "i", Value: "@relay.example"},
+		{Type: "header", Name: "s", Value: "s2"},
+		{Type: "header", Name: "a", Value: "rsa-sha256"},
+		{Type: "header", Name: "b", Value: "Ab+dVyO/"},
+	}},
+	{Name: "spf", Result: "pass", Props: []authres.Prop{
+		{Type: "smtp", Name: "mailfrom", Value: "bounce@example.com"},
+		{Type: "smtp", Name: "helo", Value: "out.example.com"},
+	}},
+	{Name: "dmarc", Result: "pass", Comment: "p=reject", Props: []authres.Prop{
+		{Type: "header", Name: "from", Value: "example.com"},
+		{Type: "policy", Name: "dmarc", Value: "reject"},
+	}},
+	{Name: "arc", Result: "none"},
+}
+
+func BenchmarkFormat(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if authres.Format("mx.example.org", usual) == "" {
+			b.Fatal("nothing written")
+		}
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	text := authres.Format("mx.example.org", usual)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := authres.Parse(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

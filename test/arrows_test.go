@@ -153,7 +153,7 @@ func mayImport(s source, own string, allowed []string) bool {
 	if own == s.pkg {
 		return s.test
 	}
-	if own == "verify/dns/dnstest" {
+	if own == "verify/dns/dnstest" || own == "test/bench/corpus" {
 		return s.test
 	}
 	if s.test && within(own, "verify") && within(s.pkg, "verify") && own != "verify" {

@@ -84,6 +84,11 @@ func newService(path string, cfg *Config, stderr io.Writer) *service {
 	return s
 }
 
+// observers are told of each finished message.
+func (s *service) observers() []policy.Observer {
+	return []policy.Observer{s.seen.Metrics, s.seen.page, explainLog{s.log}, messageLog{s.log}}
+}
+
 func (s *service) warn(warnings []string) {
 	for _, w := range warnings {
 		s.log.Warn(w)
@@ -124,7 +129,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.milter = milter.NewServer(milter.Config{
 		MaxConnections: cfg.Limits.Connections,
-		Observers:      []policy.Observer{s.seen.Metrics, s.seen.page, explainLog{s.log}, messageLog{s.log}},
+		Observers:      s.observers(),
 		Counter:        s.seen,
 		Log:            s.log,
 	}, cfg.settings(resolver))

@@ -10,7 +10,7 @@ import (
 )
 
 // rsaKeys is how many RSA keys the domains share.
-const rsaKeys = 8
+const rsaKeys = 4
 
 // keys are the keys of all domains. They come from the seed, which no key for
 // use may.

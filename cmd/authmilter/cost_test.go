@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"authmilter/milter"
+	"authmilter/policy"
 	"authmilter/test/bench/corpus"
 	"authmilter/verify/dns"
 	"authmilter/verify/dns/dnstest"
@@ -84,11 +85,25 @@ func TestBodyIsCopiedOnce(t *testing.T) {
 	}
 }
 
+// BenchmarkSession measures a message through the milter as it is, and what of
+// it those take who look on.
 func BenchmarkSession(b *testing.B) {
-	rig := newCostRig(b, corpus.Options{Seed: 1, Messages: 1, Domains: 1, FixedBytes: 32 << 10, Signatures: 2, Fields: 30, Sound: true})
-	b.ReportAllocs()
-	for b.Loop() {
-		rig.deliver()
+	for _, observed := range []struct {
+		name string
+		by   func(*service) []policy.Observer
+	}{
+		{"whole", (*service).observers},
+		{"without the log", func(s *service) []policy.Observer { return []policy.Observer{s.seen.Metrics, s.seen.page} }},
+		{"without log and page", func(s *service) []policy.Observer { return []policy.Observer{s.seen.Metrics} }},
+		{"without log, page and metrics", func(*service) []policy.Observer { return nil }},
+	} {
+		b.Run(observed.name, func(b *testing.B) {
+			rig := newObservedRig(b, corpus.Options{Seed: 1, Messages: 1, Domains: 1, FixedBytes: 32 << 10, Signatures: 2, Fields: 30, Sound: true}, observed.by)
+			b.ReportAllocs()
+			for b.Loop() {
+				rig.deliver()
+			}
+		})
 	}
 }
 
@@ -109,6 +124,11 @@ type costRig struct {
 
 func newCostRig(t testing.TB, o corpus.Options) *costRig {
 	t.Helper()
+	return newObservedRig(t, o, (*service).observers)
+}
+
+func newObservedRig(t testing.TB, o corpus.Options, observers func(*service) []policy.Observer) *costRig {
+	t.Helper()
 	mail, err := corpus.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +141,7 @@ func newCostRig(t testing.TB, o corpus.Options) *costRig {
 	s := newService("", cfg, io.Discard)
 	s.show(cfg)
 	resolver := dns.New(dns.Config{Servers: []string{"zone"}, Transport: dnstest.MustParse(t, mail.Zone), Observer: s.seen})
-	server := milter.NewServer(milter.Config{Observers: s.observers(), Counter: s.seen, Log: s.log}, cfg.settings(resolver))
+	server := milter.NewServer(milter.Config{Observers: observers(s), Counter: s.seen, Log: s.log}, cfg.settings(resolver))
 
 	rig := &costRig{t: t, reply: make([]byte, 64<<10)}
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))

@@ -24,15 +24,13 @@ type chart struct {
 	BarWidth       int
 	Series         []chartSeries
 	Slots          []chartSlot
+	Legend         bool     // the names of the kinds stand above the chart
 	Top, Half      string   // what the highest and the middle line stand for
 	Labels         []string // of time
 }
 
 // chartSeries are the bars of one kind.
-type chartSeries struct {
-	Class string
-	Path  string
-}
+type chartSeries struct{ Name, Class, Path string }
 
 // chartSlot is the place of one slot of time, and what a pointer over it shows.
 type chartSlot struct {
@@ -92,7 +90,7 @@ func (p *plot) draw() chart {
 		})
 	}
 	for k, kind := range p.kinds {
-		c.Series = append(c.Series, chartSeries{Class: kind.class, Path: paths[k].String()})
+		c.Series = append(c.Series, chartSeries{Name: kind.name, Class: kind.class, Path: paths[k].String()})
 	}
 	for i := range chartLabels {
 		c.Labels = append(c.Labels, p.clock(i*len(p.values)/chartLabels))

@@ -75,5 +75,6 @@ func (f *facts) dnsView() dnsView {
 		p.values = append(p.values, []uint64{n - bad, bad})
 	}
 	v.Chart = p.draw()
+	v.Chart.Legend = true
 	return v
 }

@@ -57,3 +57,15 @@ func BenchmarkRender(b *testing.B) {
 		get(b, p)
 	}
 }
+
+// BenchmarkSnapshot is what a page costs while nothing else can be counted.
+func BenchmarkSnapshot(b *testing.B) {
+	p := filled(Full)
+	for i := range 100000 {
+		p.recorder.talkers.at(p.now()).add(failure{domain: strconv.Itoa(i % 1000), client: address(i)})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.snapshot()
+	}
+}

@@ -121,13 +121,14 @@ func New(c Config) *Page {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	now := c.Now()
 	p := &Page{
 		version:  c.Version,
 		now:      c.Now,
-		started:  c.Now(),
+		started:  now,
 		template: template.Must(template.New("page").Parse(pageHTML)),
 		policy:   contentPolicy(pageCSS),
-		recorder: newRecorder(),
+		recorder: newRecorder(now),
 	}
 	p.privacy.Store(uint32(c.Privacy))
 	return p
@@ -144,13 +145,14 @@ func (p *Page) mode() Privacy { return Privacy(p.privacy.Load()) }
 
 // SetPrivacy changes how much is kept. What must no longer be kept is forgotten.
 func (p *Page) SetPrivacy(to Privacy) {
+	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if to != Full {
-		p.recorder.forget()
+		p.recorder.forget(now)
 	}
 	if to != Full && to != Anonymous {
-		p.recorder = newRecorder()
+		p.recorder = newRecorder(now)
 	}
 	p.privacy.Store(uint32(to))
 }

@@ -91,6 +91,9 @@ func TestSetPrivacy(t *testing.T) {
 			t.Errorf("%s was kept", text)
 		}
 	}
+	if !has(p, "Since 14:37:20.") {
+		t.Error("the page does not tell since when author domains are known")
+	}
 	p.SetPrivacy(Off)
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))

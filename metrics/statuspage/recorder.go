@@ -47,10 +47,13 @@ type recorder struct {
 	messages [maxMessages]record
 	// next is where the next message goes; before it are kept others.
 	next, kept int
+	// since is from when on there are talkers.
+	since time.Time
 }
 
-func newRecorder() *recorder {
+func newRecorder(now time.Time) *recorder {
 	return &recorder{
+		since:   now,
 		hour:    newRing[minute](time.Minute, minutes),
 		day:     newRing[counts](quarterOfHour, quarters),
 		talkers: newRing[sketch](talkersBlock, talkersBlocks),
@@ -135,7 +138,8 @@ func (r *recorder) last() []record {
 }
 
 // forget forgets whatever holds personal data.
-func (r *recorder) forget() {
+func (r *recorder) forget(now time.Time) {
+	r.since = now
 	clear(r.messages[:])
 	r.next, r.kept = 0, 0
 	clear(r.talkers.slots)

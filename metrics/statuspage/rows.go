@@ -25,10 +25,11 @@ type talkerRow struct {
 
 func (f *facts) talkersView() talkersView {
 	all := talkers(f.talkers.slots)
-	v := talkersView{Since: clockOf(f.talkers.begin, f.now).Text}
-	if f.talkers.begin.Before(f.started) {
-		v.Since = clockOf(f.started, f.now).Text
+	since := f.talkers.begin
+	if since.Before(f.since) {
+		since = f.since
 	}
+	v := talkersView{Since: clockOf(since, f.now).Text}
 	if n := len(all) - maxTalkers; n > 0 {
 		v.More = grouped(uint64(n))
 		all = all[:maxTalkers]

@@ -22,6 +22,7 @@ type snapshot struct {
 	hour    series[minute]
 	day     series[counts]
 	talkers series[sketch]
+	since   time.Time // of the talkers
 	last    []record
 }
 
@@ -38,7 +39,7 @@ func (p *Page) snapshot() *snapshot {
 	for i := range s.talkers.slots {
 		s.talkers.slots[i] = s.talkers.slots[i].copied()
 	}
-	s.last = p.recorder.last()
+	s.last, s.since = p.recorder.last(), p.recorder.since
 	return s
 }
 

@@ -88,7 +88,8 @@ const (
 //
 // Its memory is bounded by 2 MiB, whatever is observed: most of it are the eight
 // tables of the author domains that fail DMARC, with 200 domains of 5 client
-// addresses each, and the texts of the last 100 messages.
+// addresses each, and the texts of the last 100 messages. What it serves is not
+// longer than 3 MiB, nor than 250 KiB where nobody means harm.
 type Page struct {
 	version     string
 	now         func() time.Time

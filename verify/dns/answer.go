@@ -1,6 +1,8 @@
 package dns
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -49,6 +51,11 @@ func (r *result) size() int {
 		n += 24 + len(m.Host)
 	}
 	return n
+}
+
+// cancelled tells whether a look-up ended because everybody had left it.
+func (r *result) cancelled() bool {
+	return r.err != nil && errors.Is(r.err, context.Canceled)
 }
 
 // read adds what the response m says about name to r. It returns the name to

@@ -149,11 +149,15 @@ func (c *Client) PTR(ctx context.Context, addr netip.Addr) (Answer[string], erro
 	return answer(c, r, r.texts)
 }
 
-// Ping tells whether a resolver answers.
+// Ping tells whether a resolver answers, and why not: it asks for the servers of
+// the root. Nothing is taken from the cache.
 func (c *Client) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	own, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	_, err := c.ask(ctx, ".", dns.TypeNS)
+	_, err := c.ask(own, ".", dns.TypeNS)
+	if err != nil && ctx.Err() != nil {
+		return endedError{ctx.Err()}
+	}
 	return err
 }
 
@@ -207,7 +211,7 @@ func (c *Client) join(ctx context.Context, k key) *result {
 	}, func(ctx context.Context) *result {
 		r := c.resolve(ctx, k, fqdn)
 		if c.cache == nil || r.cancelled() {
-			return r
+			return r // nobody waits for it, and it says nothing
 		}
 		return c.keep(k, r)
 	})
@@ -253,11 +257,9 @@ func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
 		}
 		f := failed(k, err)
 		f.cnames = r.cnames
-		switch {
-		case f.err.NotFound:
+		f.ttl = failureHold
+		if f.err.NotFound {
 			f.ttl = r.ttl
-		case !errors.Is(err, context.Canceled):
-			f.ttl = failureHold
 		}
 		return f
 	}

@@ -322,20 +322,37 @@ func TestCancelledLookupsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-func TestMeter(t *testing.T) {
-	m := dns.NewMeter(dnstest.MustParse(t, zoneText), 3)
-	m.Record()
-	for range 5 {
-		_, _ = m.TXT(context.Background(), "alias.example.com")
+func TestPingWithPackets(t *testing.T) {
+	root := dnstest.Serve(t, dnstest.MustParse(t, ". NS ns.example.\n"))
+	closed, err := dnstest.NewServer(dnstest.MustParse(t, ""), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := m.MX(context.Background(), "example.com"); !dns.IsBudget(err) || !dns.IsTemporary(err) {
-		t.Errorf("beyond the budget: %v", err)
-	}
-	if m.Count() != 3 || len(m.Events()) != 3 {
-		t.Errorf("count %d, %d events", m.Count(), len(m.Events()))
-	}
-	if e := m.Events()[0]; e.Type != "TXT" || !slices.Equal(e.Values, []string{"the end"}) || len(e.CNAMEs) != 2 {
-		t.Errorf("event %+v", e)
+	closed.Close()
+	for _, test := range []struct {
+		name    string
+		servers []string
+		within  time.Duration
+		err     string
+	}{
+		{"answers", []string{root}, time.Second, ""},
+		{"has no such record", []string{dnstest.Serve(t, dnstest.MustParse(t, ""))}, time.Second, ""},
+		{"closed", []string{closed.Addr()}, time.Second, "connection refused"},
+		{"closed, answers", []string{closed.Addr(), root}, time.Second, ""},
+		{"fails", []string{dnstest.Serve(t, dnstest.MustParse(t, "$RCODE SERVFAIL ."))}, time.Second, "SERVFAIL"},
+		{"refuses", []string{dnstest.Serve(t, dnstest.MustParse(t, "$RCODE REFUSED ."))}, time.Second, "REFUSED"},
+		{"silent", []string{dnstest.Serve(t, dnstest.MustParse(t, "$TIMEOUT ."))}, time.Second, "no answer within 300ms"},
+		{"silent, for a caller in a hurry", []string{dnstest.Serve(t, dnstest.MustParse(t, "$TIMEOUT ."))}, 30 * time.Millisecond, "no answer in time"},
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), test.within)
+		c := dns.New(dns.Config{Servers: test.servers, Timeout: 300 * time.Millisecond})
+		for range 2 { // the second is not answered from memory
+			err := c.Ping(ctx)
+			if (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
+				t.Errorf("%s: got %v, want %q", test.name, err, test.err)
+			}
+		}
+		cancel()
 	}
 }
 

@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"time"
@@ -44,7 +43,7 @@ func (c *Client) instead(k key, r *result, now time.Time) *result {
 		return nil
 	}
 	if now.Before(old.expires) {
-		return old // a look-up that began later was answered
+		return old // of a look-up that was answered while this one, left by all, went on
 	}
 	stale := *old
 	stale.stale = true
@@ -56,12 +55,7 @@ func (c *Client) instead(k key, r *result, now time.Time) *result {
 
 // unanswered tells whether no server had an answer, however many said so.
 func (r *result) unanswered() bool {
-	return r.err != nil && !r.err.NotFound && !errors.Is(r.err, ErrChain) && !r.cancelled()
-}
-
-// cancelled tells whether a look-up ended because nobody waited for it any more.
-func (r *result) cancelled() bool {
-	return r.err != nil && errors.Is(r.err, context.Canceled)
+	return r.err != nil && !r.err.NotFound && !errors.Is(r.err, ErrChain)
 }
 
 // startsWith tells whether names begins with the names of start.

@@ -2,6 +2,7 @@ package dns_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,15 @@ type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time      { return time.Unix(1_000_000, 0).Add(time.Duration(c.offset.Load())) }
 func (c *clock) set(d time.Duration) { c.offset.Store(int64(d)) }
+
+// chain returns n aliases, from x.example to a name with more letters.
+func chain(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%s.example. 600 CNAME %s.example.\n", strings.Repeat("x", i+1), strings.Repeat("x", i+2))
+	}
+	return b.String()
+}
 
 func TestStaleAnswers(t *testing.T) {
 	const (
@@ -150,6 +160,11 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 0, zone: before, want: "old"},
 			{at: 600 * time.Second, zone: "a.example. 600 CNAME a.example.\n$PARTIAL a.example", want: "temporary"},
 			{at: 603 * time.Second, zone: failing, want: "temporary"},
+		}},
+		{name: "one alias more than are followed", ask: "TXT x.example", steps: []step{
+			{at: 0, zone: chain(10) + strings.Repeat("x", 11) + `.example. 600 TXT "old"`, want: "old"},
+			{at: 600 * time.Second, zone: chain(11), want: "temporary"},
+			{at: 603 * time.Second, zone: "$RCODE SERVFAIL x.example", want: "temporary"},
 		}},
 
 		{name: "addresses", ask: "A a.example", steps: []step{

@@ -155,6 +155,14 @@ func TestAnswers(t *testing.T) {
 			},
 			cnames: "b.example", ttl: 70, asked: 2,
 		}, {
+			name: "SOA that may be kept for less than it says of others",
+			says: map[string][]string{"TXT a.example": {"authority example. 50 SOA ns.example. admin.example. 1 2 3 4 70"}},
+			ttl:  50,
+		}, {
+			name: "SOA that may be kept for long",
+			says: map[string][]string{"TXT a.example": {"authority example. 90000 SOA ns.example. admin.example. 1 2 3 4 90000"}},
+			ttl:  3600,
+		}, {
 			name: "SOA of a zone that the target is not in",
 			says: map[string][]string{
 				"TXT a.example": {"a.example. 60 CNAME c.example.", soa},
@@ -298,6 +306,11 @@ func TestBrokenResponses(t *testing.T) {
 		"ends before the authority section": func(q *mdns.Msg) []byte {
 			m := response(t, q, whole[2])
 			return pack(t, m)[:question]
+		},
+		"ends before the additional section": func(q *mdns.Msg) []byte {
+			m := pack(t, response(t, q, whole[0]).SetEdns0(1232, false))
+			const opt = 1 + 10
+			return m[:len(m)-opt]
 		},
 		"ends in a record": func(q *mdns.Msg) []byte {
 			m := pack(t, response(t, q, whole[0]))

@@ -42,9 +42,6 @@ func (c *Client) instead(k key, r *result, now time.Time) *result {
 	if old == nil || !startsWith(old.cnames, r.cnames) {
 		return nil
 	}
-	if now.Before(old.expires) {
-		return old // of a look-up that was answered while this one, left by all, went on
-	}
 	stale := *old
 	stale.stale = true
 	stale.authentic = false // nobody vouches for it any more

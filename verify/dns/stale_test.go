@@ -171,6 +171,10 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 0, zone: "a.example. 600 A 192.0.2.1", want: "192.0.2.1"},
 			{at: 600 * time.Second, zone: failing, want: "temporary"},
 		}},
+		{name: "names of addresses", ask: "PTR 192.0.2.1", steps: []step{
+			{at: 0, zone: "1.2.0.192.in-addr.arpa. 600 PTR a.example.", want: "a.example"},
+			{at: 600 * time.Second, zone: "$RCODE SERVFAIL 1.2.0.192.in-addr.arpa", want: "temporary"},
+		}},
 		{name: "mail exchangers", ask: "MX a.example", steps: []step{
 			{at: 0, zone: "a.example. 600 MX 1 b.example.", want: "1 b.example"},
 			{at: 600 * time.Second, zone: failing, want: "temporary"},

@@ -22,7 +22,8 @@ const (
 // again (RFC 9520 section 3.2 asks for one second or more).
 const failureHold = 2 * time.Second
 
-// Config configures a [Client]. The zero value of a number means its default.
+// Config configures a [Client]. The zero value of a number means its default, and
+// so does a negative one unless it says otherwise.
 type Config struct {
 	// Servers are recursive resolvers as host:port, in order of preference.
 	Servers []string

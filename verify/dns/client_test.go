@@ -197,6 +197,20 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+func TestNegativeBoundsMeanTheDefault(t *testing.T) {
+	c := client(t, dnstest.MustParse(t, zoneText), func(c *dns.Config) {
+		c.Timeout, c.CacheBytes, c.MaxExchanges = -1, -1, -1
+	})
+	for range 2 {
+		if a, err := c.TXT(context.Background(), "example.com"); err != nil || len(a.Values) != 1 {
+			t.Errorf("got %v, %v", a.Values, err)
+		}
+	}
+	if entries, _, _ := c.Cached(); entries != 1 {
+		t.Errorf("%d entries", entries)
+	}
+}
+
 func TestIdenticalLookupsAreJoined(t *testing.T) {
 	z := dnstest.MustParse(t, "$DELAY 50ms slow.example.com\nslow.example.com. 0 TXT \"x\"\n")
 	c := client(t, z, nil)

@@ -1,6 +1,7 @@
 package dns_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -45,6 +46,7 @@ func TestStaleAnswers(t *testing.T) {
 		name  string
 		ask   string // "TXT a.example" where empty
 		max   time.Duration
+		waits time.Duration // for an answer; 10 s where it is 0
 		steps []step
 	}{
 		{name: "the servers fail", steps: []step{
@@ -58,7 +60,7 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 1201 * time.Second, want: "temporary", kept: true},
 			{at: 1202 * time.Second, want: "temporary"},
 		}},
-		{name: "no server answers", steps: []step{
+		{name: "no server answers", waits: 400 * time.Millisecond, steps: []step{
 			{at: 0, zone: before, want: "old"},
 			{at: 700 * time.Second, zone: "$TIMEOUT a.example\n", want: "stale old"},
 		}},
@@ -190,7 +192,7 @@ func TestStaleAnswers(t *testing.T) {
 			}
 			defer s.Close()
 			c := dns.New(dns.Config{
-				Servers: []string{s.Addr()}, Timeout: 100 * time.Millisecond,
+				Servers: []string{s.Addr()}, Timeout: cmp.Or(test.waits, 10*time.Second),
 				Now: clock.now, MaxStale: test.max, Observer: seen,
 			})
 			if test.ask == "" {

@@ -45,6 +45,7 @@ func TestPrometheus(t *testing.T) {
 		// So that it has every counter at 0.
 		waitFor(t, s, `authmilter_messages_limit`, func(v float64) bool { return v > 0 })
 	}
+	before := d.Metrics(t)
 	for _, s := range chosen {
 		r.mta.Deliver(t, s.Client, s.Message)
 	}
@@ -54,7 +55,20 @@ func TestPrometheus(t *testing.T) {
 		waitFor(t, s, `count_over_time(authmilter_panics_total[1m])`, func(v float64) bool { return v > 2 })
 	}
 
+	// Or the second server would only repeat the first one.
+	waitFor(t, servers["native"], `histogram_count(authmilter_eom_duration_seconds)`, func(v float64) bool { return v > 0 })
+
 	t.Run("metrics", func(t *testing.T) { checkMetrics(t, d) })
+	t.Run("series", func(t *testing.T) {
+		for name := range after {
+			if _, ok := before[name]; !ok {
+				t.Errorf("%s came with the mail", name)
+			}
+		}
+		if len(after) > 800 { // docs/monitoring.md says: about 600
+			t.Errorf("%d series", len(after))
+		}
+	})
 	t.Run("names", func(t *testing.T) { checkNames(t, after) })
 	for name, s := range servers {
 		t.Run(name, func(t *testing.T) {

@@ -26,6 +26,7 @@ type options struct {
 	markdown bool
 	wrong    bool
 	binary   string
+	against  string
 }
 
 // rig is what all runs share.
@@ -162,13 +163,16 @@ func (r *rig) those(systems ...*system.System) []*system.System {
 
 // verifiers returns the systems that verify mail.
 func (r *rig) verifiers() []*system.System {
-	return r.those(
-		system.Ours(),
+	ours := r.those(system.Ours())
+	if r.against != "" {
+		ours = append(ours, r.those(system.Other(r.against))...)
+	}
+	return append(ours, r.those(
 		system.Plain(),
 		system.OpenDKIM(r.env),
 		system.OpenDKIMAndOpenDMARC(r.env),
 		system.Rspamd(),
-	)
+	)...)
 }
 
 // corpus returns mail, which the resolver then knows, with the rig's seed.

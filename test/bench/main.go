@@ -29,6 +29,7 @@ func main() {
 	flag.BoolVar(&o.markdown, "markdown", false, "tables as Markdown")
 	flag.BoolVar(&o.wrong, "wrong", false, "list the verdicts that differ from the right ones")
 	flag.StringVar(&o.binary, "authmilter", "", "the milter to measure; built from the sources by default")
+	flag.StringVar(&o.against, "against", "", "another build of the milter, measured in turns with it")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()

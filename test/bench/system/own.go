@@ -19,6 +19,16 @@ func Ours() *System {
 	return &System{Name: "authmilter", Parts: []Part{{Name: "authmilter", Setup: own("")}}}
 }
 
+// Other is another build of authmilter, to compare Ours with.
+func Other(binary string) *System {
+	setup := func(e *Env, dir, address string) ([]string, error) {
+		other := *e
+		other.Binary = binary
+		return own("")(&other, dir, address)
+	}
+	return &System{Name: "authmilter, the other build", Parts: []Part{{Name: "other", Setup: setup}}}
+}
+
 // OursSealing also adds an ARC Set to each message.
 func OursSealing() *System {
 	const seal = "arc.seal = true\narc.domain = \"rcpt.example\"\narc.selector = \"arc\"\narc.key_file = \"arc.pem\"\n"

@@ -2,8 +2,12 @@ package metrics
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,6 +22,9 @@ type Web struct {
 	Ready func(context.Context) error
 	// Page, where set, answers at /.
 	Page http.Handler
+	// Names are the host names by which people may ask for the page and for
+	// profiles, beside "localhost" and every address.
+	Names func() []string
 	// Profiling, where set, tells whether /debug/pprof/ is there now.
 	Profiling func() bool
 }
@@ -43,12 +50,39 @@ func (m *Metrics) Handler(web Web) http.Handler {
 		answer(w, http.StatusOK, "ready")
 	})
 	if web.Page != nil {
-		mux.Handle("/{$}", web.Page)
+		mux.Handle("/{$}", web.byName(web.Page))
 	}
 	if web.Profiling != nil {
-		mux.Handle("GET /debug/pprof/", profiles(web.Profiling))
+		mux.Handle("GET /debug/pprof/", web.byName(profiles(web.Profiling)))
 	}
 	return mux
+}
+
+// byName refuses requests under a host name that is not ours. A web page that
+// somebody reads on this host could otherwise have its own name lead here, and so
+// read what only this host may.
+func (web Web) byName(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !web.named(r.Host) {
+			answer(w, http.StatusMisdirectedRequest, "ask by an address of this host, or by its name")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (web Web) named(hostport string) bool {
+	host := hostport
+	if name, _, err := net.SplitHostPort(hostport); err == nil {
+		host = name
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || strings.EqualFold(host, "localhost") {
+		return true
+	}
+	if web.Names == nil {
+		return false
+	}
+	return slices.ContainsFunc(web.Names(), func(name string) bool { return strings.EqualFold(host, name) })
 }
 
 // profiles serves what net/http/pprof has, as long as it is wanted.

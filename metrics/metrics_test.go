@@ -33,7 +33,9 @@ func newMetrics() *Metrics {
 func get(t *testing.T, h http.Handler, path string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = "127.0.0.1:9894"
+	h.ServeHTTP(w, r)
 	text, err := io.ReadAll(w.Result().Body)
 	if err != nil {
 		t.Fatal(err)
@@ -318,5 +320,33 @@ func TestHandler(t *testing.T) {
 	profiling = true
 	if code, text := get(t, h, "/debug/pprof/"); code != http.StatusOK || !strings.Contains(text, "goroutine") {
 		t.Errorf("profiles: %d %q", code, text)
+	}
+}
+
+// TestHostNames holds that what is for people is not shown under somebody else's
+// name, and that what is for machines is.
+func TestHostNames(t *testing.T) {
+	page := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	h := newMetrics().Handler(Web{
+		Page:      page,
+		Profiling: func() bool { return true },
+		Names:     func() []string { return []string{"mx.example.org"} },
+	})
+	for host, code := range map[string]int{
+		"127.0.0.1:9894": http.StatusOK, "[::1]:9894": http.StatusOK, "192.0.2.1": http.StatusOK, "[2001:db8::1]": http.StatusOK,
+		"localhost:9894": http.StatusOK, "LOCALHOST": http.StatusOK, "MX.example.org:9894": http.StatusOK,
+		"attacker.example": http.StatusMisdirectedRequest, "attacker.example:9894": http.StatusMisdirectedRequest,
+		"localhost.attacker.example": http.StatusMisdirectedRequest, "": http.StatusMisdirectedRequest,
+		"127.0.0.1.attacker.example:9894": http.StatusMisdirectedRequest,
+	} {
+		for path, want := range map[string]int{"/": code, "/debug/pprof/": code, "/metrics": http.StatusOK, "/healthz": http.StatusOK} {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("%s under %q: %d, want %d", path, host, w.Code, want)
+			}
+		}
 	}
 }

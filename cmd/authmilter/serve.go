@@ -136,6 +136,7 @@ func (s *service) run(ctx context.Context) error {
 	s.web = &webServer{log: s.log, handler: s.seen.Handler(metrics.Web{
 		Ready:     func(c context.Context) error { return s.ready(ctx, c) },
 		Page:      s.seen.page,
+		Names:     s.seen.hostNames,
 		Profiling: s.profiling.Load,
 	})}
 	if err := s.web.listen(cfg.Metrics.Listen); err != nil {
@@ -171,7 +172,7 @@ func (s *service) wait(ctx context.Context, hangups <-chan os.Signal) {
 			return
 		case <-hangups:
 			if err := s.reload(); err != nil {
-				s.seen.refused(err)
+				s.seen.refused(err, s.cfg)
 				s.log.Error("configuration refused, the old one is kept", "error", err)
 			} else {
 				s.log.Info("configuration reloaded")

@@ -2,6 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -14,6 +18,8 @@ import (
 type watch struct {
 	*metrics.Metrics
 	page *statuspage.Page
+	// names are those of this host.
+	names atomic.Pointer[[]string]
 }
 
 func newWatch() *watch {
@@ -69,11 +75,34 @@ func (w *watch) forgetKeys() {
 	w.page.ForgetKeys()
 }
 
-// refused tells that a configuration was not accepted.
-func (w *watch) refused(err error) {
+// refused tells that a configuration was not accepted, while inForce is.
+func (w *watch) refused(err error, inForce *Config) {
 	now := time.Now()
 	w.Reloaded(false, now)
+	if inForce.privacy() == statuspage.Anonymous {
+		err = errors.New("the log tells why") // it may quote a name
+	}
 	w.page.ReloadFailed(now, err)
+}
+
+// hostNames returns the names by which people may ask for the page.
+func (w *watch) hostNames() []string {
+	if names := w.names.Load(); names != nil {
+		return *names
+	}
+	return nil
+}
+
+// hostNames returns the names that this host may have.
+func (c *Config) hostNames() []string {
+	names := []string{c.AuthservID}
+	if host, _, err := net.SplitHostPort(c.Metrics.Listen); err == nil {
+		names = append(names, host)
+	}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	return names
 }
 
 // inForce tells which configuration is.
@@ -86,6 +115,8 @@ func (w *watch) inForce(c *Config) {
 		Messages:     c.Limits.Messages,
 		EndOfMessage: time.Duration(c.Limits.EndOfMessage),
 	})
+	names := c.hostNames()
+	w.names.Store(&names)
 	w.page.SetPrivacy(c.privacy())
 	w.page.SetState(statuspage.State{AuthservID: c.AuthservID, Config: c.shown(), LoadedAt: now})
 }

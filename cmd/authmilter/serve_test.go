@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -11,11 +10,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"authmilter/test/output"
 	"authmilter/verify/dns/dnstest"
 )
 
@@ -27,7 +26,7 @@ type server struct {
 	t     testing.TB
 	cmd   *exec.Cmd
 	path  string // of its config
-	log   lockedBuffer
+	log   output.Buffer
 	ended chan struct{}
 	exit  error // valid once ended is closed
 }
@@ -152,26 +151,6 @@ func (d *server) wantMetric(line string) {
 		d.t.Errorf("/metrics does not say %q", line)
 	}
 }
-
-// lockedBuffer is a buffer that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lockedBuffer) Len() int { return len(l.String()) }
 
 // zoneServer serves the zone of testdata/mail.
 func zoneServer(t testing.TB) string {

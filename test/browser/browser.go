@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"authmilter/test/output"
 )
 
 // patience is how long an answer of the browser may take.
@@ -29,7 +31,7 @@ const program = "chromium"
 type Browser struct {
 	t        testing.TB
 	commands *os.File
-	log      bytes.Buffer
+	log      output.Buffer
 	session  string
 
 	mu      sync.Mutex

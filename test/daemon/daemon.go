@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,10 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"authmilter/test/output"
 )
 
 // Times within which the daemon must be ready, and have stopped.
@@ -57,7 +57,7 @@ type Daemon struct {
 	path  string // of the config file
 	ended chan struct{}
 	exit  error // valid once ended is closed
-	log   lockedBuffer
+	log   output.Buffer
 }
 
 // Start runs "authmilter serve" until the end of the test, and waits until it
@@ -190,21 +190,3 @@ func (d *Daemon) Metrics(t testing.TB) map[string]float64 {
 
 // Log returns what the daemon logged so far.
 func (d *Daemon) Log() string { return d.log.String() }
-
-// lockedBuffer is a buffer that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}

@@ -3,7 +3,6 @@
 package prometheus
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,12 +10,12 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"authmilter/test/mta"
+	"authmilter/test/output"
 )
 
 // Times within which the server must be ready, and have stopped.
@@ -30,7 +29,7 @@ const (
 type Server struct {
 	url    string
 	client http.Client
-	log    lockedBuffer
+	log    output.Buffer
 }
 
 // Start runs a server with a configuration file until the end of the test, and
@@ -189,22 +188,4 @@ func Promtool(t testing.TB, input string, args ...string) (output string, err er
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
-}
-
-// lockedBuffer is a buffer that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

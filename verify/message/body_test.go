@@ -401,6 +401,19 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
+// TestWhiteSpaceAfterLongStretches puts white space after stretches without any,
+// of lengths around those at which the search for it changes its pace.
+func TestWhiteSpaceAfterLongStretches(t *testing.T) {
+	for _, long := range []int{0, 4 << 10, 8 << 10} {
+		for n := range 80 {
+			stretch := strings.Repeat("a", long+n)
+			for _, end := range []string{" ", "\t", " \t", "\t ", " b", "\tb", "  b", "b \r\n", "\t\r\n", " \r", "\r\n "} {
+				checkBody(t, stretch+end+stretch+end)
+			}
+		}
+	}
+}
+
 func BenchmarkBody(b *testing.B) {
 	bodies := map[string]string{
 		"base64": strings.Repeat("JVBERi0xLjcKJeLjz9MKMSAwIG9iago8PC9UeXBlL0NhdGFsb2cvUGFnZXMgMiAwIFI+PgplbmRv\r\n", 1<<20/78),

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"strings"
@@ -198,16 +199,49 @@ func leadingSpace(p []byte) int {
 // which is what most white space is, is passed over.
 func nextRun(p []byte, i int) int {
 	// Eight octets at a time, seven of them together with their successor.
-	for ; i+8 <= len(p); i += 7 {
+	for calm := 0; i+8 <= len(p); i += 7 {
 		word := binary.LittleEndian.Uint64(p[i:])
 		sp, tab, cr := equal(word, ' '), equal(word, '\t'), equal(word, '\r')
 		if hit := tab | sp&((sp|tab|cr)>>8); hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
+		if calm++; sp != 0 {
+			calm = 0
+		}
+		if calm == calmWords {
+			calm = 0
+			i = nextSpace(p, i+8) - 7
+		}
 	}
 	for ; i < len(p); i++ {
 		if p[i] == '\t' || p[i] == ' ' && (i+1 == len(p) || isWSP(p[i+1]) || p[i+1] == '\r') {
 			return i
+		}
+	}
+	return len(p)
+}
+
+// calmWords is after how many words without white space nextRun takes it that
+// there is none for long, as in base64: more than text has.
+const calmWords = 6
+
+// nextSpace returns the position, i or later, of the first white space in p, or
+// len(p). It is faster than nextRun where that is far away.
+func nextSpace(p []byte, i int) int {
+	// Piece by piece, so that the search for one of the two does not go far
+	// beyond the other.
+	const piece = 4 << 10
+	for ; i < len(p); i += piece {
+		part := p[i:min(i+piece, len(p))]
+		sp := bytes.IndexByte(part, ' ')
+		if sp >= 0 {
+			part = part[:sp]
+		}
+		if tab := bytes.IndexByte(part, '\t'); tab >= 0 {
+			return i + tab
+		}
+		if sp >= 0 {
+			return i + sp
 		}
 	}
 	return len(p)

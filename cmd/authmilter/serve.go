@@ -97,11 +97,11 @@ func (s *service) warn(warnings []string) {
 	}
 }
 
-// gcPercent lets the heap grow to three times what is in use before garbage is
-// collected, where GOGC in the environment says nothing else. So little is in
-// use that the default collects every few dozen messages, which costs a sixth of
-// the CPU time; this is a few MiB of memory instead.
-const gcPercent = 200
+// gcPercent lets the heap grow to two and a half times what is in use before
+// garbage is collected, where GOGC in the environment says nothing else. So
+// little is in use that the default collects every few dozen messages, which
+// costs a tenth of the CPU time and more; this costs a few MiB of memory.
+const gcPercent = 150
 
 // tuneGC sets gcPercent.
 func tuneGC() {

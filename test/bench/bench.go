@@ -18,6 +18,7 @@ import (
 type options struct {
 	systems  string
 	rounds   int
+	messages int
 	sessions int
 	seed     uint64
 	arc      float64
@@ -161,19 +162,27 @@ func (r *rig) those(systems ...*system.System) []*system.System {
 	return able
 }
 
-// verifiers returns the systems that verify mail.
-func (r *rig) verifiers() []*system.System {
-	ours := r.those(system.Ours())
+// ours returns authmilter, and the other build of it where there is one.
+func (r *rig) ours() []*system.System {
+	ours := []*system.System{system.Ours()}
 	if r.against != "" {
-		ours = append(ours, r.those(system.Other(r.against))...)
+		ours = append(ours, system.Other(r.against))
 	}
-	return append(ours, r.those(
+	return r.those(ours...)
+}
+
+// others returns the other systems that verify mail.
+func (r *rig) others() []*system.System {
+	return r.those(
 		system.Plain(),
 		system.OpenDKIM(r.env),
 		system.OpenDKIMAndOpenDMARC(r.env),
 		system.Rspamd(),
-	)...)
+	)
 }
+
+// verifiers returns all systems that verify mail.
+func (r *rig) verifiers() []*system.System { return append(r.ours(), r.others()...) }
 
 // corpus returns mail, which the resolver then knows, with the rig's seed.
 func (r *rig) corpus(o corpus.Options, delay time.Duration) (*corpus.Corpus, error) {

@@ -16,7 +16,7 @@ func (r *rig) cold() (*table, error) {
 	t := &table{
 		title: fmt.Sprintf("Cold: %d messages, each from another domain, every DNS answer %v late, nothing cached, %d sessions at once",
 			messages, r.delay, r.sessions),
-		columns: []string{"system", "EOM p50 ms", "p95", "p99", "whole p50 ms", "dkim right %", "spf", "dmarc"},
+		columns: []string{"system", "EOM p50 ms", "p95", "p99", "whole p50 ms", "DKIM right %", "SPF", "DMARC"},
 	}
 	for _, s := range r.verifiers() {
 		m, err := r.coldRounds(s, client.Load{Sessions: r.sessions}, messages)

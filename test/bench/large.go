@@ -20,7 +20,7 @@ func (r *rig) large() (*table, error) {
 	}
 	t := &table{
 		title:   fmt.Sprintf("Large: %d messages of %d MiB, %d at once", messages, size>>20, sessions),
-		columns: []string{"system", "CPU ms", "MB/s of CPU", "peak MiB", "EOM p50 ms", "dkim right %"},
+		columns: []string{"system", "CPU ms", "MB/s of CPU", "peak MiB", "EOM p50 ms", "DKIM right %"},
 	}
 	for _, s := range r.verifiers() {
 		running, err := s.Start(r.env)

@@ -21,6 +21,7 @@ func main() {
 	runs := flag.String("runs", strings.Join(runNames(), ","), "what is measured, of "+strings.Join(runNames(), ", "))
 	flag.StringVar(&o.systems, "systems", "", "parts of the names of systems, with commas; all by default")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds over the corpus, interleaved between the systems")
+	flag.IntVar(&o.messages, "messages", 600, "in the corpus of the warm run")
 	flag.IntVar(&o.sessions, "sessions", 8, "SMTP sessions at once")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the corpus")
 	flag.Float64Var(&o.arc, "arc", 0, "share of messages with an ARC chain")

@@ -57,14 +57,24 @@ func (m *measured) round(r *rig, l client.Load, c *corpus.Corpus, counts bool) e
 	return nil
 }
 
-// cpu returns the median over the rounds.
-func (m *measured) cpu() time.Duration {
-	return medianOf(m.samples, func(s sample) time.Duration { return s.cpu })
+// cpus returns the CPU time of a message in each round, cpu the median of them.
+func (m *measured) cpus() []time.Duration {
+	var all []time.Duration
+	for _, s := range m.samples {
+		all = append(all, s.cpu)
+	}
+	return all
 }
+
+func (m *measured) cpu() time.Duration { return median(m.cpus()) }
 
 // rate returns the median of messages a second.
 func (m *measured) rate(messages int) float64 {
-	return float64(messages) / medianOf(m.samples, func(s sample) time.Duration { return s.took }).Seconds()
+	var all []time.Duration
+	for _, s := range m.samples {
+		all = append(all, s.took)
+	}
+	return float64(messages) / median(all).Seconds()
 }
 
 // wait returns a percentile of the time that the MTA waited at the end of a
@@ -80,14 +90,6 @@ func percentile(list []time.Duration, percent float64) time.Duration {
 	}
 	slices.Sort(list)
 	return list[min(len(list)-1, int(percent/100*float64(len(list))))]
-}
-
-func medianOf[T any](list []T, value func(T) time.Duration) time.Duration {
-	var values []time.Duration
-	for _, v := range list {
-		values = append(values, value(v))
-	}
-	return median(values)
 }
 
 func median[T ~int64 | ~float64](list []T) T {

@@ -1,16 +1,13 @@
 package system
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"authmilter/test/bench/client"
+	"authmilter/verify/dkim"
 )
 
 // Ours is authmilter with everything on: DKIM, SPF, DMARC, ARC verification,
@@ -29,15 +26,24 @@ func Other(binary string) *System {
 	return &System{Name: "authmilter, the other build", Parts: []Part{{Name: "other", Setup: setup}}}
 }
 
-// OursSealing also adds an ARC Set to each message.
+// OursSealing also adds an ARC Set to each message, signed with an RSA key of
+// 2048 bits.
 func OursSealing() *System {
-	const seal = "arc.seal = true\narc.domain = \"rcpt.example\"\narc.selector = \"arc\"\narc.key_file = \"arc.pem\"\n"
-	return &System{Name: "the same, sealing with RSA-2048", Parts: []Part{{Name: "authmilter", Setup: own(seal)}}}
+	return &System{Name: "with ARC sealing, RSA-2048", Parts: []Part{{Name: "authmilter", Setup: own(seal("rsa.pem"))}}}
+}
+
+// OursSealingEd25519 is OursSealing with an Ed25519 key.
+func OursSealingEd25519() *System {
+	return &System{Name: "with ARC sealing, Ed25519", Parts: []Part{{Name: "authmilter", Setup: own(seal("ed25519.pem"))}}}
+}
+
+func seal(key string) string {
+	return fmt.Sprintf("arc.seal = true\narc.domain = \"rcpt.example\"\narc.selector = \"arc\"\narc.key_file = %q\n", key)
 }
 
 func own(more string) func(e *Env, dir, address string) ([]string, error) {
 	return func(e *Env, dir, address string) ([]string, error) {
-		if err := writeKey(filepath.Join(dir, "arc.pem")); err != nil {
+		if err := writeKeys(dir); err != nil {
 			return nil, err
 		}
 		port, err := freePort()
@@ -56,24 +62,33 @@ func own(more string) func(e *Env, dir, address string) ([]string, error) {
 	}
 }
 
-func writeKey(path string) error {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return err
+// writeKeys writes a private key of each kind.
+func writeKeys(dir string) error {
+	for name, t := range map[string]dkim.KeyType{"rsa.pem": dkim.RSA, "ed25519.pem": dkim.Ed25519} {
+		key, err := dkim.NewPrivateKey(t, 2048)
+		if err != nil {
+			return err
+		}
+		text, err := key.PEM()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return err
+		}
 	}
-	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
-	return os.WriteFile(path, pem.EncodeToMemory(block), 0o600)
+	return nil
 }
 
 // Baseline does nothing but one SHA-256 of the body, with go-milter; buffered
 // has it read through a buffer.
 func Baseline() *System {
-	return goProgram("go-milter, one SHA-256 of the body", "baseline")
+	return goProgram("go-milter, only a SHA-256 of the body", "baseline")
 }
 
 // BufferedBaseline is Baseline with buffered reads.
 func BufferedBaseline() *System {
-	return goProgram("the same with buffered reads", "baseline-buffered")
+	return goProgram("go-milter, only SHA-256, buffered reads", "baseline-buffered")
 }
 
 // Plain is what libraries give when they are put together plainly.

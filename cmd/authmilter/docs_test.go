@@ -286,3 +286,42 @@ func TestExamplesLoad(t *testing.T) {
 		t.Errorf("only %d examples", seen)
 	}
 }
+
+// TestLogLinesAreThere holds the lines of the log that the documentation quotes
+// to those that are written.
+func TestLogLinesAreThere(t *testing.T) {
+	var sources strings.Builder
+	for _, pattern := range []string{"*.go", "../../milter/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources.Write(text)
+		}
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile(`msg=("[^"]*")`)
+	seen := 0
+	for _, page := range pages {
+		for _, m := range quoted.FindAllStringSubmatch(readDoc(t, filepath.Base(page)), -1) {
+			seen++
+			if !strings.Contains(sources.String(), "("+m[1]) {
+				t.Errorf("%s: nothing logs %s", page, m[1])
+			}
+		}
+	}
+	if seen < 4 {
+		t.Errorf("only %d lines", seen)
+	}
+}

@@ -185,7 +185,8 @@ type keyCheck struct {
 }
 
 // watch checks keys now and then every hour, in the place of those watched
-// before.
+// before. It asks r, which must not have a cache: whoever has just published a
+// record and reloads wants to know of this one.
 func (c *keyCheck) watch(keys []ownKey, r dns.Resolver) {
 	c.stop()
 	c.seen.forgetKeys()

@@ -159,7 +159,7 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("serving", "version", build().Version, "authserv_id", cfg.AuthservID,
 		"listen", strings.Join(addresses, " "), "metrics", s.web.addr())
 	notify(daemon.SdNotifyReady)
-	s.keys.watch(cfg.ownKeys(), resolver)
+	s.keys.watch(cfg.ownKeys(), resolver.Uncached())
 	s.wait(ctx, hangups)
 	return s.shutdown()
 }
@@ -218,7 +218,7 @@ func (s *service) reload() error {
 	s.milter.Set(cfg.settings(resolver))
 	s.replaceListeners(cfg, opened)
 	s.show(cfg)
-	s.keys.watch(cfg.ownKeys(), resolver)
+	s.keys.watch(cfg.ownKeys(), resolver.Uncached())
 	s.warn(append(warnings, cfg.policyWarnings()...))
 	s.cfg = cfg
 	return nil

@@ -125,6 +125,22 @@ func New(c Config) *Client {
 	return client
 }
 
+// Uncached returns a client that asks the same servers within the same bounds,
+// and takes nothing from a cache: for those who want to know what is published
+// now.
+func (c *Client) Uncached() *Client {
+	client := &Client{
+		timeout:   c.timeout,
+		servers:   c.servers,
+		transport: c.transport,
+		observer:  c.observer,
+		now:       c.now,
+		slots:     c.slots,
+	}
+	client.flights.open = map[key]*flight{}
+	return client
+}
+
 func (c *Client) TXT(ctx context.Context, name string) (Answer[string], error) {
 	r := c.lookup(ctx, name, dns.TypeTXT)
 	return answer(c, r, r.texts)

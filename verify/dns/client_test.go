@@ -168,6 +168,32 @@ func TestCacheHonoursTTL(t *testing.T) {
 	}
 }
 
+// TestUncached holds that an uncached client sees what has just been published,
+// where its origin still knows that there was nothing.
+func TestUncached(t *testing.T) {
+	z := dnstest.MustParse(t, zoneText)
+	cached := client(t, z, nil)
+	uncached := cached.Uncached()
+	ask := func(c *dns.Client) string {
+		a, err := c.TXT(context.Background(), "none.example.com")
+		if err != nil {
+			return err.Error()
+		}
+		return strings.Join(a.Values, ",")
+	}
+	nothing := ask(cached)
+	z.AddTXT("none.example.com", "now there is")
+	if got := ask(cached); got != nothing {
+		t.Errorf("the cache says %q", got)
+	}
+	for range 2 {
+		before := len(z.Queries())
+		if got := ask(uncached); got != "now there is" || len(z.Queries()) == before {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	z := dnstest.MustParse(t, "")
 	for i := range 50 {

@@ -212,6 +212,9 @@ func (g *guarded) receive(p []byte, limit time.Duration) (int, error) {
 // waiting for is held back.
 func (g *guarded) await(limit time.Duration) error {
 	if err := g.flush(); err != nil {
+		if g.command == cmdEndMessage {
+			g.owner.replyLost(g, err)
+		}
 		return err
 	}
 	if err := g.Conn.SetReadDeadline(time.Now().Add(limit)); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -384,22 +385,32 @@ func TestGuardLimitsConnections(t *testing.T) {
 			accepted <- conn
 		}
 	}()
-	for range 3 {
+	dial := func() {
+		t.Helper()
 		c, err := net.Dial("tcp", inner.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
 		clients = append(clients, c)
 	}
+	dial()
+	dial()
 	conns = append(conns, <-accepted, <-accepted)
+	select {
+	case <-accepted:
+		t.Fatal("a connection that nobody opened")
+	case <-time.After(50 * time.Millisecond):
+	}
+	if n := count.get().delayed; n != 0 {
+		t.Errorf("%d delayed while there is a slot for each", n)
+	}
+	dial()
+	eventually(t, "the third connection waits", func() bool { return count.get().delayed == 1 })
 	select {
 	case <-accepted:
 		t.Fatal("a third connection with two slots")
 	case <-time.After(50 * time.Millisecond):
-	}
-	if n := count.get().delayed; n != 1 {
-		t.Errorf("%d delayed", n)
 	}
 	conns[0].Close()
 	conns[0].Close() // twice is once
@@ -407,12 +418,60 @@ func TestGuardLimitsConnections(t *testing.T) {
 	if n := count.get().open; n != 2 {
 		t.Errorf("%d open", n)
 	}
+	dial()
+	eventually(t, "a fourth connection waits", func() bool { return count.get().delayed == 2 })
 	l.Close()
 	if err := <-failed; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept ended with %v", err)
 	}
-	for _, c := range append(clients, conns...) {
+	_ = clients[3].SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := clients[3].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection that waited is left open: %v", err)
+	}
+	for _, c := range conns {
 		c.Close()
+	}
+	if n := count.get().open; n != 0 {
+		t.Errorf("%d open at the end", n)
+	}
+}
+
+// scarce is a listener that lacks something for some time.
+type scarce struct {
+	net.Listener
+	left int
+}
+
+func (s *scarce) Accept() (net.Conn, error) {
+	if s.left > 0 {
+		s.left--
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return s.Listener.Accept()
+}
+
+// TestAcceptFails holds that what keeps connections from being accepted is
+// counted, and waited out.
+func TestAcceptFails(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := &counter{}
+	l := newGuardedListener(&scarce{inner, 2}, make(slots, 1), count, slog.New(slog.DiscardHandler))
+	defer l.Close()
+	client, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if got, want := count.get().errors, []string{string(StageListen), string(StageListen)}; !slices.Equal(got, want) {
+		t.Errorf("errors in %q, want %q", got, want)
 	}
 }
 

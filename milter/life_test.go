@@ -2,6 +2,7 @@ package milter
 
 import (
 	"bytes"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +66,41 @@ func TestProgressWhileWaiting(t *testing.T) {
 	}
 	if v := r.seen.list(); len(v) != 1 || v[0].Result.DKIM[0].Status != dkim.Pass {
 		t.Errorf("verdicts %+v", v)
+	}
+}
+
+// leaving is an observer that ends the connection of a message before its reply.
+type leaving struct{ conn *net.TCPConn }
+
+func (l *leaving) Observe(*policy.Verdict) {
+	if l.conn != nil {
+		_ = l.conn.SetLinger(0) // with a reset
+		_ = l.conn.Close()
+	}
+}
+
+// TestReplyLost holds that it is counted, once, if the MTA goes before the reply,
+// and not if it goes after it.
+func TestReplyLost(t *testing.T) {
+	l := &leaving{}
+	r := start(t, options{observers: []policy.Observer{l}})
+	ended := func() bool { return r.count.get().open == 0 }
+	w := r.wire()
+	w.send(messageFrames(example(t)))
+	if _, final := w.verdict(); final != 'a' {
+		t.Errorf("reply %q", final)
+	}
+	w.Close()
+	eventually(t, "the first connection ends", ended)
+	if got := r.count.get().errors; len(got) != 0 {
+		t.Errorf("gone after the reply: errors in %q", got)
+	}
+	w = r.wire()
+	l.conn = w.Conn.(*net.TCPConn)
+	w.send(messageFrames(example(t)))
+	eventually(t, "the second connection ends", ended)
+	if got, want := r.count.get().errors, []string{string(StageAnswer)}; !slices.Equal(got, want) {
+		t.Errorf("gone before the reply: errors in %q, want %q", got, want)
 	}
 }
 

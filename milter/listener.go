@@ -17,7 +17,7 @@ type slots chan struct{}
 type guardedListener struct {
 	net.Listener
 	slots    slots
-	observer ConnObserver
+	observer Counter
 	log      *slog.Logger
 	// closing ends Accept; ending ends the connections that have nothing to do.
 	closing chan struct{}
@@ -40,7 +40,7 @@ type ConnObserver interface {
 	ProtocolError(violation string)
 }
 
-func newGuardedListener(l net.Listener, s slots, o ConnObserver, log *slog.Logger) *guardedListener {
+func newGuardedListener(l net.Listener, s slots, o Counter, log *slog.Logger) *guardedListener {
 	return &guardedListener{
 		Listener: l,
 		slots:    s,
@@ -51,10 +51,14 @@ func newGuardedListener(l net.Listener, s slots, o ConnObserver, log *slog.Logge
 	}
 }
 
-// Accept implements [net.Listener]. Without a free slot it waits: connections
-// then wait in the kernel's queue, where the MTA has more patience than with one
-// that is closed at once.
+// Accept implements [net.Listener]. A connection for which there is no slot waits
+// for one, and others behind it in the kernel's queue: the MTA has more patience
+// with that than with a connection that is closed at once.
 func (l *guardedListener) Accept() (net.Conn, error) {
+	conn, err := l.accept()
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case l.slots <- struct{}{}:
 	default:
@@ -62,13 +66,9 @@ func (l *guardedListener) Accept() (net.Conn, error) {
 		select {
 		case l.slots <- struct{}{}:
 		case <-l.closing:
+			_ = conn.Close()
 			return nil, net.ErrClosed
 		}
-	}
-	conn, err := l.accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
 	}
 	g := newGuarded(conn, l)
 	l.mu.Lock()
@@ -86,6 +86,7 @@ func (l *guardedListener) accept() (net.Conn, error) {
 		if err == nil || errors.Is(err, net.ErrClosed) {
 			return conn, err
 		}
+		l.observer.Error(string(StageListen))
 		l.log.Error("cannot accept connections", "listener", l.Addr().String(), "error", err)
 		select {
 		case <-time.After(pause):
@@ -138,4 +139,11 @@ func (l *guardedListener) violation(g *guarded, err error) {
 	}
 	l.observer.ProtocolError(string(v))
 	l.log.Warn("connection closed", "listener", l.Addr().String(), "peer", g.RemoteAddr().String(), "reason", string(v))
+}
+
+// replyLost counts and logs that an MTA did not take what was found out about a
+// message, which may have it back again.
+func (l *guardedListener) replyLost(g *guarded, err error) {
+	l.observer.Error(string(StageAnswer))
+	l.log.Warn("the MTA did not take the reply to a message", "listener", l.Addr().String(), "peer", g.RemoteAddr().String(), "error", err)
 }

@@ -13,12 +13,15 @@ import (
 
 	"authmilter/policy"
 	"authmilter/verify"
+	"authmilter/verify/clean"
 	"authmilter/verify/message"
 )
 
 const (
 	// maxRecipients bounds the recipients remembered for observers.
 	maxRecipients = 1000
+	// maxQueueID bounds a queue ID in the log, in octets.
+	maxQueueID = 256
 	// progressEvery is how often an MTA that waits is told that we are alive.
 	progressEvery = 3 * time.Second
 )
@@ -299,7 +302,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	s.endHeader(t)
 	v.Removed = len(t.results.forged)
 	if err := t.results.remove(m); err != nil {
-		return nil, s.gone(err)
+		return nil, s.gone(v, err)
 	}
 	var fields []message.Field
 	if t.skip == policy.NotSkipped {
@@ -309,7 +312,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	}
 	watch.lap()
 	if resp, err = s.carryOut(m, v, t.settings.QuarantineField, fields); err != nil {
-		return nil, s.gone(err)
+		return nil, s.gone(v, err)
 	}
 	v.Stages.Write = watch.lap()
 	v.Took, v.EndOfMessage = watch.at.Sub(t.begun), watch.at.Sub(begun)
@@ -317,9 +320,12 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	return resp, nil
 }
 
-// gone is the end of a message whose MTA does not listen any more.
-func (s *session) gone(err error) error {
+// gone is the end of a message whose MTA does not listen any more: no observer is
+// told of it.
+func (s *session) gone(v *policy.Verdict, err error) error {
 	s.server.config.Counter.Error(string(StageAnswer))
+	s.server.config.Log.Warn("the MTA did not take the reply to a message",
+		"listener", s.listener, "queue_id", clean.Text(v.QueueID, maxQueueID), "error", err)
 	return err
 }
 

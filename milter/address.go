@@ -66,10 +66,14 @@ func (a Address) String() string {
 	return fmt.Sprintf("inet:%d@%s", a.port, a.host)
 }
 
-// Postfix returns the address as Postfix writes it in smtpd_milters.
+// postfixQueue is where smtpd runs, in a chroot or not, by default.
+const postfixQueue = "/var/spool/postfix/"
+
+// Postfix returns the address as Postfix writes it in smtpd_milters. A path below
+// its queue directory is relative to that, so that an smtpd in a chroot finds it.
 func (a Address) Postfix() string {
 	if a.network == "unix" {
-		return "unix:" + a.path
+		return "unix:" + strings.TrimPrefix(a.path, postfixQueue)
 	}
 	return "inet:" + net.JoinHostPort(a.host, strconv.Itoa(int(a.port)))
 }

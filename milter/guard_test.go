@@ -483,6 +483,8 @@ func TestParseAddress(t *testing.T) {
 		{"inet:25@localhost", "inet:25@localhost", "inet:localhost:25"},
 		{"unix:/run/a.sock", "local:/run/a.sock", "unix:/run/a.sock"},
 		{"local:/run/a.sock", "local:/run/a.sock", "unix:/run/a.sock"},
+		{"unix:/var/spool/postfix/a/b.sock", "local:/var/spool/postfix/a/b.sock", "unix:a/b.sock"},
+		{"unix:/var/spool/postfix2/a.sock", "local:/var/spool/postfix2/a.sock", "unix:/var/spool/postfix2/a.sock"},
 		{in: "inet:8894"},
 		{in: "inet:@127.0.0.1"},
 		{in: "inet:99999@127.0.0.1"},

@@ -5,6 +5,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
+
+	"authmilter/milter"
 )
 
 // configFlag adds --config to cmd.
@@ -40,8 +42,8 @@ func configCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "The configuration is valid. For the MTA:")
 			for _, a := range cfg.Listen {
-				fmt.Fprintf(out, "\n# Postfix, main.cf\nsmtpd_milters = { %s, default_action=accept }\n", a.Postfix())
-				fmt.Fprintf(out, "dnl Sendmail, sendmail.mc\nINPUT_MAIL_FILTER(`authmilter', `S=%s, T=C:30s;S:30s;R:60s;E:5m')dnl\n", a.Sendmail())
+				fmt.Fprintf(out, "\n# Postfix, main.cf\n%s\n", postfixLine(a.Address))
+				fmt.Fprintf(out, "dnl Sendmail, sendmail.mc\n%s\n", sendmailLine(a.Address))
 			}
 			return nil
 		},
@@ -62,4 +64,14 @@ func configCommand() *cobra.Command {
 	configFlag(show, &path)
 	c.AddCommand(check, show)
 	return c
+}
+
+// postfixLine returns the line for main.cf that attaches a milter.
+func postfixLine(a milter.Address) string {
+	return fmt.Sprintf("smtpd_milters = { %s, connect_timeout=10s, default_action=accept }", a.Postfix())
+}
+
+// sendmailLine returns the line for sendmail.mc that attaches a milter.
+func sendmailLine(a milter.Address) string {
+	return fmt.Sprintf("INPUT_MAIL_FILTER(`authmilter', `S=%s, T=C:30s;S:30s;R:60s;E:5m')dnl", a.Sendmail())
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"authmilter/metrics"
+	"authmilter/milter"
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
@@ -322,6 +323,45 @@ func TestLogLinesAreThere(t *testing.T) {
 		}
 	}
 	if seen < 4 {
+		t.Errorf("only %d lines", seen)
+	}
+}
+
+// TestMTALines holds the lines for an MTA that the documentation has to those
+// that "config check" prints for the addresses of its examples.
+func TestMTALines(t *testing.T) {
+	var printed []string
+	for _, address := range []string{
+		"inet:8894@127.0.0.1", "unix:/var/spool/postfix/authmilter/authmilter.sock", "unix:/run/authmilter/authmilter.sock",
+	} {
+		a, err := milter.ParseAddress(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		printed = append(printed, postfixLine(a), sendmailLine(a))
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSuffix(line, "\n")
+			if !strings.HasPrefix(line, "smtpd_milters = ") && !strings.HasPrefix(line, "INPUT_MAIL_FILTER(") {
+				continue
+			}
+			seen++
+			if !slices.Contains(printed, line) {
+				t.Errorf("%s: %s", filepath.Base(page), line)
+			}
+		}
+	}
+	if seen < 6 {
 		t.Errorf("only %d lines", seen)
 	}
 }

@@ -21,7 +21,6 @@ func documented(t testing.TB, page, prefix, address, replacement string) string 
 	}
 	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, prefix) && strings.Contains(line, address) {
-			line, _, _ = strings.Cut(line, " #")
 			return strings.TrimSpace(strings.Replace(line, address, replacement, 1))
 		}
 	}

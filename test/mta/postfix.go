@@ -224,7 +224,11 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 func milterLines(t testing.TB, address string) string {
 	t.Helper()
 	const page = "postfix.md"
-	line := documented(t, page, "smtpd_milters = ", "inet:127.0.0.1:8894", address)
+	documentedAddress := "inet:127.0.0.1:8894"
+	if strings.HasPrefix(address, "unix:") {
+		documentedAddress = "unix:authmilter/authmilter.sock"
+	}
+	line := documented(t, page, "smtpd_milters = ", documentedAddress, address)
 	return strings.Replace(line, "default_action=accept", "default_action=tempfail", 1) +
 		"\n" + documented(t, page, "milter_protocol", "6", "6")
 }

@@ -98,7 +98,7 @@ func (s *Sendmail) configure(t testing.TB, milter string) string {
 	t.Helper()
 	s.host.write(t, "service.switch", "hosts files\naliases files\npasswd files\n")
 	s.host.write(t, "Sendmail.conf", fmt.Sprintf(saslConf, s.dir))
-	s.host.write(t, "sendmail.mc", fmt.Sprintf(sendmailMC, s.dir, Domain, filterLine(t, milter), sinkPort))
+	s.host.write(t, "sendmail.mc", fmt.Sprintf(sendmailMC, s.dir, Domain, milterMacros(t, milter), sinkPort))
 	macros := filepath.Join(sendmailDir, "usr/share/sendmail/cf")
 	m4 := exec.Command("m4", "-D_CF_DIR_="+macros+"/", "-D_NO_MAKEINFO_",
 		filepath.Join(macros, "m4/cf.m4"), filepath.Join(s.dir, "sendmail.mc"))
@@ -216,19 +216,21 @@ func longAddr(a netip.Addr) string {
 	return "IPv6:" + strings.Join(groups, ":")
 }
 
-// filterLine returns the line of the documentation for a milter at an address,
+// milterMacros returns the lines of the documentation for a milter at an address,
 // but that a milter which fails shows: as a message that is refused for the time.
-func filterLine(t testing.TB, address string) string {
+func milterMacros(t testing.TB, address string) string {
 	t.Helper()
 	documentedAddress := "inet:8894@127.0.0.1"
 	if strings.HasPrefix(address, "local:") {
 		documentedAddress = "local:/run/authmilter/authmilter.sock"
 	}
-	line := documented(t, "sendmail.md", "INPUT_MAIL_FILTER(", documentedAddress, address)
-	return strings.Replace(line, ", T=", ", F=T, T=", 1)
+	const page = "sendmail.md"
+	line := documented(t, page, "INPUT_MAIL_FILTER(", documentedAddress, address)
+	return strings.Replace(line, ", T=", ", F=T, T=", 1) +
+		"\n" + documented(t, page, "define(`confMUST_QUOTE_CHARS'", "", "")
 }
 
-// sendmailMC takes the directory, the domain accepted, the line for the milter
+// sendmailMC takes the directory, the domain accepted, the lines for the milter
 // and the port of the sink.
 //
 // Everything goes to the sink. No name is looked up but in the host's table of

@@ -89,8 +89,8 @@ func New(c Config) *Metrics {
 	m.seals = m.counterVec("arc_seals_total", "messages to be sealed, by what became of it", "result")
 	m.own = m.counterVec("own_messages_total", "messages of our own users and hosts, by what became of signing them", "result")
 	m.removed = m.counterVec("ar_headers_removed_total", "header fields that claimed to be ours and were deleted", "header")
-	m.bytes = m.counter("message_bytes_total", "octets of bodies received; what nothing needs of a body is not sent by the MTA")
-	m.eom = m.histogram("eom_duration_seconds", "what the MTA waited after the last octet of a message")
+	m.bytes = m.counter("message_bytes_total", "octets of the bodies of verified messages received; what nothing needs of a body is not sent by the MTA")
+	m.eom = m.histogram("eom_duration_seconds", "what the MTA waited after the last octet of a verified message")
 	m.eomLimit = m.gauge("eom_limit_seconds", "limits.end_of_message")
 	m.stages.init(m.histogramVec("stage_duration_seconds", "what the time for a verified message was spent on", "stage"))
 

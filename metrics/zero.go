@@ -36,7 +36,7 @@ func (m *Metrics) zero(c Config) {
 	for _, b := range []dns.Budget{dns.BudgetQueries, dns.BudgetTime} {
 		m.dnsExceeded.WithLabelValues(string(b))
 	}
-	for _, qtype := range []string{"A", "AAAA", "MX", "PTR", "TXT"} {
+	for _, qtype := range []string{"A", "AAAA", "MX", "NS", "PTR", "TXT"} {
 		for _, rcode := range []string{"NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "timeout", "network", "malformed"} {
 			m.dnsQueries.WithLabelValues(qtype, rcode)
 		}

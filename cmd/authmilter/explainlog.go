@@ -10,36 +10,45 @@ import (
 )
 
 // explainLog writes, at the level debug, how the verdict on each message came
-// about: a line for each look-up, each term of SPF and each rule.
+// about: a line for each look-up, each record and term of SPF, and each rule.
 type explainLog struct{ log *slog.Logger }
 
 // Observe implements [policy.Observer].
 func (e explainLog) Observe(v *policy.Verdict) {
 	ctx := context.Background()
-	if v.Result == nil || !e.log.Enabled(ctx, slog.LevelDebug) {
+	if !e.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	line := func(text string, attrs ...slog.Attr) {
 		e.log.LogAttrs(ctx, slog.LevelDebug, text, append([]slog.Attr{outside("queue_id", v.QueueID)}, attrs...)...)
 	}
-	for _, l := range newLookupReports(v.Result.Lookups) {
-		line("look-up",
-			slog.String("type", l.Type),
-			outside("name", l.Name),
-			outside("answer", strings.Join(l.Values, " | ")),
-			outside("cnames", strings.Join(l.CNAMEs, " ")),
-			slog.Bool("stale", l.Stale),
-			slog.String("error", l.Error),
-			slog.Float64("ms", l.Milliseconds))
-	}
-	for _, s := range v.Result.Steps {
-		line("spf term",
-			slog.Int("depth", s.Depth),
-			outside("domain", s.Domain),
-			outside("term", s.Term),
-			outside("target", s.Target),
-			slog.String("outcome", s.Outcome),
-			slog.String("reason", clean.Text(s.Reason, maxLogged)))
+	if r := v.Result; r != nil { // an override that skips the message leaves only the rules
+		for _, l := range newLookupReports(r.Lookups) {
+			line("look-up",
+				slog.String("type", l.Type),
+				outside("name", l.Name),
+				outside("answer", strings.Join(l.Values, " | ")),
+				outside("cnames", strings.Join(l.CNAMEs, " ")),
+				slog.Bool("stale", l.Stale),
+				slog.String("error", l.Error),
+				slog.Float64("ms", l.Milliseconds))
+		}
+		for _, s := range r.Steps {
+			if s.Record != "" {
+				line("spf record",
+					slog.Int("depth", s.Depth),
+					outside("domain", s.Domain),
+					outside("record", s.Record))
+				continue
+			}
+			line("spf term",
+				slog.Int("depth", s.Depth),
+				outside("domain", s.Domain),
+				outside("term", s.Term),
+				outside("target", s.Target),
+				slog.String("outcome", s.Outcome),
+				slog.String("reason", clean.Text(s.Reason, maxLogged)))
+		}
 	}
 	for _, r := range v.Rules {
 		line("rule",

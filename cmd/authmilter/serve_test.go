@@ -214,9 +214,11 @@ func TestServeHTTP(t *testing.T) {
 	if code, text := d.get("/healthz"); code != http.StatusOK || text != "ok\n" {
 		t.Errorf("/healthz: %d %q", code, text)
 	}
+	d.wantMetric(`authmilter_dns_queries_total{qtype="NS",rcode="NOERROR"} 0`)
 	if code, text := d.get("/readyz"); code != http.StatusOK || text != "ready\n" {
 		t.Errorf("/readyz: %d %q", code, text)
 	}
+	d.wantMetric(`authmilter_dns_queries_total{qtype="NS",rcode="NOERROR"} 1`)
 	if code, text := d.get("/"); code != http.StatusOK || !strings.Contains(text, "mx.example.org") {
 		t.Errorf("/: %d %q", code, text)
 	}

@@ -10,7 +10,8 @@ import (
 // that info does not, and that neither shows a piece of a body.
 func TestServeDebugLog(t *testing.T) {
 	zone := zoneServer(t)
-	d := serving(t, common(zone, "log.level = \"debug\"\n"), nil)
+	d := serving(t, common(zone, "log.level = \"debug\"\n"+
+		"[[override]]\nname = \"monitor\"\nmail_from = [\"monitor.example\"]\nclient = [\"192.0.2.0/24\"]\naction = \"skip\"\n"), nil)
 	m := connect(t, d.address("listen"))
 	secret := spoofed
 	secret.body = "the words of a body\r\n"
@@ -18,12 +19,23 @@ func TestServeDebugLog(t *testing.T) {
 	d.waitLog("msg=message ")
 	for _, want := range []string{
 		`level=DEBUG msg=look-up queue_id=4gTest type=TXT name=_dmarc.example.com `,
-		`level=DEBUG msg="spf term" queue_id=4gTest `,
+		`level=DEBUG msg="spf record" queue_id=4gTest depth=0 domain=example.com record="v=spf1 `,
+		`level=DEBUG msg="spf term" queue_id=4gTest depth=0 domain=example.com term=`,
 		`level=DEBUG msg=rule queue_id=4gTest rule=dmarc applies=true outcome=`,
 	} {
 		if !strings.Contains(d.log.String(), want) {
 			t.Errorf("the log does not say %s", want)
 		}
+	}
+	if text := d.log.String(); strings.Contains(text, `term=""`) {
+		t.Errorf("a step without a term: %s", text)
+	}
+	skipped := secret
+	skipped.from, skipped.queueID = "ping@monitor.example", "4gSkipped"
+	m.deliver(skipped)
+	d.waitLog("skipped=override")
+	if want := "level=DEBUG msg=rule queue_id=4gSkipped rule=monitor applies=true outcome=skip\n"; !strings.Contains(d.log.String(), want) {
+		t.Errorf("the log does not say %s", want)
 	}
 	d.reload(common(zone, "log.level = \"info\"\n"), "configuration reloaded")
 	seen := d.log.Len()

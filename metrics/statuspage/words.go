@@ -95,7 +95,7 @@ var (
 		string(dmarc.DispositionNone), string(dmarc.DispositionQuarantine), string(dmarc.DispositionReject),
 	}
 
-	qtypes = words{"TXT", "MX", "A", "AAAA", "PTR"}
+	qtypes = words{"TXT", "MX", "A", "AAAA", "PTR", "NS"}
 	// The last three are no answers.
 	rcodes = words{"NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "FORMERR", "NOTIMP", "timeout", "network", "malformed"}
 )

@@ -1,0 +1,235 @@
+package milter
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"authmilter/policy"
+	"authmilter/verify"
+	"authmilter/verify/clean"
+	"authmilter/verify/message"
+)
+
+const (
+	// progressEvery is how often an MTA that waits is told that we are alive.
+	progressEvery = 3 * time.Second
+	// maxQueueID bounds a queue ID in the log, in octets.
+	maxQueueID = 256
+)
+
+func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, err error) {
+	resp = gomilter.RespAccept
+	defer s.reset()
+	defer s.guard()
+	t := s.message
+	if t == nil {
+		return resp, nil
+	}
+	watch := stopwatch{time.Now()}
+	begun := watch.at
+	v := &policy.Verdict{
+		At:         t.begun,
+		Stages:     policy.Stages{Receive: begun.Sub(t.begun)},
+		Listener:   s.listener,
+		QueueID:    m.Get("i"),
+		Envelope:   t.env,
+		Recipients: t.recipients,
+		Skip:       t.skip,
+	}
+	s.endHeader(t)
+	v.Removed = len(t.results.forged)
+	if err := t.results.remove(m); err != nil {
+		return nil, s.gone(v, err)
+	}
+	var fields []message.Field
+	if t.skip == policy.NotSkipped {
+		fields = s.judge(t, m, v, &watch)
+	} else if t.own != nil {
+		fields = s.sign(t, v)
+	}
+	watch.lap()
+	if resp, err = s.carryOut(m, v, t.settings.QuarantineField, fields); err != nil {
+		return nil, s.gone(v, err)
+	}
+	v.Stages.Write = watch.lap()
+	v.Took, v.EndOfMessage = watch.at.Sub(t.begun), watch.at.Sub(begun)
+	s.observe(v)
+	return resp, nil
+}
+
+// gone is the end of a message whose MTA does not listen any more: no observer is
+// told of it.
+func (s *session) gone(v *policy.Verdict, err error) error {
+	s.server.config.Counter.Error(string(StageAnswer))
+	s.server.config.Log.Warn("the MTA did not take the reply to a message",
+		"listener", s.listener, "queue_id", clean.Text(v.QueueID, maxQueueID), "error", err)
+	return err
+}
+
+// stopwatch tells how long each of several stages took.
+type stopwatch struct{ at time.Time }
+
+func (w *stopwatch) lap() time.Duration {
+	now := time.Now()
+	took := now.Sub(w.at)
+	w.at = now
+	return took
+}
+
+// judge sets the Result and the Decision of v, and returns the fields to insert.
+// Where a fault of ours prevents that, they say so.
+func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict, watch *stopwatch) (fields []message.Field) {
+	conclude := func(r *verify.Result) {
+		facts := &policy.Message{
+			Envelope:   t.env,
+			Recipients: t.recipients,
+			Listener:   s.listener,
+			Result:     r,
+			Sample:     rand.IntN(100),
+		}
+		v.Result, v.Decision = r, t.settings.Rules.Decide(facts)
+		if t.settings.ExplainRules {
+			v.Rules = t.settings.Rules.Explain(facts)
+		}
+		fields = t.fields(v)
+		v.Stages.Decide = watch.lap()
+	}
+	defer func() {
+		if t.failure != nil {
+			s.server.config.Counter.Error(string(StageVerify))
+			v.Seal = policy.Sealing{}
+			conclude(verify.Failed(t.failure))
+		}
+	}()
+	defer s.guard()
+	if t.failure == nil {
+		t.endHeader()
+		watch.lap()
+		t.wait(m)
+		v.Stages.Wait = watch.lap()
+		result := t.check.Finish()
+		v.Stages.Verify = watch.lap()
+		conclude(result)
+		if passesOn(v) && t.settings.Verifier.Seals() {
+			fields = append(fields, t.seal(v)...)
+			v.Stages.Seal = watch.lap()
+		}
+	}
+	return fields
+}
+
+// passesOn tells whether a message is passed on with what was found about it.
+func passesOn(v *policy.Verdict) bool {
+	return v.Decision.Reply == (policy.Reply{}) && !v.Decision.Skip
+}
+
+// fields returns what is written about a message that passes on.
+func (t *transaction) fields(v *policy.Verdict) []message.Field {
+	if !passesOn(v) {
+		return nil
+	}
+	var fields []message.Field
+	if text := v.Decision.Mark; text != "" {
+		fields = append(fields, message.Field{Name: t.settings.QuarantineField, Raw: " " + text})
+	}
+	if t.settings.ReceivedSPF {
+		fields = append(fields, message.Field{
+			Name: "Received-SPF",
+			Raw:  " " + policy.ReceivedSPF(t.settings.AuthservID, t.env, &v.Result.SPF),
+		})
+	}
+	return append(fields, message.Field{
+		Name: resultsName,
+		Raw:  " " + policy.FormatResults(t.settings.AuthservID, t.env, v.Result, v.Decision),
+	})
+}
+
+// carryOut tells the MTA what was decided, with the fields to insert. An error
+// says that the MTA does not listen any more.
+func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineField string, fields []message.Field) (*gomilter.Response, error) {
+	if err := insert(m, fields); err != nil {
+		return nil, err
+	}
+	d := &v.Decision
+	if d.Skip {
+		v.Skip, v.Result = policy.ByOverride, nil
+	}
+	if d.Hold != "" {
+		err := m.Quarantine(d.Hold)
+		if errors.Is(err, gomilter.ErrModificationNotAllowed) {
+			// This MTA has no quarantine.
+			err = insert(m, []message.Field{{Name: quarantineField, Raw: " " + d.Hold}})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if d.Reply == (policy.Reply{}) {
+		return gomilter.RespAccept, nil
+	}
+	resp, err := gomilter.RejectWithCodeAndReason(uint16(d.Reply.Code), d.Reply.Status+" "+d.Reply.Text)
+	if err != nil {
+		// A reply that cannot be written must not decide over the message.
+		s.server.config.Counter.Error(string(StageAnswer))
+		s.server.config.Log.Error("reply not possible", "error", err)
+		return gomilter.RespAccept, nil
+	}
+	return resp, nil
+}
+
+// seal returns the ARC Set that is put above our results, and tells v.
+func (t *transaction) seal(v *policy.Verdict) []message.Field {
+	id := t.settings.AuthservID
+	set, err := t.check.Seal(id, policy.ARCResults(id, t.env, v.Result, v.Decision))
+	v.Seal = policy.Sealing{Done: err == nil, Err: err}
+	return set
+}
+
+// wait returns when all look-ups have ended, or when the MTA has waited for as
+// long as it should. Meanwhile the MTA is told that there is progress.
+func (t *transaction) wait(m gomilter.Modifier) {
+	select {
+	case <-t.check.Ready():
+		return
+	default:
+	}
+	limit := time.NewTimer(t.settings.EndOfMessage)
+	defer limit.Stop()
+	progress := time.NewTicker(progressEvery)
+	defer progress.Stop()
+	for {
+		select {
+		case <-t.check.Ready():
+			return
+		case <-limit.C:
+			return
+		case <-progress.C:
+			if err := m.Progress(); err != nil {
+				// An MTA of an old protocol knows no progress, and of one that
+				// has gone the next write tells.
+				progress.Stop()
+			}
+		}
+	}
+}
+
+// observe hands v to the observers. What one of them does wrong is neither the
+// message's fault nor that of the next one.
+func (s *session) observe(v *policy.Verdict) {
+	for _, o := range s.server.config.Observers {
+		func() {
+			defer s.guard()
+			failed := true
+			defer func() {
+				if failed {
+					s.server.config.Counter.Error(string(StageObserve))
+				}
+			}()
+			o.Observe(v)
+			failed = false
+		}()
+	}
+}

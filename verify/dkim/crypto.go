@@ -16,6 +16,7 @@ const goMinRSABits = 1024
 
 var (
 	errSignature = fault(Fail, ReasonSignature, "signature did not verify")
+	errSize      = fault(PermError, ReasonSignatureSize, "signature of an impossible length")
 	errKeyType   = fault(PermError, ReasonKeyUse, "key is of another type than the signature")
 	errKeyHash   = fault(PermError, ReasonKeyUse, "key does not allow the hash")
 	errKeyUse    = fault(PermError, ReasonKeyUse, "key is not for email")
@@ -87,11 +88,11 @@ func (o Options) verifyDigest(s *Signature, key *Key, digest []byte) (policy, er
 	if key.Type == RSA {
 		switch {
 		case key.Bits > o.MaxRSABits:
-			return nil, fault(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", key.Bits))
+			return nil, largeKey(key.Bits)
 		case key.Bits < goMinRSABits:
-			return nil, weakKey(key)
+			return nil, weakKey(key.Bits)
 		case key.Bits < o.MinRSABits:
-			policy = weakKey(key)
+			policy = weakKey(key.Bits)
 		}
 	}
 	if !isSignature(s.Value, digest, s.Hash, key) {
@@ -100,8 +101,35 @@ func (o Options) verifyDigest(s *Signature, key *Key, digest []byte) (policy, er
 	return policy, nil
 }
 
-func weakKey(key *Key) error {
-	return fault(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", key.Bits))
+func weakKey(bits int) error {
+	return fault(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", bits))
+}
+
+func largeKey(bits int) error {
+	return fault(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", bits))
+}
+
+// minSignature is the length of the smallest RSA signature that anybody makes,
+// in octets: by a key of 512 bits.
+const minSignature = 512 / 8
+
+// checkSize returns why no acceptable key can have made a signature of this
+// length. An RSA signature is as long as the modulus of its key (RFC 8017 section
+// 8.2.1), one by Ed25519 has 64 octets (RFC 8032 section 5.1.6).
+func (o Options) checkSize(s *Signature) error {
+	length := len(s.Value)
+	bits := 8 * length
+	switch {
+	case s.KeyType == Ed25519 && length != ed25519.SignatureSize, length < minSignature:
+		return errSize
+	case s.KeyType == Ed25519:
+		return nil
+	case bits < goMinRSABits:
+		return weakKey(bits)
+	case bits-7 > o.MaxRSABits: // the modulus may leave some bits of its first octet
+		return largeKey(bits)
+	}
+	return nil
 }
 
 // isSignature tells whether value is a signature of digest, which hash made, by
@@ -152,14 +180,24 @@ func DigestHeader(hash crypto.Hash, c message.Canon, h message.Header, selected 
 }
 
 // singular are the fields that a message has at most one of (RFC 5322 section
-// 3.6) and that people read. A second one, put above the signed one, is what
-// they would see.
-var singular = []string{"from", "subject"}
+// 3.6; RFC 2045 section 3 for those of MIME) and that decide what a reader shows
+// or answers to. A second one, put above the signed one, is the one that counts
+// for most readers.
+var singular = []string{
+	"from", "subject", "reply-to", "to", "cc", "date", "sender", "message-id",
+	"content-type", "content-transfer-encoding", "mime-version",
+}
 
-// unsignedDuplicate returns the name of a singular field of which s signs some
-// but not all, or "" (RFC 6376 section 8.15).
-func (s *Signature) unsignedDuplicate(index *message.Index) string {
-	for _, name := range singular {
+// singularInChain are those of an ARC-Message-Signature. Intermediaries add a
+// second MIME-Version, which changes nothing for a reader, and the validation
+// suite for RFC 8617 has such chains pass.
+var singularInChain = singular[:len(singular)-1]
+
+// unsignedDuplicate returns the first of names, in lower case, that is the name
+// of several fields of which s signs some but not all, or "" (RFC 6376 section
+// 8.15).
+func (s *Signature) unsignedDuplicate(names []string, index *message.Index) string {
+	for _, name := range names {
 		signed := 0
 		for _, f := range s.Fields {
 			if strings.EqualFold(f, name) {

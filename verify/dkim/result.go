@@ -55,6 +55,7 @@ const (
 	ReasonDNS Reason = "dns"
 	// PermError.
 	ReasonFromNotSigned  Reason = "from_not_signed"
+	ReasonSignatureSize  Reason = "signature_size"
 	ReasonNoKey          Reason = "no_key"
 	ReasonKeySyntax      Reason = "key_syntax"
 	ReasonRevoked        Reason = "revoked"
@@ -91,6 +92,7 @@ func Outcomes() []Outcome {
 		{Neutral, ReasonFuture},
 		{TempError, ReasonDNS},
 		{PermError, ReasonFromNotSigned},
+		{PermError, ReasonSignatureSize},
 		{PermError, ReasonNoKey},
 		{PermError, ReasonKeySyntax},
 		{PermError, ReasonRevoked},

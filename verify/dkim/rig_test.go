@@ -173,6 +173,9 @@ func zone(t testing.TB) *dnstest.Zone {
 	z := dnstest.MustParse(t, `
 alias._domainkey.example.com. CNAME alias-example-com._domainkey.example.net.
 text._domainkey.example.com.  TXT "hello"
+circle._domainkey.example.com. CNAME circle2.example.com.
+circle2.example.com. CNAME circle._domainkey.example.com.
+dangling._domainkey.example.com. CNAME gone.example.net.
 $TIMEOUT dead._domainkey.example.com
 $RCODE SERVFAIL broken._domainkey.example.com
 nodata._domainkey.example.com. A 192.0.2.1

@@ -24,13 +24,13 @@ func TestSelection(t *testing.T) {
 	for range 150 {
 		var header message.Header
 		for n := range 2 + random.IntN(8) {
-			name := pick("To", "TO", "Received", "received ", "X", "DKIM-Signature", "dkim-signature", "Comments")
+			name := pick("Resent-To", "RESENT-TO", "Received", "received ", "X", "DKIM-Signature", "dkim-signature", "Comments")
 			header = append(header, message.Field{Name: name, Raw: fmt.Sprintf(" %d\r\n\tvalue", n)})
 		}
 		header = slices.Insert(header, random.IntN(len(header)+1), message.Field{Name: "From", Raw: " joe@example.com"})
 		names := []string{"from"}
 		for range random.IntN(12) {
-			names = append(names, pick("to", "To", "received", "RECEIVED", "x", "dkim-signature", "Dkim-Signature", "comments", "absent"))
+			names = append(names, pick("resent-to", "Resent-To", "received", "RECEIVED", "x", "dkim-signature", "Dkim-Signature", "comments", "absent"))
 		}
 		relaxed := random.IntN(2) == 0
 		canon := map[bool]string{false: "simple", true: "relaxed"}[relaxed]

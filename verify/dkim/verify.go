@@ -72,9 +72,11 @@ type Input struct {
 // body. The two may overlap with the body's arrival, and the Verifications of a
 // message with each other.
 type Verification struct {
-	opts      Options
-	in        *Input
-	own       int // position of the field in the header
+	opts Options
+	in   *Input
+	own  int // position of the field in the header
+	// singular are the fields that must not stand a second time, unsigned.
+	singular  []string
 	signature *Signature
 	key       *Key
 	// err is what the signature failed by; policy what it would be refused for
@@ -106,10 +108,10 @@ func Begin(opts Options, in *Input) []*Verification {
 	all := make([]*Verification, 0, len(fields))
 	left := opts.MaxSignatures
 	for _, i := range fields {
-		v := &Verification{opts: opts, in: in, own: i}
+		v := &Verification{opts: opts, in: in, own: i, singular: singular}
 		v.signature, v.err = ParseSignature(in.Header[i])
 		if v.err == nil {
-			v.err = v.checkTime(in.Now)
+			v.err = v.checkPossible()
 		}
 		switch {
 		case v.err != nil:
@@ -129,8 +131,8 @@ func Begin(opts Options, in *Input) []*Verification {
 // but another name: s is what was read of the field at position own of the
 // header.
 func BeginOne(opts Options, in *Input, own int, s *Signature) *Verification {
-	v := &Verification{opts: opts.withDefaults(), in: in, own: own, signature: s}
-	if v.err = v.checkTime(in.Now); v.err == nil {
+	v := &Verification{opts: opts.withDefaults(), in: in, own: own, singular: singularInChain, signature: s}
+	if v.err = v.checkPossible(); v.err == nil {
 		in.Body.Want(s.Digest())
 	}
 	return v
@@ -176,6 +178,16 @@ func commonLabels(a, b string) int {
 	}
 }
 
+// checkPossible returns why the signature cannot pass, whatever key is published.
+// Such a signature asks for no key: a key that cannot be had now must not leave
+// it open whether the message is signed.
+func (v *Verification) checkPossible() error {
+	if err := v.opts.checkSize(v.signature); err != nil {
+		return err
+	}
+	return v.checkTime(v.in.Now)
+}
+
 // checkTime holds t= and x= against now (RFC 6376 section 3.5).
 func (v *Verification) checkTime(now time.Time) error {
 	s, skew := v.signature, int64(v.opts.ClockSkew/time.Second)
@@ -202,6 +214,10 @@ func (v *Verification) FetchKey(ctx context.Context, r dns.Resolver) {
 // UseKeys is FetchKey with what [LookupKeys] returned.
 func (v *Verification) UseKeys(keys []*Key, err error) {
 	if v.err = err; err != nil {
+		if bits := 8 * len(v.signature.Value); isTemporary(err) && v.signature.KeyType == RSA && bits < v.opts.MinRSABits {
+			// The key that is not known now would not be accepted either.
+			v.err = weakKey(bits)
+		}
 		return
 	}
 	digest := v.signature.headerDigest(v.in.Header, v.in.Index, v.own)
@@ -209,7 +225,7 @@ func (v *Verification) UseKeys(keys []*Key, err error) {
 	if v.err != nil {
 		return
 	}
-	if name := v.signature.unsignedDuplicate(v.in.Index); name != "" {
+	if name := v.signature.unsignedDuplicate(v.singular, v.in.Index); name != "" {
 		v.policy = fault(Policy, ReasonUnsignedDuplicate, "a second "+name+" field is not signed")
 	}
 }
@@ -230,8 +246,11 @@ func (v *Verification) Result(body *message.Body) Result {
 	if err == nil && v.key == nil {
 		err = errInterrupted
 	}
-	if err == nil {
-		err = v.checkBody(body)
+	if err == nil || isTemporary(err) {
+		// Without its key a signature of another body has failed all the same.
+		if e := v.checkBody(body); e != nil {
+			err = e
+		}
 	}
 	if err == nil {
 		err = v.policy
@@ -242,6 +261,11 @@ func (v *Verification) Result(body *message.Body) Result {
 		r.Status, r.Reason = e.Status, e.Reason
 	}
 	return r
+}
+
+func isTemporary(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == TempError
 }
 
 func (v *Verification) checkBody(body *message.Body) error {

@@ -110,6 +110,10 @@ func TestVerdicts(t *testing.T) {
 		{name: "second From", msg: "From: eve@example.net\r\n" + signed, status: dkim.Policy, reason: dkim.ReasonUnsignedDuplicate},
 		{name: "second Subject", msg: "Subject: x\r\n" + sign(rsaKey(), with("h", "from:subject"), plain), status: dkim.Policy, reason: dkim.ReasonUnsignedDuplicate},
 
+		{name: "second To beside one that is signed", msg: "To: eve@example.net\r\n" + sign(rsaKey(), with("h", "from:to"), plain), status: dkim.Policy, reason: dkim.ReasonUnsignedDuplicate},
+		{name: "second To beside one that is not signed", msg: "To: eve@example.net\r\n" + sign(rsaKey(), with("h", "from"), plain), status: dkim.Pass},
+		{name: "second To, signed to be alone", msg: "To: eve@example.net\r\n" + sign(rsaKey(), with("h", "from:to:to"), plain), status: dkim.Fail, reason: dkim.ReasonSignature},
+
 		{name: "no tags", msg: "DKIM-Signature: \r\n" + plain, status: dkim.Neutral, reason: dkim.ReasonSyntax},
 		{name: "no list", msg: "DKIM-Signature: hello\r\n" + plain, status: dkim.Neutral, reason: dkim.ReasonSyntax},
 		{name: "duplicate tag", msg: edit("v=1;", "v=1; v=1;"), status: dkim.Neutral, reason: dkim.ReasonSyntax},
@@ -141,6 +145,18 @@ func TestVerdicts(t *testing.T) {
 		{name: "from a distant future", msg: sign(rsaKey(), tags+"; t="+strings.Repeat("9", 40), plain), status: dkim.Neutral, reason: dkim.ReasonFuture},
 		{name: "never expires", msg: sign(rsaKey(), tags+"; x="+strings.Repeat("9", 40), plain), status: dkim.Pass},
 		{name: "l= without bound", msg: sign(rsaKey(), tags+"; l="+pad(1<<62), plain), status: dkim.Fail, reason: dkim.ReasonBodyLength},
+
+		{name: "no octet in b=", msg: edit("\r\n b=", "\r\n b=; foo="), status: dkim.Neutral, reason: dkim.ReasonSyntax},
+		{name: "RSA signature of an impossible length", msg: edit("\r\n b=", "\r\n b=AAAA; foo="), status: dkim.PermError, reason: dkim.ReasonSignatureSize},
+		{name: "the same, and DNS silent", msg: strings.Replace(sign(rsaKey(), with("s", "dead"), plain), "\r\n b=", "\r\n b=AAAA; foo=", 1), status: dkim.PermError, reason: dkim.ReasonSignatureSize},
+		{name: "Ed25519 signature of an impossible length", msg: strings.Replace(signed, "a=rsa-sha256", "a=ed25519-sha256", 1), status: dkim.PermError, reason: dkim.ReasonSignatureSize},
+		{name: "RSA signature by a key of 512 bits, and DNS silent", msg: strings.Replace(sign(rsaKey(), with("s", "dead"), plain), "\r\n b=", "\r\n b="+strings.Repeat("A", 86)+"==; foo=", 1), status: dkim.Policy, reason: dkim.ReasonWeakKey},
+		{name: "weak key, refused by configuration, and DNS silent", msg: sign(rsaKey(), with("s", "dead"), plain), opts: dkim.Options{MinRSABits: 3072}, status: dkim.Policy, reason: dkim.ReasonWeakKey},
+		{name: "key too large, and DNS silent", msg: sign(rsaKey(), with("s", "dead"), plain), opts: dkim.Options{MaxRSABits: 1024}, status: dkim.Policy, reason: dkim.ReasonLargeKey},
+		{name: "body changed, and DNS silent", msg: strings.Replace(sign(rsaKey(), with("s", "dead"), plain), "bye", "Bye", 1), status: dkim.Fail, reason: dkim.ReasonBodyHash},
+		{name: "l= beyond the body, and DNS silent", msg: sign(rsaKey(), with("s", "dead")+"; l=21", plain), status: dkim.Fail, reason: dkim.ReasonBodyLength},
+		{name: "aliases of the key in a circle", msg: sign(rsaKey(), with("s", "circle"), plain), status: dkim.PermError, reason: dkim.ReasonNoKey},
+		{name: "alias of the key to nowhere", msg: sign(rsaKey(), with("s", "dangling"), plain), status: dkim.PermError, reason: dkim.ReasonNoKey},
 
 		{name: "DNS silent", msg: sign(rsaKey(), with("s", "dead"), plain), status: dkim.TempError, reason: dkim.ReasonDNS},
 		{name: "DNS broken", msg: sign(rsaKey(), with("s", "broken"), plain), status: dkim.TempError, reason: dkim.ReasonDNS},
@@ -189,6 +205,33 @@ func TestVerdicts(t *testing.T) {
 	} {
 		if !reached[reason] {
 			t.Errorf("no case for %s", reason)
+		}
+	}
+}
+
+// TestUnsignedDuplicates holds that no field that may stand once, and that a
+// reader shows or acts on, can be put above a signed one.
+func TestUnsignedDuplicates(t *testing.T) {
+	z := zone(t)
+	names := []string{
+		"From", "Subject", "Reply-To", "To", "Cc", "Date", "Sender", "Message-ID",
+		"MIME-Version", "Content-Type", "Content-Transfer-Encoding",
+	}
+	var original strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&original, "%s: joe@example.com\r\n", name)
+	}
+	original.WriteString("\r\nHello\r\n")
+	signed := sign(rsaKey(), with("h", strings.Join(names, ":")), original.String())
+	if r := verify(t, signed, z, dkim.Options{}, 100)[0]; r.Status != dkim.Pass {
+		t.Fatalf("%s (%v)", r.Status, r.Err)
+	}
+	for _, name := range names {
+		for _, written := range []string{name, strings.ToUpper(name), name + " "} {
+			r := verify(t, written+": x\r\n"+signed, z, dkim.Options{}, 100)[0]
+			if r.Status != dkim.Policy || r.Reason != dkim.ReasonUnsignedDuplicate {
+				t.Errorf("a second %q: %s (%v)", written, r.Status, r.Err)
+			}
 		}
 	}
 }

@@ -58,10 +58,11 @@ func (r *result) cancelled() bool {
 	return r.err != nil && errors.Is(r.err, context.Canceled)
 }
 
-// read adds what the response m says about name to r. It returns the name to
-// ask for next, where m ends in an alias whose target it does not tell about,
-// and otherwise "". The number of records is bounded by the size of a message.
-func (r *result) read(m *dns.Msg, name string, qtype uint16) (next string, err error) {
+// read adds to r what the response m says about name. first is the name that the
+// look-up began with. It returns the name to ask for next if m ends in an alias
+// and says nothing about its target, and otherwise "". The number of records is
+// bounded by the size of a message.
+func (r *result) read(m *dns.Msg, first, name string, qtype uint16) (next string, err error) {
 	ttl := maxPositive
 	if len(r.cnames) > 0 {
 		ttl = r.ttl
@@ -91,13 +92,17 @@ func (r *result) read(m *dns.Msg, name string, qtype uint16) (next string, err e
 		if alias == nil {
 			break
 		}
+		ttl = min(ttl, seconds(alias.Hdr.Ttl))
+		if r.passed(first, alias.Target) {
+			r.ttl = min(ttl, maxNegative)
+			return "", ErrLoop
+		}
 		if len(r.cnames) == maxChain {
 			return "", ErrChain
 		}
 		followed = true
 		name = alias.Target
 		r.cnames = append(r.cnames, unqualified(name))
-		ttl = min(ttl, seconds(alias.Hdr.Ttl))
 	}
 
 	negative, known := negativeTTL(m, name)
@@ -111,6 +116,22 @@ func (r *result) read(m *dns.Msg, name string, qtype uint16) (next string, err e
 		return name, nil
 	}
 	return "", nil
+}
+
+// passed reports whether a look-up that began with first has come by name
+// already.
+func (r *result) passed(first, name string) bool {
+	name = unqualified(name)
+	return strings.EqualFold(name, unqualified(first)) ||
+		slices.ContainsFunc(r.cnames, func(c string) bool { return strings.EqualFold(c, name) })
+}
+
+// loops reports whether the aliases in m lead from name back to one of them.
+// Some resolvers answer SERVFAIL and send the loop along.
+func loops(m *dns.Msg, name string, qtype uint16) bool {
+	var r result
+	_, err := r.read(m, name, name, qtype)
+	return errors.Is(err, ErrLoop)
 }
 
 // add keeps the value of rr, and tells whether it has one.

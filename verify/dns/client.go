@@ -256,7 +256,7 @@ func failed(k key, err error) *result {
 	return &result{err: &Error{
 		Type:     dns.TypeToString[k.qtype],
 		Name:     k.name,
-		NotFound: errors.Is(err, ErrNoSuchName) || errors.Is(err, ErrNotEncodable),
+		NotFound: errors.Is(err, ErrNoSuchName) || errors.Is(err, ErrNotEncodable) || errors.Is(err, ErrLoop),
 		Err:      err,
 	}}
 }
@@ -267,7 +267,7 @@ func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
 	for name := fqdn; name != ""; {
 		m, err := c.ask(ctx, name, k.qtype)
 		if err == nil {
-			name, err = r.read(m, name, k.qtype)
+			name, err = r.read(m, fqdn, name, k.qtype)
 		}
 		if err == nil {
 			continue

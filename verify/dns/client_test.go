@@ -30,6 +30,26 @@ middle.example.net. 30 CNAME end.example.org.
 end.example.org.    TXT "the end"
 lost.example.com.   CNAME nowhere.example.org.
 loop.example.com.   CNAME loop.example.com.
+into.example.com.   CNAME one.example.org.
+one.example.org.    CNAME TWO.example.org.
+two.example.org.    CNAME ONE.example.org.
+part.example.com.   CNAME part.example.net.
+part.example.net.   CNAME part.example.com.
+$PARTIAL part.example.com
+$PARTIAL part.example.net
+long.example.com.   CNAME l1.example.com.
+l1.example.com. CNAME l2.example.com.
+l2.example.com. CNAME l3.example.com.
+l3.example.com. CNAME l4.example.com.
+l4.example.com. CNAME l5.example.com.
+l5.example.com. CNAME l6.example.com.
+l6.example.com. CNAME l7.example.com.
+l7.example.com. CNAME l8.example.com.
+l8.example.com. CNAME l9.example.com.
+l9.example.com. CNAME l10.example.com.
+l10.example.com. CNAME l11.example.com.
+l11.example.com. CNAME l12.example.com.
+l12.example.com. CNAME l13.example.com.
 1.2.0.192.in-addr.arpa. PTR a.example.com.
 $TIMEOUT silent.example.com
 $RCODE SERVFAIL broken.example.com
@@ -67,7 +87,11 @@ func TestLookups(t *testing.T) {
 		{ask: "TXT org", want: ""}, // an empty non-terminal exists
 		{ask: "TXT none.example.com", err: "not found"},
 		{ask: "TXT lost.example.com", err: "not found", cnames: "nowhere.example.org"},
-		{ask: "TXT loop.example.com", err: "temporary"},
+		{ask: "TXT loop.example.com", err: "not found"},
+		{ask: "A loop.example.com", err: "not found"},
+		{ask: "TXT into.example.com", err: "not found", cnames: "one.example.org,TWO.example.org"},
+		{ask: "TXT part.example.com", err: "not found", cnames: "part.example.net"},
+		{ask: "TXT long.example.com", err: "temporary"},
 		{ask: "TXT silent.example.com", err: "temporary"},
 		{ask: "TXT broken.example.com", err: "temporary"},
 		{ask: "TXT big.example.com", want: "over TCP"},

@@ -11,8 +11,8 @@ import (
 type Error struct {
 	// Type and Name are what was asked.
 	Type, Name string
-	// NotFound tells that the name does not exist; otherwise it is unknown
-	// whether it does.
+	// NotFound reports that there is nothing at the name: it does not exist, or
+	// its aliases lead in a circle. Otherwise that is unknown.
 	NotFound bool
 	// Err is the cause.
 	Err error
@@ -27,7 +27,10 @@ var (
 	ErrNotEncodable = errors.New("not a possible domain name")
 	// ErrBudget ends a look-up beyond the limit of a [Meter].
 	ErrBudget = errors.New("too many DNS queries for one message")
-	// ErrChain is a chain of aliases that loops or is too long.
+	// ErrLoop is a chain of aliases that leads back to itself. Whoever asks again
+	// finds the loop again, so that nothing is to be found at such a name.
+	ErrLoop = errors.New("CNAME loop")
+	// ErrChain is a chain of aliases that is too long.
 	ErrChain = errors.New("CNAME chain too long")
 )
 
@@ -38,7 +41,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// IsNotFound tells whether err says that a name does not exist.
+// IsNotFound reports whether err says that there is nothing at a name.
 func IsNotFound(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.NotFound

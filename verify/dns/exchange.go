@@ -126,6 +126,8 @@ func (c *Client) try(ctx context.Context, s *server, within time.Duration, name 
 		return nil, err
 	case m.Truncated:
 		return nil, rcodeError("truncated answer over TCP")
+	case m.Rcode == dns.RcodeServerFailure && loops(m, dns.Fqdn(name), qtype):
+		return m, nil
 	case m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError:
 		return nil, rcodeError(rcodeText(m.Rcode))
 	case m.Rcode == dns.RcodeSuccess && isReferral(m):

@@ -197,6 +197,10 @@ func FuzzAnswer(f *testing.F) {
 		}
 		want, steps := expected(packet, records, qtype)
 		switch {
+		case errors.Is(err, ErrLoop):
+			if steps <= maxChain || len(want) > 0 {
+				t.Errorf("a loop: %q by %d aliases", want, steps)
+			}
 		case IsNotFound(err):
 			if rcode != dns.RcodeNameError || len(want) > 0 {
 				t.Errorf("not found: rcode %d, %q", rcode, want)

@@ -160,8 +160,9 @@ func TestStaleAnswers(t *testing.T) {
 		}},
 		{name: "an alias to itself", steps: []step{
 			{at: 0, zone: before, want: "old"},
-			{at: 600 * time.Second, zone: "a.example. 600 CNAME a.example.\n$PARTIAL a.example", want: "temporary"},
-			{at: 603 * time.Second, zone: failing, want: "temporary"},
+			{at: 600 * time.Second, zone: "a.example. 60 CNAME a.example.\n$PARTIAL a.example", want: "not found"},
+			{at: 659 * time.Second, zone: failing, want: "not found", kept: true},
+			{at: 660 * time.Second, zone: failing, want: "temporary"},
 		}},
 		{name: "one alias more than are followed", ask: "TXT x.example", steps: []step{
 			{at: 0, zone: chain(10) + strings.Repeat("x", 11) + `.example. 600 TXT "old"`, want: "old"},

@@ -47,19 +47,23 @@ type Check struct {
 }
 
 func newCheck(ctx context.Context, v *Verifier, env Envelope) *Check {
-	c := &Check{opts: &v.opts, env: env, work: newGroup()}
+	c := &Check{opts: &v.opts, env: env}
+	c.work = newGroup(c.settled)
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	c.meters = newMeters(&v.opts)
 	return c
 }
 
-// look runs fn with the time that look-ups may take.
-func (c *Check) look(fn func(context.Context)) {
-	c.work.run(func() {
+// look runs fn, which the result needs, with the time that look-ups may take.
+func (c *Check) look(fn func(context.Context)) { c.work.need(c.timed(fn)) }
+
+// timed returns fn with the time that look-ups may take.
+func (c *Check) timed(fn func(context.Context)) func() {
+	return func() {
 		ctx, cancel := context.WithTimeout(c.ctx, c.opts.LookupTime)
 		defer cancel()
 		fn(ctx)
-	})
+	}
 }
 
 func (c *Check) beginSPF() {
@@ -70,26 +74,35 @@ func (c *Check) beginSPF() {
 		Receiver: c.opts.Receiver,
 		MaxVoid:  c.opts.MaxVoid,
 		Now:      c.opts.Now(),
+		Explain:  c.opts.SPFExplanation,
 	}
 	if c.opts.HeloResult && c.env.MailFrom != "" {
 		c.helo = &spf.Result{}
 		// A copy: the steps of the two evaluations would be interleaved.
 		helo := args
+		helo.Explain = false
 		c.look(func(ctx context.Context) { *c.helo = spf.CheckHelo(ctx, c.meters.helo, helo) })
 	}
 	if c.opts.Explain {
-		args.Explain = true
 		args.Trace = func(s spf.Step) { c.steps = append(c.steps, s) }
 	}
 	c.look(func(ctx context.Context) { c.spf = spf.Check(ctx, c.meters.spf, args) })
 }
+
+// iprevTime bounds the look-ups of iprev together: whoever controls the client's
+// address can name ten hosts whose servers are silent.
+const iprevTime = 5 * time.Second
 
 func (c *Check) beginIPRev() {
 	if !c.opts.IPRev {
 		return
 	}
 	c.iprev = &iprev.Result{}
-	c.look(func(ctx context.Context) { *c.iprev = iprev.Check(ctx, c.meters.iprev, c.env.ClientIP) })
+	c.look(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, iprevTime)
+		defer cancel()
+		*c.iprev = iprev.Check(ctx, c.meters.iprev, c.env.ClientIP)
+	})
 }
 
 // Field takes the next field of the header, top first.
@@ -130,19 +143,74 @@ func (c *Check) EndHeader() {
 	}
 	// Before any look-up: whether a signature still needs its key changes with
 	// the answer.
-	query := dmarc.Query{
+	c.dmarc = dmarc.Prepare(dmarc.Query{
 		Authors:    c.author.Domains,
 		Candidates: c.candidates(),
 		Mode:       c.opts.Discovery,
-	}
+	})
 	for _, v := range c.dkim {
 		if v.NeedsKey() {
 			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meters.keys) })
 		}
 	}
-	c.look(func(ctx context.Context) { c.dmarc = dmarc.Lookup(ctx, c.meters.dmarc, query) })
+	for i := range c.dmarc.Authors() {
+		c.work.may(c.timed(func(ctx context.Context) { c.lookupAuthor(ctx, i) }))
+	}
 	if c.arc != nil {
 		c.beginARC()
+	}
+}
+
+// askAhead is how long the records that the policy of an author domain depends on
+// are asked for one after the other. Whoever chose the author domain may have
+// chosen several names in a row whose servers are silent; then the rest is asked
+// for at once, so that what is published above them is known in time.
+const askAhead = time.Second
+
+// lookupAuthor makes the look-ups for one author domain.
+func (c *Check) lookupAuthor(ctx context.Context, number int) {
+	asked := make(chan struct{})
+	ahead := time.AfterFunc(askAhead, func() {
+		defer close(asked)
+		for _, target := range c.dmarc.Targets(number) {
+			c.work.may(c.timed(func(ctx context.Context) { c.dmarc.LookupAhead(ctx, c.meters.dmarc, target) }))
+		}
+	})
+	// Nothing is started once this has ended: see group.may.
+	defer func() {
+		if !ahead.Stop() {
+			<-asked
+		}
+	}()
+	c.dmarc.LookupPolicy(ctx, c.meters.dmarc, number)
+	c.work.progress()
+	c.dmarc.LookupAlignment(ctx, c.meters.dmarc, number)
+}
+
+// settled reports whether the result depends on no look-up of DMARC that still
+// runs, when all others have ended.
+func (c *Check) settled() bool {
+	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
+	ids = append(ids, c.sender())
+	for _, v := range c.dkim {
+		// The body may still come: at best it is the one that was signed.
+		ids = append(ids, dmarc.Identifier{
+			Method:    dmarc.MethodDKIM,
+			Domain:    v.Domain(),
+			Pass:      v.Err() == nil,
+			TempError: v.Open(),
+		})
+	}
+	return c.dmarc.Settled(ids)
+}
+
+// sender returns the identifier that SPF vouches for or not.
+func (c *Check) sender() dmarc.Identifier {
+	return dmarc.Identifier{
+		Method:    dmarc.MethodSPF,
+		Domain:    c.spf.Domain,
+		Pass:      c.spf.Status == spf.Pass,
+		TempError: c.spf.Status == spf.TempError,
 	}
 }
 
@@ -161,9 +229,9 @@ func (c *Check) beginARC() {
 	})
 	names := c.arc.KeyNames()
 	for _, n := range names[:min(len(names), keysAhead)] {
-		c.work.run(func() { _, _ = ring.get(n) }) // its error is for who needs the key
+		c.work.need(func() { _, _ = ring.get(n) }) // its error is for who needs the key
 	}
-	c.work.run(func() { c.arc.CheckHeader(ring.get) })
+	c.work.need(func() { c.arc.CheckHeader(ring.get) })
 }
 
 // candidates returns the identifiers that may turn out to be authenticated.
@@ -188,8 +256,8 @@ func (c *Check) WantsBody() bool { return c.body.Wanted() }
 // p.
 func (c *Check) Write(p []byte) (int, error) { return c.body.Write(p) }
 
-// Ready is closed when all look-ups have ended: from then on Finish has all that
-// there is to know. It never is before EndHeader.
+// Ready is closed when all look-ups have ended that the result depends on: from
+// then on Finish has all that there is to know. It never is before EndHeader.
 func (c *Check) Ready() <-chan struct{} { return c.work.ready }
 
 // Finish ends the Check and returns what was found. It does not wait for
@@ -217,12 +285,7 @@ func (c *Check) Finish() *Result {
 	r.ARC = c.arc.Result(&c.body)
 	c.chain = r.ARC
 	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
-	ids = append(ids, dmarc.Identifier{
-		Method:    dmarc.MethodSPF,
-		Domain:    c.spf.Domain,
-		Pass:      c.spf.Status == spf.Pass,
-		TempError: c.spf.Status == spf.TempError,
-	})
+	ids = append(ids, c.sender())
 	for _, v := range c.dkim {
 		d := v.Result(&c.body)
 		r.DKIM = append(r.DKIM, d)
@@ -233,7 +296,8 @@ func (c *Check) Finish() *Result {
 			TempError: d.Status == dkim.TempError,
 		})
 	}
-	r.DMARC = c.dmarc.Evaluate(ids)
+	r.Authors = c.dmarc.EvaluateEach(ids)
+	r.DMARC = dmarc.Strictest(r.Authors)
 	return r
 }
 
@@ -270,5 +334,9 @@ func (r *Result) fail(d dkim.Status, m dmarc.Status, err error) {
 		r.ARC = arc.Result{Status: arc.Fail, Reason: arc.ReasonHeaderTooLarge, OldestPass: arc.Absent, Err: err}
 	}
 	r.DKIM = []dkim.Result{{Status: d, Reason: reason, Err: err, Signature: &dkim.Signature{}}}
-	r.DMARC = dmarc.Result{Status: m, Reason: dmarc.ReasonNotEvaluated, Err: err, Disposition: dmarc.DispositionNone}
+	r.DMARC = dmarc.Result{
+		Status: m, Reason: dmarc.ReasonNotEvaluated, Err: err,
+		Disposition: dmarc.DispositionNone, Pending: dmarc.DispositionNone,
+	}
+	r.Authors = []dmarc.Result{r.DMARC}
 }

@@ -4,57 +4,101 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 )
 
 // group runs the look-ups of one message, each in a goroutine, and tells when
-// the last of them has ended.
+// those have ended that the result depends on.
 type group struct {
-	wg sync.WaitGroup
-	// open counts the running functions, and one more until the group is
-	// sealed.
-	open  atomic.Int32
+	wg    sync.WaitGroup
 	ready chan struct{}
+	// settled reports whether the result depends on none of the functions that
+	// may matter and that still run. It is asked once all others have ended.
+	settled func() bool
+
+	mu sync.Mutex
+	// needed and maybe count the running functions: those that the result needs,
+	// and one more until the group is sealed; and those that may matter.
+	needed, maybe int
+	closed        bool // ready is closed
 	// failure is the first panic of a function. It is raised again by the next
 	// wait, in the goroutine that owns the message.
-	failure atomic.Pointer[Panic]
+	failure *Panic
 }
 
-func newGroup() *group {
-	g := &group{ready: make(chan struct{})}
-	g.open.Store(1)
-	return g
+func newGroup(settled func() bool) *group {
+	return &group{ready: make(chan struct{}), settled: settled, needed: 1}
 }
 
-// run starts fn. It must not be called once the group is sealed.
-func (g *group) run(fn func()) {
-	g.open.Add(1)
+// need starts fn, which the result needs. It must not be called once the group is
+// sealed.
+func (g *group) need(fn func()) { g.run(&g.needed, fn) }
+
+// may starts fn, which the result may depend on. Once the group is sealed only a
+// function that runs, or what it waits for, may call it.
+func (g *group) may(fn func()) { g.run(&g.maybe, fn) }
+
+func (g *group) run(count *int, fn func()) {
+	g.mu.Lock()
+	*count++
+	g.mu.Unlock()
 	g.wg.Go(func() {
-		defer g.end()
+		defer g.end(count)
 		defer func() {
 			if v := recover(); v != nil {
-				g.failure.CompareAndSwap(nil, &Panic{Value: v, Stack: debug.Stack()})
+				g.fail(&Panic{Value: v, Stack: debug.Stack()})
 			}
 		}()
 		fn()
 	})
 }
 
-// seal says that nothing more will be run: from now on ready closes with the
-// last function. It is called once.
-func (g *group) seal() { g.end() }
+func (g *group) fail(p *Panic) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failure == nil {
+		g.failure = p
+	}
+}
 
-func (g *group) end() {
-	if g.open.Add(-1) == 0 {
+// seal says that nothing more will be needed. It is called once.
+func (g *group) seal() { g.end(&g.needed) }
+
+// end takes one off count.
+func (g *group) end(count *int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	*count--
+	g.update()
+}
+
+// progress says that a function that may matter has found something out.
+func (g *group) progress() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.update()
+}
+
+// update closes ready if it is time to. After a panic all is waited for: what
+// fn left behind must not be looked at.
+func (g *group) update() {
+	if g.closed || g.needed > 0 {
+		return
+	}
+	if g.maybe == 0 || g.failure == nil && g.settled() {
+		g.closed = true
 		close(g.ready)
 	}
 }
 
-// wait returns when every function has ended, and panics with a *[Panic] where
-// one of them did, once.
+// wait returns when every function has ended, and panics with a *[Panic] if one
+// of them did, once.
 func (g *group) wait() {
 	g.wg.Wait()
-	if p := g.failure.Swap(nil); p != nil {
+	g.mu.Lock()
+	p := g.failure
+	g.failure = nil
+	g.mu.Unlock()
+	if p != nil {
 		panic(p)
 	}
 }

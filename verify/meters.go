@@ -6,21 +6,22 @@ import (
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
 	"authmilter/verify/iprev"
+	"authmilter/verify/spf"
 )
 
-// The look-ups that a message may take are shared out. Whoever sends a message
-// decides what its SPF record and its signatures ask for: with one budget for
-// all he could use it up before the policy of the author domain is looked up, or
-// before the key of its signature is, and so have a temporary error for a fail.
-// DKIM, DMARC and ARC therefore get all that they may ever ask for, and SPF the
-// rest.
+// The look-ups that a message may take are shared out. The sender of a message
+// decides what its SPF record and its signatures ask for: out of one budget for
+// all they could use up what the policy of the author domain needs, or the key of
+// its signature, and so turn a fail into a temporary error. DKIM, DMARC and ARC
+// therefore get all that they may ever ask for, and SPF the rest. By default that
+// is all that RFC 7208 section 4.6.4 allows, [spf.MaxQueries].
 const (
-	// minSPF is what SPF gets at least: ten terms (RFC 7208 section 4.6.4), and
-	// room for the hosts of a few mx.
+	// minSPF is what SPF gets at least: ten terms, and room for the hosts of a few
+	// mx.
 	minSPF = 20
-	// heloPart of SPF's look-ups are for the HELO identity, whose records are
-	// short.
-	heloPart = 4
+	// At least one in minHelo of SPF's look-ups, and at most one in maxHelo, are for
+	// the HELO identity, whose records are short.
+	minHelo, maxHelo = 8, 4
 )
 
 // meters count and bound the look-ups of one message.
@@ -45,9 +46,11 @@ func newMeters(o *Options) meters {
 		iprev: all.Split(iprev.MaxLookups),
 	}
 	if o.HeloResult {
-		// The HELO identity is another domain's to choose than MAIL FROM.
-		m.helo = all.Split(forSPF / heloPart)
-		forSPF -= forSPF / heloPart
+		// The HELO identity is another domain's to choose than MAIL FROM. It gets
+		// what MAIL FROM cannot need.
+		forHelo := max(forSPF/minHelo, min(forSPF-spf.MaxQueries, forSPF/maxHelo))
+		m.helo = all.Split(forHelo)
+		forSPF -= forHelo
 	}
 	m.spf = all.Split(forSPF)
 	return m

@@ -53,7 +53,7 @@ func TestManySignaturesLeaveThePolicy(t *testing.T) {
 	lines := []string{"From: ceo@victim.example"}
 	for i := range 300 {
 		lines = append(lines, fmt.Sprintf("DKIM-Signature: v=1; a=rsa-sha256; d=victim.example; s=s%d; h=from; "+
-			"bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA", i))
+			"bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b="+strings.Repeat("A", 172), i))
 	}
 	for _, signatures := range []int{0, 1, 10, 50, 100} {
 		for _, queries := range []int{0, 10} {

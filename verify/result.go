@@ -30,8 +30,11 @@ type Result struct {
 	// Helo is the result for the HELO identity where Options.HeloResult asked
 	// for it and SPF is not that already; otherwise nil.
 	Helo *spf.Result
-	// DMARC is the strictest result over all author domains.
+	// DMARC is the strictest of Authors: see [dmarc.Strictest].
 	DMARC dmarc.Result
+	// Authors has a DMARC result for each author domain, and one for what cannot be
+	// judged. There is always one.
+	Authors []dmarc.Result
 	// IPRev is what is known of the client's name; nil unless Options.IPRev asked
 	// for it.
 	IPRev *iprev.Result

@@ -22,7 +22,7 @@ import (
 
 // Defaults of the bounds in [Options].
 const (
-	DefaultMaxQueries      = 100
+	DefaultMaxQueries      = 200
 	DefaultLookupTime      = 15 * time.Second
 	DefaultMaxHeaderBytes  = 1 << 20
 	DefaultMaxHeaderFields = 2000
@@ -66,8 +66,12 @@ type Options struct {
 	// Sealer makes the ARC Sets that Check.Seal returns; nil where no message is
 	// sealed.
 	Sealer *arc.Sealer
-	// Explain records every look-up and every step of SPF in the Result.
+	// Explain records every look-up and every step of SPF in the Result. It changes
+	// none of them: what a site logs is not for a sender to see in their DNS.
 	Explain bool
+	// SPFExplanation asks for the explanation of an SPF fail (RFC 7208 section 6.2),
+	// which costs look-ups that the sender's domain can watch.
+	SPFExplanation bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

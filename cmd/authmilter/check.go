@@ -106,7 +106,7 @@ func (f *checkFlags) run(cmd *cobra.Command, file string) error {
 		in = opened
 	}
 	opts := cfg.verifyOptions(resolver)
-	opts.Explain = f.explain
+	opts.Explain, opts.SPFExplanation = f.explain, f.explain
 	r, removed, err := verifyFile(cmd.Context(), cfg, opts, env, in)
 	if err != nil {
 		return pathReason(file, err)

@@ -239,6 +239,9 @@ func (v *Verification) Err() error {
 	return v.policy
 }
 
+// Open reports whether it is unknown for the time being if the signature fails.
+func (v *Verification) Open() bool { return isTemporary(v.Err()) }
+
 // Result ends the verification: body must have been written whole, as far as it
 // wanted to be. A signature whose key was never fetched is a TempError.
 func (v *Verification) Result(body *message.Body) Result {

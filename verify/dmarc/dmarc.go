@@ -2,10 +2,11 @@
 // Conformance, RFC 9989: what policy the domain in the From field publishes,
 // and whether an authenticated identifier of the message aligns with it.
 //
-// The work has two phases. [Lookup] makes every look-up that may be needed, and
-// can begin as soon as the author domains and the candidates for alignment are
-// known; [Evaluation.Evaluate] then judges, without any look-up, once the
-// candidates have been verified. The package knows neither DKIM nor SPF.
+// The work has two phases. The look-ups begin as soon as the author domains and
+// the candidates for alignment are known: [Prepare] says what there is to do, and
+// its parts may be done at the same time. [Evaluation.Evaluate] then judges,
+// without any look-up, once the candidates have been verified. The package knows
+// neither DKIM nor SPF.
 package dmarc
 
 import "errors"
@@ -37,6 +38,20 @@ const (
 	DispositionQuarantine Disposition = "quarantine"
 	DispositionReject     Disposition = "reject"
 )
+
+// severity orders dispositions, the mildest first.
+func (d Disposition) severity() int {
+	switch d {
+	case DispositionReject:
+		return 2
+	case DispositionQuarantine:
+		return 1
+	}
+	return 0
+}
+
+// stricter reports whether a asks for more than b.
+func stricter(a, b Disposition) bool { return a.severity() > b.severity() }
 
 // oneLevelBelow returns the disposition that a domain in test mode expects
 // (RFC 9989 section 4.7, tag t).
@@ -105,6 +120,11 @@ type Result struct {
 	// test flag: DispositionNone for every status but [Fail]. What the record
 	// itself says is Policy.Published.
 	Disposition Disposition
+	// Pending is what the domain owner would ask for if that which did not finish
+	// turned out against the message, as far as it is known: by the policy of the
+	// author domain, or by what an ancestor publishes if the author's own record is
+	// unknown. It is DispositionNone for every status but [TempError].
+	Pending Disposition
 }
 
 // Reason names why a message did not pass, from a fixed set, for counting.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"authmilter/verify/dns"
 	"authmilter/verify/domain"
@@ -19,12 +20,18 @@ const (
 	MaxCandidates = 32
 )
 
-var errNotLookedUp = errors.New("organizational domain was not looked up")
+var (
+	errNotLookedUp = errors.New("not looked up")
+	errNoOrgDomain = errors.New("organizational domain was not looked up")
+)
 
-// Query is what a [Lookup] is about.
+// Query is what the look-ups for a message are about.
 type Query struct {
 	// Authors are the author domains of the message, distinct, in any form.
 	Authors []string
+	// Unjudged is why not all authors of the message are among Authors; nil if
+	// they are.
+	Unjudged error
 	// Candidates are the identifiers that may turn out to be authenticated. Only
 	// their Method and Domain count.
 	Candidates []Identifier
@@ -32,85 +39,150 @@ type Query struct {
 }
 
 // Evaluation is a message's author domains with everything that their
-// evaluation needs from the DNS. It may be used by several goroutines.
+// evaluation needs from the DNS.
 type Evaluation struct {
-	authors []author
-	// dropped tells that there are more author domains than are judged.
-	dropped  bool
-	exceeded bool
-	orgs     orgDomains
+	authors    []author
+	candidates []Identifier
+	unjudged   error
+	// dropped reports that there are more author domains than are judged.
+	dropped bool
+	finder  finder
 }
 
 // author is one author domain.
 type author struct {
+	name   string  // "" for what is not a domain name
 	policy *Policy // nil for what is not a domain name
 	err    error   // why the policy is not known
+	orgs   orgDomains
+	// stage is how far the look-ups have come. What they found may be read once
+	// it says so.
+	stage atomic.Int32
 }
+
+// Stages of the look-ups for an author domain.
+const (
+	stageNothing = iota // nothing is known yet
+	stagePolicy         // policy and err are known
+	stageAll            // so is orgs
+)
 
 func (a *author) applies() bool { return a.err == nil && a.policy.Applies() }
 
-// Lookup makes every look-up that evaluating the message can need, [MaxLookups]
-// at most. It returns promptly once ctx ends; what is not known by then is a
-// temporary error of the evaluation.
-func Lookup(ctx context.Context, r dns.Resolver, q Query) *Evaluation {
-	f := &finder{ctx: ctx, dns: r, mode: q.Mode}
-	e := &Evaluation{orgs: orgDomains{finder: f}}
-	for _, name := range q.Authors {
-		if len(e.authors) == MaxAuthors {
-			e.dropped = true
-			break
-		}
-		e.authors = append(e.authors, f.author(name))
+// Prepare returns an Evaluation without any look-up made. For each author domain
+// LookupPolicy is to be called, and LookupAlignment after it; author domains may
+// be looked up at the same time. What is not looked up is a temporary error of
+// the evaluation.
+func Prepare(q Query) *Evaluation {
+	e := &Evaluation{
+		candidates: q.Candidates[:min(len(q.Candidates), MaxCandidates)],
+		unjudged:   q.Unjudged,
+		dropped:    len(q.Authors) > MaxAuthors,
 	}
-	candidates := q.Candidates[:min(len(q.Candidates), MaxCandidates)]
-	// The Organizational Domains of all authors come first: no candidate can use
-	// up the look-ups that a fail of another author depends on.
+	e.finder.mode = q.Mode
+	e.finder.spare = MaxLookups
+	e.authors = make([]author, min(len(q.Authors), MaxAuthors))
 	for i := range e.authors {
-		e.lookupAuthor(&e.authors[i], candidates)
-	}
-	for i := range e.authors {
-		if a := &e.authors[i]; a.applies() {
-			// What an alignment needs, it asks for. The answers are kept.
-			for _, c := range candidates {
-				_, _ = e.orgs.aligned(a.policy, c)
-			}
+		a := &e.authors[i]
+		var err error
+		if a.name, err = domain.ToASCII(q.Authors[i]); err != nil {
+			a.err = errAuthorSyntax
+			a.stage.Store(stageAll)
+			continue
 		}
+		a.policy = &Policy{AuthorDomain: a.name, Percent: DefaultPercent}
+		a.err = errNotLookedUp
+		// No candidate can use up the look-ups that a fail of an author depends on:
+		// those of its walk, and one for whether it exists.
+		e.finder.spare -= min(domain.Labels(a.name), MaxWalk) + 1
 	}
-	e.exceeded = f.exceeded
-	e.orgs.finder = nil
 	return e
 }
 
-// Exceeded tells whether MaxLookups look-ups were not enough.
-func (e *Evaluation) Exceeded() bool { return e.exceeded }
-
-func (f *finder) author(text string) author {
-	name, err := domain.ToASCII(text)
-	if err != nil {
-		return author{err: errAuthorSyntax}
+// Lookup is [Prepare] with every look-up made, one after the other. It makes
+// [MaxLookups] at most.
+func Lookup(ctx context.Context, r dns.Resolver, q Query) *Evaluation {
+	e := Prepare(q)
+	for i := range e.authors {
+		e.LookupPolicy(ctx, r, i)
 	}
-	p, err := f.policy(name)
-	return author{policy: p, err: err}
+	for i := range e.authors {
+		e.LookupAlignment(ctx, r, i)
+	}
+	return e
 }
 
-// lookupAuthor finds the Organizational Domain of a, if the alignment of a
-// candidate depends on it.
-func (e *Evaluation) lookupAuthor(a *author, candidates []Identifier) {
+// Authors returns the number of author domains that are judged.
+func (e *Evaluation) Authors() int { return len(e.authors) }
+
+// LookupPolicy finds the policy of an author domain, by its number. It returns
+// promptly once ctx ends.
+func (e *Evaluation) LookupPolicy(ctx context.Context, r dns.Resolver, number int) {
+	a := &e.authors[number]
+	if a.name == "" {
+		return
+	}
+	a.policy, a.err = e.finder.policy(ctx, r, a.name)
+	a.stage.Store(stagePolicy)
+}
+
+// LookupAlignment finds the Organizational Domains by which candidates may align
+// with an author domain whose policy has been looked up. It returns promptly once
+// ctx ends.
+func (e *Evaluation) LookupAlignment(ctx context.Context, r dns.Resolver, number int) {
+	a := &e.authors[number]
+	if a.name == "" {
+		return
+	}
+	defer a.stage.Store(stageAll)
 	if !a.applies() {
 		return
 	}
-	p := a.policy
-	if p.OrgDomain != "" {
-		e.orgs.set(p.AuthorDomain, p.OrgDomain, nil)
-		return
+	a.orgs.find = func(name string, c claim) (string, error) { return e.finder.orgDomain(ctx, r, name, c) }
+	if p := a.policy; p.OrgDomain != "" {
+		a.orgs.set(p.AuthorDomain, p.OrgDomain, nil)
 	}
-	if slices.ContainsFunc(candidates, func(c Identifier) bool { _, m := p.compare(c); return m == matchOrg }) {
-		p.OrgDomain, _ = e.orgs.of(p.AuthorDomain)
+	for _, c := range e.candidates {
+		// What an alignment needs, it asks for. The answers are kept.
+		_, _ = a.orgs.aligned(a.policy, c)
 	}
+	a.orgs.find = nil
+	a.policy.OrgDomain, _ = a.orgs.of(a.name, reserved)
+}
+
+// Targets returns the domains whose records the policy of an author domain may
+// depend on, by the number of that domain, in the order in which LookupPolicy
+// asks for them.
+func (e *Evaluation) Targets(number int) []string {
+	author := e.authors[number].name
+	if author == "" {
+		return nil
+	}
+	if e.finder.mode == PSL {
+		return []string{author, registered(author)}
+	}
+	names := make([]string, 0, MaxWalk)
+	for name := author; name != ""; name = nextTarget(name) {
+		names = append(names, name)
+	}
+	return names
+}
+
+// LookupAhead looks up the record of one of the Targets, so that it need not be
+// waited for when its turn comes.
+func (e *Evaluation) LookupAhead(ctx context.Context, r dns.Resolver, target string) {
+	e.finder.at(ctx, r, target, reserved)
+}
+
+// Exceeded reports whether MaxLookups look-ups were not enough.
+func (e *Evaluation) Exceeded() bool {
+	e.finder.mu.Lock()
+	defer e.finder.mu.Unlock()
+	return e.finder.exceeded
 }
 
 // Policies returns what was found for each author domain, in their order, nil
-// for what is not a domain name.
+// for what is not a domain name. All look-ups must have ended.
 func (e *Evaluation) Policies() []*Policy {
 	list := make([]*Policy, len(e.authors))
 	for i := range e.authors {
@@ -133,26 +205,39 @@ func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 	for i := range e.authors {
 		results = append(results, e.evaluate(&e.authors[i], ids))
 	}
-	// RFC 9989 section 11.5: neither may escape.
-	if len(e.authors) == 0 {
+	// RFC 9989 section 11.5: none of these may escape.
+	switch {
+	case e.unjudged != nil:
+		results = append(results, Result{Status: PermError, Reason: ReasonAuthorSyntax, Err: e.unjudged})
+	case len(e.authors) == 0:
 		results = append(results, Result{Status: PermError, Reason: ReasonNoAuthor, Err: errNoAuthor})
 	}
 	if e.dropped {
 		results = append(results, Result{Status: PermError, Reason: ReasonTooManyAuthors, Err: errTooManyAuthors})
 	}
 	for i := range results {
-		if results[i].Disposition == "" {
-			results[i].Disposition = DispositionNone
+		r := &results[i]
+		if r.Disposition == "" {
+			r.Disposition = DispositionNone
+		}
+		if r.Pending == "" {
+			r.Pending = DispositionNone
 		}
 	}
 	return results
 }
 
+// evaluate judges one author domain by what is known of it.
 func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
-	if a.policy == nil {
+	if a.name == "" {
 		return Result{}.because(PermError, ReasonAuthorSyntax, a.err)
 	}
-	res := Result{Author: a.policy.AuthorDomain, Policy: a.policy}
+	stage := a.stage.Load()
+	if stage == stageNothing {
+		res := Result{Author: a.name, Policy: &Policy{AuthorDomain: a.name, Percent: DefaultPercent}}
+		return res.because(TempError, ReasonPolicyLookup, errNotLookedUp)
+	}
+	res := Result{Author: a.name, Policy: a.policy, Pending: a.policy.pending}
 	switch {
 	case a.err != nil:
 		return res.because(TempError, ReasonPolicyLookup, a.err)
@@ -168,7 +253,11 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 			continue
 		}
 		authenticated = authenticated || id.Pass
-		aligned, err := e.orgs.aligned(a.policy, id)
+		orgs := &a.orgs
+		if stage < stageAll {
+			orgs = &orgDomains{}
+		}
+		aligned, err := orgs.aligned(a.policy, id)
 		switch {
 		case err != nil:
 			open = res.because(TempError, ReasonAlignmentLookup, err)
@@ -180,9 +269,13 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	}
 	switch {
 	case len(res.Aligned) > 0:
-		res.Status = Pass
+		res.Status, res.Pending = Pass, DispositionNone
 		return res
 	case open.Status != "":
+		// Existence decides what a fail asks for, not whether it is one.
+		if open.Pending = a.policy.Effective(); stricter(a.policy.pending, open.Pending) {
+			open.Pending = a.policy.pending
+		}
 		return open
 	case a.policy.existence != nil:
 		return res.because(TempError, ReasonExistenceLookup, a.policy.existence)
@@ -194,6 +287,37 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	return res.because(Fail, ReasonNotAligned, errNotAligned)
 }
 
+// Settled reports whether the result can still change, if ids are what the
+// identifiers turn out to be at best: once it is true, look-ups that have not
+// ended need not be waited for. It may be called while they are made.
+func (e *Evaluation) Settled(ids []Identifier) bool {
+	settled := true
+	for i := range e.authors {
+		a := &e.authors[i]
+		res := e.evaluate(a, ids)
+		if res.Status == Fail && res.Disposition == DispositionReject {
+			// Nothing is stricter: see [Strictest].
+			return true
+		}
+		settled = settled && a.settled(ids)
+	}
+	return settled
+}
+
+// settled reports whether all is known that the result for a depends on.
+func (a *author) settled(ids []Identifier) bool {
+	switch a.stage.Load() {
+	case stageNothing:
+		return false
+	case stagePolicy:
+		return !a.applies() || !slices.ContainsFunc(ids, func(id Identifier) bool {
+			_, m := a.policy.compare(id)
+			return (id.Pass || id.TempError) && m == matchOrg
+		})
+	}
+	return true
+}
+
 // because returns r with a status that is explained.
 func (r Result) because(s Status, reason Reason, err error) Result {
 	r.Status, r.Reason, r.Err = s, reason, err
@@ -203,8 +327,8 @@ func (r Result) because(s Status, reason Reason, err error) Result {
 // orgDomains are the Organizational Domains known.
 type orgDomains struct {
 	known []orgDomain
-	// finder finds more; nil once the look-ups have ended.
-	finder *finder
+	// find finds more; nil before and after the look-ups.
+	find func(name string, c claim) (string, error)
 }
 
 type orgDomain struct {
@@ -217,31 +341,31 @@ func (o *orgDomains) set(name, org string, err error) {
 }
 
 // of returns the Organizational Domain of name.
-func (o *orgDomains) of(name string) (string, error) {
+func (o *orgDomains) of(name string, c claim) (string, error) {
 	i := slices.IndexFunc(o.known, func(k orgDomain) bool { return k.name == name })
 	if i >= 0 {
 		return o.known[i].org, o.known[i].err
 	}
-	if o.finder == nil {
-		return "", errNotLookedUp
+	if o.find == nil {
+		return "", errNoOrgDomain
 	}
-	org, err := o.finder.orgDomain(name)
+	org, err := o.find(name, c)
 	o.set(name, org, err)
 	return org, err
 }
 
-func (f *finder) orgDomain(name string) (string, error) {
+func (f *finder) orgDomain(ctx context.Context, r dns.Resolver, name string, c claim) (string, error) {
 	if f.mode == PSL {
 		return registered(name), nil
 	}
-	steps, err := f.treeWalk(name)
+	steps, err := f.treeWalk(ctx, r, name, c)
 	if err != nil {
 		return "", fmt.Errorf("organizational domain of %s: %w", name, err)
 	}
 	return organizational(name, steps), nil
 }
 
-// aligned tells whether id, authenticated or not, aligns with the author domain
+// aligned reports whether id, authenticated or not, aligns with the author domain
 // of p (RFC 9989 section 4.10.2). An error says that this is not known. No more
 // is looked up than decides.
 func (o *orgDomains) aligned(p *Policy, id Identifier) (bool, error) {
@@ -249,7 +373,7 @@ func (o *orgDomains) aligned(p *Policy, id Identifier) (bool, error) {
 	if m != matchOrg {
 		return m == matchEqual, nil
 	}
-	org, err := o.of(p.AuthorDomain)
+	org, err := o.of(p.AuthorDomain, reserved)
 	if err != nil {
 		return false, err
 	}
@@ -257,7 +381,7 @@ func (o *orgDomains) aligned(p *Policy, id Identifier) (bool, error) {
 	if !domain.IsSubdomain(name, org) {
 		return false, nil
 	}
-	other, err := o.of(name)
+	other, err := o.of(name, spare)
 	return err == nil && other == org, err
 }
 

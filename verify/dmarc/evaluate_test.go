@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"authmilter/verify/dmarc"
@@ -65,6 +66,9 @@ func checkResult(t testing.TB, r dmarc.Result) {
 	}
 	if (r.Author == "") != (r.Policy == nil) || r.Policy != nil && r.Policy.AuthorDomain != r.Author {
 		t.Errorf("author %q with policy %+v", r.Author, r.Policy)
+	}
+	if r.Pending == "" || r.Status != dmarc.TempError && r.Pending != none {
+		t.Errorf("%s with pending %q", r.Status, r.Pending)
 	}
 	if (pass || r.Status == dmarc.Fail) && !r.Policy.Applies() {
 		t.Errorf("%s without a policy", r.Status)
@@ -231,7 +235,8 @@ func TestLookupAsksNoMore(t *testing.T) {
 		{"nothing invalid", []string{"example.com p=reject"}, "example.com", "dkim:a..example.com arc:a.example.com", "example.com"},
 		{"no policy", nil, "example.com", "dkim:a.example.com", "example.com com"},
 		{"unusable policy", []string{"example.com adkim=r"}, "example.com", "dkim:a.example.com", "example.com"},
-		{"no more after a failure", []string{"$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "dkim:example.com", "a.example.com"},
+		{"on after a failure", []string{"$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "dkim:example.com", "a.example.com example.com com"},
+		{"no more after the failure of a candidate", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.a.b.c.example.com"}, "example.com", "dkim:a.b.c.example.com", "example.com com a.b.c.example.com"},
 		{"above an author domain by psd=n", []string{"example.com p=reject; psd=n"}, "example.com", "dkim:a.com", "example.com"},
 		{"several authors", []string{"example.com p=reject"}, "example.com a.example.com", "dkim:b.example.com", "example.com a.example.com com b.example.com"},
 	}
@@ -340,8 +345,9 @@ func TestLookupBound(t *testing.T) {
 		ids = append(ids, dmarc.Identifier{Method: dmarc.MethodDKIM, Pass: true, Domain: fmt.Sprintf("a.%d.c.d.e.f.deep.example", i)})
 	}
 	e := dmarc.Lookup(t.Context(), z, dmarc.Query{Authors: []string{"deep.example", "news.victim.test"}, Candidates: ids})
-	if n := len(z.Queries()); n != dmarc.MaxLookups {
-		t.Errorf("%d look-ups, want all of %d", n, dmarc.MaxLookups)
+	// One for whether an author domain exists is kept for each, and not needed.
+	if n := len(z.Queries()); n != dmarc.MaxLookups-2 {
+		t.Errorf("%d look-ups, want %d", n, dmarc.MaxLookups-2)
 	}
 	if got := verdict(e.Evaluate(ids)); got != "fail not_aligned reject" {
 		t.Errorf("got %s", got)
@@ -391,7 +397,7 @@ func TestUnknownErrorIsTemporary(t *testing.T) {
 	if verdict(r) != "temperror policy_lookup" || !errors.Is(r.Err, errBroken) {
 		t.Errorf("got %s, %v", verdict(r), r.Err)
 	}
-	if len(r.Policy.Walk) != 1 || r.Policy.Walk[0].Values != nil {
+	if len(r.Policy.Walk) != 2 || r.Policy.Walk[0].Values != nil {
 		t.Errorf("walk %+v", r.Policy.Walk)
 	}
 }
@@ -433,5 +439,151 @@ func TestRealDNS(t *testing.T) {
 			t.Errorf("%s: got %s (%v), want %s", tt.author, got, r.Err, tt.want)
 		}
 		checkResult(t, r)
+	}
+}
+
+// TestPending holds what a temporary error leaves to be expected: the sender of a
+// message can choose a name whose DNS is silent, but not what is known besides.
+func TestPending(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		zone   []string
+		author string
+		ids    string
+		want   dmarc.Disposition
+		// psl is what the mode PSL says if that is another thing.
+		psl dmarc.Disposition
+	}{
+		{"nothing is known", []string{"$RCODE SERVFAIL _dmarc.example.com"}, "example.com", "", none, ""},
+		{"lame subdomain", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "", reject, ""},
+		{"silent subdomain", []string{"example.com p=reject", "$TIMEOUT _dmarc.a.example.com"}, "a.example.com", "", reject, ""},
+		{"several lame names", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.a.b.example.com", "$TIMEOUT _dmarc.b.example.com"}, "a.b.example.com", "", reject, ""},
+		{"lame top-level domain", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.com"}, "a.example.com", "", reject, ""},
+		{"the parent asks for nothing", []string{"example.com p=none", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "", none, ""},
+		{"sp of the parent", []string{"example.com p=reject; sp=quarantine", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "", quarantine, ""},
+		{"np of the parent", []string{"example.com p=none; sp=quarantine; np=reject", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "", reject, ""},
+		{"np milder than sp", []string{"example.com p=reject; np=none", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "", reject, ""},
+		{"the parent tests", []string{"example.com p=reject; t=y", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "", quarantine, ""},
+		{"the parent is unusable", []string{"example.com adkim=s", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "", none, ""},
+		{"between the name and the policy", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.b.example.com"}, "a.b.example.com", "", reject, ""},
+		{"whether the name exists", []string{"example.com p=none; np=reject", "$RCODE SERVFAIL a.example.com A"}, "a.example.com", "", reject, ""},
+		{"an identifier", []string{"example.com p=reject"}, "example.com", "dkim~example.com", reject, ""},
+		{"an identifier, in test mode", []string{"example.com p=quarantine; t=y"}, "example.com", "dkim~example.com", none, ""},
+		{"an identifier, and whether the name exists", []string{"example.com p=none; np=quarantine", "$RCODE SERVFAIL a.example.com A"}, "a.example.com", "dkim~example.com", quarantine, ""},
+		{"alignment", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.b.example.com"}, "example.com", "dkim:a.b.example.com", reject, none},
+	} {
+		for _, mode := range []dmarc.Mode{dmarc.TreeWalk, dmarc.PSL} {
+			want := tt.want
+			if mode == dmarc.PSL && tt.psl != "" {
+				want = tt.psl
+			}
+			r := evaluate(t, zoneOf(t, tt.zone...), mode, tt.author, tt.ids)
+			if mode == dmarc.PSL && r.Status == dmarc.Fail {
+				continue // what is above or between is not asked for
+			}
+			if r.Pending != want {
+				t.Errorf("%s, %v: %s pending %s (%v), want %s", tt.name, mode, verdict(r), r.Pending, r.Err, want)
+			}
+			checkResult(t, r)
+		}
+	}
+}
+
+// Of several temporary errors the result is that of the one that leaves most
+// open.
+func TestStrictestPending(t *testing.T) {
+	zone := []string{"example.com p=reject", "$TIMEOUT _dmarc.a.example.com", "$TIMEOUT _dmarc.slow.example"}
+	for _, authors := range []string{"slow.example a.example.com", "a.example.com slow.example"} {
+		r := evaluate(t, zoneOf(t, zone...), dmarc.TreeWalk, authors, "")
+		if r.Author != "a.example.com" || r.Pending != reject {
+			t.Errorf("%s: %s of %s, pending %s", authors, verdict(r), r.Author, r.Pending)
+		}
+	}
+}
+
+// An author that cannot be judged is not made good by those that can.
+func TestUnjudged(t *testing.T) {
+	unjudged := errors.New("an address literal")
+	for authors, want := range map[string]string{
+		"":                       "permerror author_syntax",
+		"pass.example":           "permerror author_syntax",
+		"none.example":           "permerror author_syntax",
+		"pass.example f.example": "fail not_aligned reject",
+	} {
+		z := zoneOf(t, "pass.example p=reject", "f.example p=reject")
+		q := dmarc.Query{Authors: strings.Fields(authors), Candidates: identifiers(t, "dkim:pass.example"), Unjudged: unjudged}
+		r := dmarc.Lookup(t.Context(), z, q).Evaluate(q.Candidates)
+		if verdict(r) != want || r.Status == dmarc.PermError && !errors.Is(r.Err, unjudged) {
+			t.Errorf("%q: %s (%v)", authors, verdict(r), r.Err)
+		}
+	}
+}
+
+// TestSettled holds what need not be waited for.
+func TestSettled(t *testing.T) {
+	for _, tt := range []struct {
+		name, ids string
+		policies  []int // those looked up
+		alignment []int
+		want      bool
+	}{
+		{"nothing is known", "", nil, nil, false},
+		{"one policy asks for nothing", "", []int{1}, nil, false},
+		{"one policy rejects", "", []int{0}, nil, true},
+		{"one policy rejects, and a stranger passes", "dkim:example.net", []int{0}, nil, true},
+		{"it may align", "dkim:x.example.com", []int{0}, nil, false},
+		{"it may align, later", "dkim~x.example.com", []int{0}, nil, false},
+		{"what failed cannot", "dkim!x.example.com", []int{0}, nil, true},
+		{"it aligns", "dkim:x.example.com", []int{0}, []int{0}, false},
+		{"it does not align", "dkim:x.example.com", []int{0}, []int{0}, false},
+		{"all policies are known", "dkim:example.com", []int{0, 1}, nil, true},
+		{"all is known", "dkim:x.example.com", []int{0, 1}, []int{0, 1}, true},
+	} {
+		z := zoneOf(t, "example.com p=reject", "other.example p=none")
+		q := dmarc.Query{Authors: []string{"example.com", "other.example"}, Candidates: identifiers(t, tt.ids)}
+		e := dmarc.Prepare(q)
+		for _, i := range tt.policies {
+			e.LookupPolicy(t.Context(), z, i)
+		}
+		for _, i := range tt.alignment {
+			e.LookupAlignment(t.Context(), z, i)
+		}
+		if got := e.Settled(q.Candidates); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+		before := verdict(e.Evaluate(q.Candidates))
+		for i := range q.Authors {
+			e.LookupPolicy(t.Context(), z, i)
+			e.LookupAlignment(t.Context(), z, i)
+		}
+		if after := verdict(e.Evaluate(q.Candidates)); tt.want && before != after {
+			t.Errorf("%s: settled on %s, then %s", tt.name, before, after)
+		}
+	}
+}
+
+// Records are looked up once, however many look them up at the same time.
+func TestLookupAhead(t *testing.T) {
+	z := zoneOf(t, "example.com p=reject")
+	e := dmarc.Prepare(dmarc.Query{Authors: []string{"a.b.example.com", "c.b.example.com", "no domain"}})
+	var all sync.WaitGroup
+	for range 3 {
+		for i := range e.Authors() {
+			for _, target := range e.Targets(i) {
+				all.Go(func() { e.LookupAhead(t.Context(), z, target) })
+			}
+		}
+	}
+	for i := range e.Authors() {
+		all.Go(func() { e.LookupPolicy(t.Context(), z, i) })
+	}
+	all.Wait()
+	if got := asked(z); len(got) != 5 {
+		t.Errorf("asked %q", got)
+	}
+	for i, want := range []string{"a.b.example.com b.example.com example.com com", "c.b.example.com b.example.com example.com com", ""} {
+		if got := strings.Join(e.Targets(i), " "); got != want {
+			t.Errorf("targets %q, want %q", got, want)
+		}
 	}
 }

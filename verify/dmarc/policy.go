@@ -39,6 +39,9 @@ type Policy struct {
 	// existence is why it is unknown whether the author domain exists, where
 	// Published depends on it.
 	existence error
+	// pending is what to expect if the message fails, where that is not known for
+	// sure; see [Result.Pending].
+	pending Disposition
 }
 
 // Applies tells whether DMARC applies to mail of the author domain: whether a
@@ -64,13 +67,13 @@ func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*P
 	if err != nil {
 		return nil, fmt.Errorf("author domain: %w", err)
 	}
-	f := &finder{ctx: ctx, dns: r, mode: mode}
-	p, err := f.policy(name)
+	f := &finder{mode: mode}
+	p, err := f.policy(ctx, r, name)
 	if err != nil {
 		return p, err
 	}
 	if p.OrgDomain == "" {
-		steps, err := f.treeWalk(name)
+		steps, err := f.treeWalk(ctx, r, name, reserved)
 		p.Walk = steps
 		if err != nil {
 			return p, fmt.Errorf("organizational domain: %w", err)
@@ -80,42 +83,39 @@ func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*P
 	return p, p.existence
 }
 
-// policy finds the policy for author. Where err is not nil, a look-up that it
+// policy finds the policy for author. An error says that a look-up that it
 // depends on did not finish.
-func (f *finder) policy(author string) (p *Policy, err error) {
-	p = &Policy{AuthorDomain: author, Percent: DefaultPercent}
+func (f *finder) policy(ctx context.Context, r dns.Resolver, author string) (p *Policy, err error) {
+	p = &Policy{AuthorDomain: author, Percent: DefaultPercent, pending: DispositionNone}
 	if f.mode == PSL {
-		err = f.policyByList(p)
+		err = f.policyByList(ctx, r, p)
 	} else {
-		err = f.policyByWalk(p)
+		err = f.policyByWalk(ctx, r, p)
 	}
 	if err != nil {
-		return p, err
+		return p, p.withheld(err)
 	}
-	f.apply(p)
+	f.apply(ctx, r, p)
 	return p, nil
 }
 
 // policyByWalk sets the record by RFC 9989 section 4.10.1: that of the author
 // domain, of its Organizational Domain, or of its public suffix. The author
 // domain's own ends the search.
-func (f *finder) policyByWalk(p *Policy) error {
-	first := f.at(p.AuthorDomain)
+func (f *finder) policyByWalk(ctx context.Context, r dns.Resolver, p *Policy) error {
+	first := f.at(ctx, r, p.AuthorDomain, reserved)
 	p.Walk = []*Step{first}
 	if first.Record != nil {
 		p.found(first)
 		return nil
 	}
-	steps, err := f.treeWalk(p.AuthorDomain)
+	steps, err := f.treeWalk(ctx, r, p.AuthorDomain, reserved)
 	p.Walk = steps
-	if err != nil {
-		return err
-	}
 	// The walk for the policy starts above the author domain, the one for the
 	// Organizational Domain at it. They are one walk: the first step found
 	// nothing. To start above would hide "psd=y" of the parent from rule 2 of
 	// section 4.10.2, and only there.
-	p.OrgDomain = organizational(p.AuthorDomain, steps)
+	org := organizational(p.AuthorDomain, steps)
 	for _, s := range steps {
 		if s.Record == nil {
 			continue
@@ -123,22 +123,25 @@ func (f *finder) policyByWalk(p *Policy) error {
 		// The last record is the public suffix's where the Organizational Domain
 		// has none.
 		p.found(s)
-		if s.Domain == p.OrgDomain {
+		if s.Domain == org {
 			break
 		}
 	}
-	return nil
+	if err == nil {
+		p.OrgDomain = org
+	}
+	return err
 }
 
 // policyByList sets the record by RFC 7489 section 6.6.3: that of the author
 // domain, or of its Organizational Domain. Several records end the search.
-func (f *finder) policyByList(p *Policy) error {
+func (f *finder) policyByList(ctx context.Context, r dns.Resolver, p *Policy) (err error) {
 	p.OrgDomain = registered(p.AuthorDomain)
 	for _, name := range [...]string{p.AuthorDomain, p.OrgDomain} {
-		s := f.at(name)
+		s := f.at(ctx, r, name, reserved)
 		p.Walk = append(p.Walk, s)
-		if dns.IsTemporary(s.Err) {
-			return s.Err
+		if err == nil && dns.IsTemporary(s.Err) {
+			err = s.Err
 		}
 		if s.Record != nil {
 			p.found(s)
@@ -147,7 +150,38 @@ func (f *finder) policyByList(p *Policy) error {
 			break
 		}
 	}
-	return nil
+	return err
+}
+
+// withheld takes the record back that was found although err left open whether
+// another one counts, and keeps what it asks for. It returns err, which then says
+// so.
+func (p *Policy) withheld(err error) error {
+	r, from := p.Record, p.RecordDomain
+	p.Record, p.RecordDomain = nil, ""
+	if r == nil || !r.Usable() {
+		return err
+	}
+	if p.pending = r.worst(from == p.AuthorDomain); p.pending == DispositionNone {
+		return err
+	}
+	return fmt.Errorf("%w; %s asks for %s", err, from, p.pending)
+}
+
+// worst returns the strictest disposition that r can ask for a message of its own
+// domain, or of one below it that may not exist, after the test flag.
+func (r *Record) worst(own bool) Disposition {
+	d, _ := r.domainPolicy()
+	if !own {
+		d, _ = r.subdomainPolicy()
+		if stricter(r.NP, d) {
+			d = r.NP
+		}
+	}
+	if r.Testing {
+		return d.oneLevelBelow()
+	}
+	return d
 }
 
 func (p *Policy) found(s *Step) {
@@ -156,7 +190,7 @@ func (p *Policy) found(s *Step) {
 
 // apply derives from the record the policy for the author domain (RFC 9989
 // section 4.10.1).
-func (f *finder) apply(p *Policy) {
+func (f *finder) apply(ctx context.Context, resolver dns.Resolver, p *Policy) {
 	r := p.Record
 	if r == nil || !r.Usable() {
 		return
@@ -174,9 +208,10 @@ func (f *finder) apply(p *Policy) {
 		return
 	}
 	// Only now it matters whether the author domain exists.
-	exists, err := f.exists(p.Walk[0])
+	exists, err := exists(ctx, resolver, p.Walk[0])
 	if err != nil {
 		p.existence = fmt.Errorf("existence of %s: %w", p.AuthorDomain, err)
+		p.pending = r.worst(false)
 	} else if !exists {
 		p.Published, p.Tag = r.NP, "np"
 	}

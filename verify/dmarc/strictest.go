@@ -23,6 +23,11 @@ func Strictest(results []Result) Result {
 }
 
 func (r *Result) strictness() int {
+	// Among temporary errors, the one that leaves most open.
+	return 3*r.class() + r.Pending.severity()
+}
+
+func (r *Result) class() int {
 	switch r.Status {
 	case Fail:
 		switch r.Disposition {

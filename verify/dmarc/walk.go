@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -45,45 +46,84 @@ type Step struct {
 	Err error
 }
 
-// finder makes the look-ups for one message, each once, and as many as
-// MaxLookups. It is used by one goroutine.
+// finder makes the look-ups for one message, each record once, and as many as
+// MaxLookups. It may be used by several goroutines.
 type finder struct {
-	ctx     context.Context
-	dns     dns.Resolver
-	mode    Mode
-	steps   []*Step
-	lookups int
-	// exceeded tells that MaxLookups were not enough.
+	mode Mode
+
+	mu      sync.Mutex
+	records []*record
+	// spare is how many look-ups are left for those who have none reserved.
+	spare int
+	// exceeded reports that these were not enough.
 	exceeded bool
 }
 
-// ask counts a look-up, and returns an error where it must not be made.
-func (f *finder) ask() error {
-	if f.lookups == MaxLookups {
-		f.exceeded = true
-		return errTooManyLookups
-	}
-	f.lookups++
-	return nil
+// record is the look-up of one record, by the first who wants it. Others wait
+// until done is closed.
+type record struct {
+	step Step
+	done chan struct{}
 }
 
+// claim says out of which look-ups of a message one is made.
+type claim uint8
+
+const (
+	// reserved is for the policies of the authors: [Prepare] keeps what they need.
+	reserved claim = iota
+	// spare is for the rest.
+	spare
+)
+
 // at returns the step for one domain.
-func (f *finder) at(name string) *Step {
-	for _, s := range f.steps {
-		if s.Domain == name {
-			return s
+func (f *finder) at(ctx context.Context, r dns.Resolver, name string, c claim) *Step {
+	rec, first, err := f.record(name, c)
+	if err != nil {
+		return &Step{Domain: name, Name: prefix + name, Err: err}
+	}
+	if first {
+		defer close(rec.done)
+		rec.step.look(ctx, r)
+		return &rec.step
+	}
+	select {
+	case <-rec.done:
+		return &rec.step
+	case <-ctx.Done():
+		return &Step{Domain: name, Name: prefix + name, Err: dns.Ended(ctx, "TXT", prefix+name)}
+	}
+}
+
+// record returns the record of name, and whether it is for the caller to look it
+// up. An error says that there is no look-up left for it.
+func (f *finder) record(name string, c claim) (rec *record, first bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, rec := range f.records {
+		if rec.step.Domain == name {
+			return rec, false, nil
 		}
 	}
-	s := &Step{Domain: name, Name: prefix + name}
-	f.steps = append(f.steps, s)
-	if s.Err = f.ask(); s.Err != nil {
-		return s
+	if c == spare {
+		if f.spare == 0 {
+			f.exceeded = true
+			return nil, false, errTooManyLookups
+		}
+		f.spare--
 	}
-	var answer dns.Answer[string]
-	answer, s.Err = f.dns.TXT(f.ctx, s.Name)
-	s.CNAMEs = answer.CNAMEs
-	if s.Err != nil {
-		return s
+	// The error stands if the look-up panics.
+	rec = &record{step: Step{Domain: name, Name: prefix + name, Err: errNotLookedUp}, done: make(chan struct{})}
+	f.records = append(f.records, rec)
+	return rec, true, nil
+}
+
+// look makes the look-up of s.
+func (s *Step) look(ctx context.Context, r dns.Resolver) {
+	answer, err := r.TXT(ctx, s.Name)
+	s.CNAMEs, s.Err = answer.CNAMEs, err
+	if err != nil {
+		return
 	}
 	s.Values = answer.Values
 	var text string
@@ -97,22 +137,18 @@ func (f *finder) at(name string) *Step {
 	if s.Found == 1 {
 		s.Record, _ = ParseRecord(text) // cannot fail: it is a record
 	}
-	return s
 }
 
-// exists tells whether the domain of an author exists (RFC 9989 section
+// exists reports whether the domain of an author exists (RFC 9989 section
 // 3.2.13), given the step that looked for its record.
-func (f *finder) exists(s *Step) (bool, error) {
+func exists(ctx context.Context, r dns.Resolver, s *Step) (bool, error) {
 	// A name exists if one below it does, or is an alias (RFC 8020 section 2).
 	if s.Err == nil || len(s.CNAMEs) > 0 {
 		return true, nil
 	}
-	if err := f.ask(); err != nil {
-		return false, err
-	}
 	// The type does not matter, but servers that wrongly deny names for types
 	// they do not know, know this one.
-	answer, err := f.dns.A(f.ctx, s.Domain)
+	answer, err := r.A(ctx, s.Domain)
 	switch {
 	case err == nil:
 		return true, nil
@@ -124,20 +160,22 @@ func (f *finder) exists(s *Step) (bool, error) {
 }
 
 // treeWalk walks up from start (RFC 9989 section 4.10), and returns the steps
-// made. Where err is not nil, a look-up did not finish and the walk ended there.
-func (f *finder) treeWalk(start string) (steps []*Step, err error) {
+// made. The error is that of the first look-up that did not finish. A walk with
+// look-ups reserved for it goes on above that one: what is published there may
+// count all the same.
+func (f *finder) treeWalk(ctx context.Context, r dns.Resolver, start string, c claim) (steps []*Step, err error) {
 	steps = make([]*Step, 0, MaxWalk)
 	for name := start; name != ""; name = nextTarget(name) {
-		s := f.at(name)
+		s := f.at(ctx, r, name, c)
 		steps = append(steps, s)
-		if dns.IsTemporary(s.Err) {
-			return steps, s.Err
+		if err == nil && dns.IsTemporary(s.Err) {
+			err = s.Err
 		}
-		if s.Record != nil && s.Record.PSD != PSDUnknown {
+		if err != nil && c == spare || s.Record != nil && s.Record.PSD != PSDUnknown {
 			break
 		}
 	}
-	return steps, nil
+	return steps, err
 }
 
 // nextTarget returns the domain to ask after name, or "" where there is none

@@ -76,6 +76,11 @@ func (e endedError) Error() string {
 
 func (e endedError) Unwrap() error { return e.cause }
 
+// Ended returns the error of a look-up of name whose caller's ctx has ended.
+func Ended(ctx context.Context, qtype, name string) *Error {
+	return &Error{Type: qtype, Name: name, Err: endedError{ctx.Err()}}
+}
+
 // timeoutError replaces the errors of contexts and sockets by what happened.
 type timeoutError struct{ after time.Duration }
 

@@ -152,6 +152,7 @@ func (e *evaluation) check(ctx context.Context, id Identity, text string, malfor
 		return r
 	}
 	e.senderDomain = name
+	defer e.client.end()
 	o := e.checkHost(ctx, name, 0)
 	r.Status, r.Mechanism, r.Err = o.status, o.term, o.err
 	r.Record = o.domain

@@ -4,16 +4,33 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"authmilter/verify/dns"
 	"authmilter/verify/domain"
 )
 
+// namesTime bounds the look-ups of the client's names and of their addresses, all
+// together. Whoever controls the client's address can name ten hosts whose servers
+// are silent; a look-up that fails says no more than that the name is not the
+// client's (RFC 7208 section 5.5), and is not worth the time of all others.
+const namesTime = 3 * time.Second
+
 // clientNames are the names that the reverse tree has for the client. They are
 // looked up once for an evaluation.
 type clientNames struct {
-	asked bool
-	names []clientName
+	// ctx bounds their look-ups; nil before the first. cancel ends it.
+	ctx    context.Context
+	cancel context.CancelFunc
+	asked  bool
+	names  []clientName
+}
+
+// end ends what the names need.
+func (c *clientNames) end() {
+	if c.cancel != nil {
+		c.cancel()
+	}
 }
 
 // clientName is a name that may be the client's. It is only looked up when a
@@ -30,7 +47,10 @@ func (e *evaluation) askNames(ctx context.Context) *exception {
 	if e.client.asked {
 		return nil
 	}
-	a, err := e.resolver.PTR(ctx, e.ip)
+	if e.client.ctx == nil {
+		e.client.ctx, e.client.cancel = context.WithTimeout(ctx, namesTime)
+	}
+	a, err := e.resolver.PTR(e.client.ctx, e.ip)
 	if x := unfinished(ctx, err); x != nil {
 		return x
 	}
@@ -53,7 +73,7 @@ func (e *evaluation) validate(ctx context.Context, n *clientName) (bool, *except
 	if n.checked || !isName(n.name) {
 		return n.valid, nil
 	}
-	a, err := e.addresses(ctx, n.name)
+	a, err := e.addresses(e.client.ctx, n.name)
 	if x := unfinished(ctx, err); x != nil {
 		return false, x
 	}

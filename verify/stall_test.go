@@ -1,0 +1,174 @@
+package verify_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"authmilter/verify"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/dns"
+	"authmilter/verify/dns/dnstest"
+	"authmilter/verify/spf"
+)
+
+// silent is a resolver whose look-ups of some names end after a time without an
+// answer, as [dns.Client]'s do.
+type silent struct {
+	dns.Resolver
+	names []string // and those below them
+}
+
+const lookupTime = 5 * time.Second
+
+func wait[T any](s *silent, ctx context.Context, qtype, name string, ask func(context.Context, string) (dns.Answer[T], error)) (dns.Answer[T], error) {
+	if !slices.ContainsFunc(s.names, func(n string) bool { return name == n || strings.HasSuffix(name, "."+n) }) {
+		return ask(ctx, name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	<-ctx.Done()
+	return dns.Answer[T]{}, &dns.Error{Type: qtype, Name: name, Err: ctx.Err()}
+}
+
+func (s *silent) TXT(ctx context.Context, name string) (dns.Answer[string], error) {
+	return wait(s, ctx, "TXT", name, s.Resolver.TXT)
+}
+
+func (s *silent) A(ctx context.Context, name string) (dns.Answer[netip.Addr], error) {
+	return wait(s, ctx, "A", name, s.Resolver.A)
+}
+
+// TestStalled holds that no name of a sender's choice, whose servers are silent,
+// keeps what is published about the bank from being known: neither for as long as
+// an MTA waits, nor by the time that one look-up takes.
+func TestStalled(t *testing.T) {
+	var hosts strings.Builder
+	for i := range 10 {
+		fmt.Fprintf(&hosts, "9.2.0.192.in-addr.arpa. PTR h%d.silent.example.\n", i)
+	}
+	zone := `
+bank.example. TXT "v=spf1 exists:%{p}._spf.bank.example -all"
+ptr.example. TXT "v=spf1 ptr:silent.example -all"
+_dmarc.bank.example. TXT "v=DMARC1; p=reject"
+_dmarc.ptr.example. TXT "v=DMARC1; p=reject"
+_dmarc.quiet.example. TXT "v=DMARC1; p=none"
+` + hosts.String()
+	const limit = 8 * time.Second // what an MTA waits at the end of a message
+	junk := func(d, s string) string {
+		return "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + d + "; s=" + s + "; h=from; " +
+			"bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=" + strings.Repeat("A", 342) + "=="
+	}
+	for _, test := range []struct {
+		name   string
+		from   string
+		fields []string
+		env    verify.Envelope
+		// within is how long it may take until all is known that matters.
+		within time.Duration
+		want   string // dmarc, its disposition, what is pending
+	}{
+		{name: "nothing silent", from: "joe@bank.example", want: "fail reject none"},
+		{name: "a silent author before it", from: "x@silent.example, joe@bank.example", want: "fail reject none"},
+		{name: "silent authors around it", from: "x@a.silent.example, x@b.silent.example, joe@bank.example, x@c.silent.example, x@d.silent.example", want: "fail reject none"},
+		{name: "deep silent authors", from: "x@a.b.c.d.silent.example, x@b.c.d.e.f.g.silent.example, joe@bank.example", want: "fail reject none"},
+		{name: "a silent author after one that asks for nothing", from: "x@quiet.example, x@silent.example", within: 5 * time.Second, want: "temperror none none"},
+		{name: "its silent subdomain", from: "joe@silent.bank.example", within: 5 * time.Second, want: "temperror none reject"},
+		{name: "deep below its silent subdomain", from: "joe@a.b.c.d.e.f.g.h.silent.bank.example", within: 6 * time.Second, want: "temperror none reject"},
+		{name: "that, and other silent authors", from: "joe@a.b.c.silent.bank.example, x@a.b.c.silent.example, x@b.silent.example", within: 6 * time.Second, want: "temperror none reject"},
+		{name: "its silent selector", from: "joe@bank.example", fields: []string{junk("bank.example", "s.silent")}, within: 5 * time.Second, want: "temperror none reject"},
+		{name: "the silent selector of another", from: "joe@bank.example", fields: []string{junk("silent.example", "s")}, within: 5 * time.Second, want: "fail reject none"},
+		{name: "signatures of its silent subdomains", from: "joe@bank.example", fields: []string{
+			junk("a.silent.bank.example", "s"), junk("b.silent.bank.example", "s"), junk("c.silent.bank.example", "s"),
+		}, within: limit, want: "temperror none reject"},
+		{name: "MAIL FROM its silent subdomain", from: "joe@bank.example", env: verify.Envelope{MailFrom: "x@silent.bank.example"}, within: 5 * time.Second, want: "temperror none reject"},
+		{name: "ten silent names of the client, for %{p}", from: "joe@bank.example", env: verify.Envelope{MailFrom: "joe@bank.example"}, within: 3 * time.Second, want: "fail reject none"},
+		{name: "ten silent names of the client, for ptr", from: "joe@ptr.example", env: verify.Envelope{MailFrom: "joe@ptr.example"}, within: 3 * time.Second, want: "fail reject none"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &silent{Resolver: dnstest.MustParse(t, zone), names: []string{"silent.example", "silent.bank.example", "s.silent._domainkey.bank.example"}}
+				test.env.ClientIP = netip.MustParseAddr("192.0.2.9")
+				begun := time.Now()
+				c := verify.New(verify.Options{Resolver: r, IPRev: test.env.MailFrom == ""}).Begin(t.Context(), test.env)
+				defer c.Cancel()
+				for _, f := range header(append(test.fields, "From: "+test.from)...) {
+					c.Field(f)
+				}
+				c.EndHeader()
+				end := time.NewTimer(limit)
+				defer end.Stop()
+				select {
+				case <-c.Ready():
+				case <-end.C:
+				}
+				took := time.Since(begun)
+				res := c.Finish()
+				d := res.DMARC
+				if got := fmt.Sprintf("%s %s %s", d.Status, d.Disposition, d.Pending); got != test.want || len(res.Authors) == 0 {
+					t.Errorf("%s, want %s (%v)", got, test.want, d.Err)
+				}
+				// iprev is told of whatever DMARC says.
+				if allowed := max(test.within, map[bool]time.Duration{true: 5 * time.Second}[res.IPRev != nil]); took > allowed {
+					t.Errorf("known after %v, want %v", took, allowed)
+				}
+			})
+		})
+	}
+}
+
+// TestBudgetOfSPF holds that what RFC 7208 section 4.6.4 allows is within the
+// budget: ten terms, with ten names each.
+func TestBudgetOfSPF(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`_dmarc.bank.example. TXT "v=DMARC1; p=reject"` + "\n" + `bank.example. TXT "v=spf1`)
+	for i := range 9 {
+		fmt.Fprintf(&b, " mx:m%d.bank.example", i)
+	}
+	b.WriteString(" ptr -all\"\n")
+	for i := range 9 {
+		for j := range 10 {
+			fmt.Fprintf(&b, "m%d.bank.example. MX 10 h%d.m%d.bank.example.\nh%d.m%d.bank.example. A 203.0.113.%d\n", i, j, i, j, i, 10*i+j)
+		}
+	}
+	for j := range 10 {
+		fmt.Fprintf(&b, "9.2.0.192.in-addr.arpa. PTR n%d.bank.example.\nn%d.bank.example. A 192.0.2.1\n", j, j)
+	}
+	for _, helo := range []bool{false, true} {
+		for client, want := range map[string]string{
+			"192.0.2.9":    "fail fail",
+			"203.0.113.89": "pass pass",
+		} {
+			env := verify.Envelope{ClientIP: netip.MustParseAddr(client), MailFrom: "joe@bank.example", Helo: "h.bank.example"}
+			res := run(verify.New(verify.Options{Resolver: dnstest.MustParse(t, b.String()), HeloResult: helo}), env, header("From: joe@bank.example"))
+			if got := fmt.Sprintf("%s %s", res.SPF.Status, res.DMARC.Status); got != want || res.Exceeded != dns.BudgetNone {
+				t.Errorf("%s: %s, want %s (%v), exceeded %q", client, got, want, res.SPF.Err, res.Exceeded)
+			}
+		}
+	}
+}
+
+// TestExplainChangesNoLookup holds that a site that logs more asks for no more: a
+// look-up that comes with that is one that a sender can watch.
+func TestExplainChangesNoLookup(t *testing.T) {
+	z := dnstest.MustParse(t, `
+a.example. TXT "v=spf1 -all exp=%{ir}._why.a.example"
+1.2.0.192._why.a.example. TXT "because"
+`)
+	env := verify.Envelope{ClientIP: netip.MustParseAddr("192.0.2.1"), MailFrom: "x@a.example"}
+	h := header("From: x@a.example")
+	plain := run(verify.New(verify.Options{Resolver: z}), env, h)
+	explained := run(verify.New(verify.Options{Resolver: z, Explain: true}), env, h)
+	if plain.Queries != explained.Queries || plain.SPF.Explanation+explained.SPF.Explanation != "" {
+		t.Errorf("%d look-ups, and %d with Explain", plain.Queries, explained.Queries)
+	}
+	asked := run(verify.New(verify.Options{Resolver: z, SPFExplanation: true}), env, h)
+	if asked.SPF.Status != spf.Fail || asked.SPF.Explanation != "because" || asked.DMARC.Status != dmarc.None {
+		t.Errorf("%s %q", asked.SPF.Status, asked.SPF.Explanation)
+	}
+}

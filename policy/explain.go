@@ -30,7 +30,7 @@ func (r *Rules) Explain(m *Message) []Step {
 		steps = append(steps, step)
 		break
 	}
-	for _, f := range []finding{r.dmarc(m), r.author(m), r.spf(m), r.dkim(m), r.iprev(m), r.tempError(m)} {
+	for _, f := range r.findings(m) {
 		if f.ground == NoGround {
 			continue
 		}

@@ -52,10 +52,27 @@ type Grounds struct {
 	DKIMRequired []string
 	// IPRev is for clients whose address has no verified name.
 	IPRev Disposition
-	// DeferOn are the methods, by their names in Authentication-Results, whose
-	// temporary errors defer a message.
-	DeferOn []string
+	// TempErrors are for what could not be found out now.
+	TempErrors TempErrors
 }
+
+// TempErrors say what a temporary error of each method does to a message.
+type TempErrors struct{ DMARC, SPF, DKIM, IPRev TempError }
+
+// TempError is what a temporary error of a method does to a message.
+type TempError string
+
+// What there is to choose from.
+const (
+	// ByPolicy defers the message if it would not be accepted, as far as is known,
+	// should the method fail when it is asked again: a sender whose name servers are
+	// silent gains nothing by that.
+	ByPolicy TempError = ""
+	// Tolerate accepts the message.
+	Tolerate TempError = "accept"
+	// TempFail defers the message, unless DMARC passes.
+	TempFail TempError = "tempfail"
+)
 
 // finding is what the facts, without overrides, ask for.
 type finding struct {
@@ -70,9 +87,16 @@ type finding struct {
 
 // finding returns the gravest of what the facts ask for; of several alike, the
 // first.
-func (r *Rules) finding(m *Message) finding {
-	best := r.dmarc(m)
-	for _, f := range []finding{r.author(m), r.spf(m), r.dkim(m), r.iprev(m), r.tempError(m)} {
+func (r *Rules) finding(m *Message) finding { return gravest(r.findings(m)...) }
+
+// findings returns what each ground asks for, in the order in which they count.
+func (r *Rules) findings(m *Message) []finding {
+	return []finding{r.dmarc(m), r.author(m), r.spf(m), r.dkim(m), r.iprev(m), r.tempError(m)}
+}
+
+func gravest(all ...finding) finding {
+	best := all[0]
+	for _, f := range all[1:] {
 		if f.disposition.severity() > best.disposition.severity() {
 			best = f
 		}
@@ -80,15 +104,56 @@ func (r *Rules) finding(m *Message) finding {
 	return best
 }
 
-// dmarc returns what the author domain asks for.
-func (r *Rules) dmarc(m *Message) finding {
-	res := m.Result
-	d := &res.DMARC
-	if d.Status != dmarc.Fail {
+// open returns what is done with a message for which f would be done if a method
+// failed that could not finish now.
+func (f finding) open(method *method, setting TempError) finding {
+	if f.disposition == None || setting == Tolerate {
 		return finding{disposition: None}
 	}
-	f := finding{disposition: requested(d), ground: GroundDMARC}
-	if f.reason = r.trustedForwarder(res); f.reason.Type != NoReason {
+	return method.deferral()
+}
+
+// dmarc returns the gravest of what the author domains ask for. Each counts for
+// itself, so that none that is unknown, or milder, spares a message what another
+// asks for.
+func (r *Rules) dmarc(m *Message) finding {
+	authors := authors(m.Result)
+	found := r.dmarcOf(m, &authors[0])
+	for i := range authors[1:] {
+		f := r.dmarcOf(m, &authors[1+i])
+		if found.ground == NoGround {
+			found = f
+		}
+		found = gravest(found, f)
+	}
+	return found
+}
+
+// authors returns the DMARC result for each author domain, the strictest alone if
+// that is all there is.
+func authors(res *verify.Result) []dmarc.Result {
+	if len(res.Authors) > 0 {
+		return res.Authors
+	}
+	return []dmarc.Result{res.DMARC}
+}
+
+// dmarcOf returns what one author domain, whose result is d, asks for.
+func (r *Rules) dmarcOf(m *Message, d *dmarc.Result) finding {
+	switch d.Status {
+	case dmarc.Fail:
+		return r.failed(m, d, requested(d))
+	case dmarc.TempError:
+		return r.failed(m, d, Disposition(d.Pending)).open(&methodDMARC, r.Grounds.TempErrors.DMARC)
+	}
+	return finding{disposition: None}
+}
+
+// failed returns what is done with a message that fails, or may fail, for an
+// author domain whose policy asks for a disposition.
+func (r *Rules) failed(m *Message, d *dmarc.Result, asked Disposition) finding {
+	f := finding{disposition: asked, ground: GroundDMARC}
+	if f.reason = r.trustedForwarder(m.Result); f.reason.Type != NoReason {
 		f.disposition = None
 		return f
 	}
@@ -140,40 +205,81 @@ func (r *Rules) author(m *Message) finding {
 }
 
 // spf returns what is done with a message that SPF says is forged. One that an
-// aligned signature vouches for is not, or that one may vouch for, which is not
-// known now.
+// aligned signature vouches for, for every author, is not.
 func (r *Rules) spf(m *Message) finding {
 	res := m.Result
-	if res.SPF.Status != spf.Fail || res.DMARC.Status == dmarc.Pass || res.DMARC.Status == dmarc.TempError || r.trustedForwarder(res).Type != NoReason {
+	if res.DMARC.Status == dmarc.Pass || r.trustedForwarder(res).Type != NoReason {
 		return finding{disposition: None}
 	}
-	return finding{
+	f := finding{
 		disposition: orNone(r.Grounds.SPF), ground: GroundSPF, code: "7.23",
 		text: "SPF validation failed for " + res.SPF.Domain,
 	}
+	switch {
+	case res.SPF.Status == spf.TempError:
+		return f.open(&methodSPF, r.Grounds.TempErrors.SPF)
+	case res.SPF.Status != spf.Fail:
+		return finding{disposition: None}
+	case !slices.ContainsFunc(authors(res), func(d dmarc.Result) bool { return !vouchable(&d, res) }):
+		return f.open(&methodDMARC, r.Grounds.TempErrors.DMARC)
+	}
+	return f
 }
 
-// dkim returns what is done with a message whose author domain must sign.
-func (r *Rules) dkim(m *Message) finding {
-	res := m.Result
-	author := res.DMARCDomain()
-	required := slices.ContainsFunc(r.Grounds.DKIMRequired, func(d string) bool { return domain.IsSubdomain(author, d) })
-	if !required || r.trustedForwarder(res).Type != NoReason {
-		return finding{disposition: None}
+// vouchable reports whether a signature vouches for the author domain of d, or may
+// do so when it is looked at again. That the author's policy is not known does not
+// suffice: anybody can have such a domain.
+func vouchable(d *dmarc.Result, res *verify.Result) bool {
+	switch {
+	case d.Status == dmarc.Pass:
+		return true
+	case d.Status != dmarc.TempError:
+		return false
+	case d.Reason == dmarc.ReasonIdentifier || d.Reason == dmarc.ReasonAlignmentLookup:
+		return true
 	}
+	return slices.ContainsFunc(res.DKIM, func(s dkim.Result) bool {
+		signer := s.Signature.Domain
+		return (s.Status == dkim.Pass || s.Status == dkim.TempError) &&
+			(domain.IsSubdomain(d.Author, signer) || domain.IsSubdomain(signer, d.Author))
+	})
+}
+
+// dkim returns what is done with a message that has an author whose domain must
+// sign.
+func (r *Rules) dkim(m *Message) finding {
+	found := finding{disposition: None}
+	if r.trustedForwarder(m.Result).Type != NoReason {
+		return found
+	}
+	for _, author := range m.Result.Author.Domains {
+		if slices.ContainsFunc(r.Grounds.DKIMRequired, func(d string) bool { return domain.IsSubdomain(author, d) }) {
+			found = gravest(found, r.dkimOf(author, m.Result.DKIM))
+		}
+	}
+	return found
+}
+
+// dkimOf returns what is done with a message of an author whose domain must sign.
+func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 	f := finding{disposition: orNone(r.Grounds.DKIM), ground: GroundDKIM, code: "7.20", text: "No passing DKIM signature found"}
-	for i := range res.DKIM {
-		d := &res.DKIM[i]
+	open := false
+	for i := range signatures {
+		d := &signatures[i]
 		own := d.Signature != nil && within(author, d.Signature.Domain, r.Grounds.DKIMRequired)
 		switch {
-		case d.Status == dkim.Pass && own, d.Status == dkim.TempError:
-			// It has signed; or it may have, which is not known now.
+		case d.Status == dkim.Pass && own:
 			return finding{disposition: None}
+		case d.Status == dkim.TempError && own:
+			open = true
 		case d.Status == dkim.Pass:
 			f.code, f.text = "7.22", "No valid author-matched DKIM signature found"
 		case d.Status == dkim.Policy && f.code == "7.20":
 			f.code, f.text = "7.21", "No acceptable DKIM signature found"
 		}
+	}
+	if open {
+		return f.open(&methodDKIM, r.Grounds.TempErrors.DKIM)
 	}
 	return f
 }
@@ -188,50 +294,59 @@ func within(author, signer string, list []string) bool {
 // iprev returns what is done with mail of a client without a verified name.
 func (r *Rules) iprev(m *Message) finding {
 	p := m.Result.IPRev
-	if p == nil || p.Status != iprev.Fail && p.Status != iprev.PermError {
+	if p == nil || p.Status == iprev.Pass {
 		return finding{disposition: None}
 	}
-	return finding{
+	f := finding{
 		disposition: orNone(r.Grounds.IPRev), ground: GroundIPRev, code: "7.25",
 		text: "Reverse DNS validation failed for " + m.Envelope.ClientIP.String(),
 	}
-}
-
-// tempErrors are the methods that may defer a message, the code that says so,
-// and whether they have a temporary error.
-var tempErrors = []struct {
-	method, code string
-	is           func(*verify.Result) bool
-}{
-	{"dmarc", "7.1", func(r *verify.Result) bool { return r.DMARC.Status == dmarc.TempError }},
-	{"spf", "7.24", func(r *verify.Result) bool { return r.SPF.Status == spf.TempError }},
-	{"dkim", "7.20", func(r *verify.Result) bool {
-		return slices.ContainsFunc(r.DKIM, func(d dkim.Result) bool { return d.Status == dkim.TempError })
-	}},
-	{"iprev", "7.25", func(r *verify.Result) bool { return r.IPRev != nil && r.IPRev.Status == iprev.TempError }},
-}
-
-// TempErrorMethods returns the methods that Grounds.DeferOn may name.
-func TempErrorMethods() []string {
-	var all []string
-	for _, t := range tempErrors {
-		all = append(all, t.method)
+	if p.Status == iprev.TempError {
+		return f.open(&methodIPRev, r.Grounds.TempErrors.IPRev)
 	}
-	return all
+	return f
 }
 
-// tempError returns what is done with a message that could not be judged now. A
-// message that passed DMARC has been.
+// method is one that may defer a message.
+type method struct {
+	// name is that in Authentication-Results, and code the enhanced status code,
+	// without its class, that tells the client.
+	name, code string
+	// failed reports whether it has a temporary error.
+	failed func(*verify.Result) bool
+}
+
+var (
+	methodDMARC = method{"dmarc", "7.1", func(r *verify.Result) bool { return r.DMARC.Status == dmarc.TempError }}
+	methodSPF   = method{"spf", "7.24", func(r *verify.Result) bool { return r.SPF.Status == spf.TempError }}
+	methodDKIM  = method{"dkim", "7.20", func(r *verify.Result) bool {
+		return slices.ContainsFunc(r.DKIM, func(d dkim.Result) bool { return d.Status == dkim.TempError })
+	}}
+	methodIPRev = method{"iprev", "7.25", func(r *verify.Result) bool { return r.IPRev != nil && r.IPRev.Status == iprev.TempError }}
+)
+
+func (m *method) deferral() finding {
+	return finding{
+		disposition: Defer, ground: GroundTempError, code: m.code,
+		text: "Temporary error of " + m.name + ", please try again",
+	}
+}
+
+// tempError returns what is done with a message for any temporary error. A message
+// that passed DMARC has been judged.
 func (r *Rules) tempError(m *Message) finding {
 	if m.Result.DMARC.Status == dmarc.Pass {
 		return finding{disposition: None}
 	}
-	for _, t := range tempErrors {
-		if slices.Contains(r.Grounds.DeferOn, t.method) && t.is(m.Result) {
-			return finding{
-				disposition: Defer, ground: GroundTempError, code: t.code,
-				text: "Temporary error of " + t.method + ", please try again",
-			}
+	for _, t := range []struct {
+		method  *method
+		setting TempError
+	}{
+		{&methodDMARC, r.Grounds.TempErrors.DMARC}, {&methodSPF, r.Grounds.TempErrors.SPF},
+		{&methodDKIM, r.Grounds.TempErrors.DKIM}, {&methodIPRev, r.Grounds.TempErrors.IPRev},
+	} {
+		if t.setting == TempFail && t.method.failed(m.Result) {
+			return t.method.deferral()
 		}
 	}
 	return finding{disposition: None}

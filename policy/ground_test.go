@@ -36,11 +36,23 @@ func signatures(list ...any) []dkim.Result {
 	return all
 }
 
+// openResult is that of an author domain for which something did not finish, and
+// pendingResult that of one whose policy may ask for a disposition.
+func openResult(why dmarc.Reason) dmarc.Result {
+	return dmarc.Result{Status: dmarc.TempError, Reason: why, Author: "example.com", Disposition: dmarc.DispositionNone, Pending: dmarc.DispositionNone}
+}
+
+func pendingResult(d dmarc.Disposition) dmarc.Result {
+	r := openResult(dmarc.ReasonPolicyLookup)
+	r.Pending = d
+	return r
+}
+
 // TestGrounds has each ground alone, and next to what spares a message it.
 func TestGrounds(t *testing.T) {
 	all := Grounds{
 		Author: Reject, SeveralFrom: Reject, SeveralAuthors: Reject, SPF: Reject, DKIM: Reject, IPRev: Reject,
-		DKIMRequired: []string{"example.com"}, DeferOn: TempErrorMethods(),
+		DKIMRequired: []string{"example.com"}, TempErrors: TempErrors{TempFail, TempFail, TempFail, TempFail},
 	}
 	required := Grounds{DKIM: Reject, DKIMRequired: []string{"example.com"}}
 	for _, test := range []struct {
@@ -55,25 +67,47 @@ func TestGrounds(t *testing.T) {
 		{"SPF fails, marked", func(r *verify.Result) { r.SPF.Status = spf.Fail }, Grounds{SPF: Quarantine}, "quarantine spf "},
 		{"SPF fails, accepted", func(r *verify.Result) { r.SPF.Status = spf.Fail }, Grounds{}, "none  "},
 		{"SPF fails, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.Fail, dmarc.Pass }, Grounds{SPF: Reject}, "none  "},
-		{"SPF fails, DMARC is open", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.Fail, dmarc.TempError }, Grounds{SPF: Reject}, "none  "},
+		{"SPF fails, the author's policy is not known", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonPolicyLookup) }, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails, the author's policy is not known, and a stranger has signed", func(r *verify.Result) {
+			r.SPF.Status, r.DMARC, r.DKIM = spf.Fail, openResult(dmarc.ReasonPolicyLookup), signatures(dkim.Pass, "a.example")
+		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails, the author's policy is not known, and the author has signed", func(r *verify.Result) {
+			r.SPF.Status, r.DMARC, r.DKIM = spf.Fail, openResult(dmarc.ReasonPolicyLookup), signatures(dkim.Pass, "mail.example.com")
+		}, Grounds{SPF: Reject}, "defer temperror 4.7.1"},
+		{"SPF fails, the author may have signed", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonIdentifier) }, Grounds{SPF: Reject}, "defer temperror 4.7.1"},
+		{"SPF fails, the author may have signed, accepted", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonIdentifier) },
+			Grounds{SPF: Reject, TempErrors: TempErrors{DMARC: Tolerate}}, "none  "},
+		{"SPF fails, one author passes and one is not known", func(r *verify.Result) {
+			r.SPF.Status, r.Authors = spf.Fail, []dmarc.Result{{Status: dmarc.Pass, Author: "example.com"}, openResult(dmarc.ReasonPolicyLookup)}
+		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
 		{"SPF softfails", func(r *verify.Result) { r.SPF.Status = spf.SoftFail }, all, "reject dkim 5.7.20"},
 		{"SPF is permerror", func(r *verify.Result) { r.SPF.Status = spf.PermError }, Grounds{SPF: Reject}, "none  "},
 
 		{"not signed", func(*verify.Result) {}, required, "reject dkim 5.7.20"},
-		{"not signed, and need not be", func(r *verify.Result) { r.DMARC.Author = "example.net" }, required, "none  "},
-		{"not signed, below a domain that must", func(r *verify.Result) { r.DMARC.Author = "a.example.com" }, required, "reject dkim 5.7.20"},
+		{"not signed, and need not be", func(r *verify.Result) { r.Author.Domains = []string{"example.net"} }, required, "none  "},
+		{"not signed, below a domain that must", func(r *verify.Result) { r.Author.Domains = []string{"a.example.com"} }, required, "reject dkim 5.7.20"},
 		{"signed", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "example.com") }, required, "none  "},
 		{"signed by a subdomain", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "mail.example.com") }, required, "none  "},
 		{"signed by another", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "example.net") }, required, "reject dkim 5.7.22"},
 		{"signed weakly", func(r *verify.Result) { r.DKIM = signatures(dkim.Policy, "example.com") }, required, "reject dkim 5.7.21"},
 		{"a broken signature", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com") }, required, "reject dkim 5.7.20"},
 		{"a broken one and one that passes", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.Pass, "example.com") }, required, "none  "},
-		{"one that is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.TempError, "example.com") }, required, "none  "},
+		{"one that is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.TempError, "example.com") }, required, "defer temperror 4.7.20"},
+		{"one that is not known now, accepted", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") },
+			Grounds{DKIM: Reject, DKIMRequired: []string{"example.com"}, TempErrors: TempErrors{DKIM: Tolerate}}, "none  "},
+		{"one that is not known now, and need not be", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") }, Grounds{}, "none  "},
+		{"one of another that is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.net") }, required, "reject dkim 5.7.20"},
+		{"not signed, with another author first", func(r *verify.Result) { r.Author.Domains = []string{"example.net", "example.com"} }, required, "reject dkim 5.7.20"},
+		{"signed, with another author first", func(r *verify.Result) {
+			r.Author.Domains, r.DKIM = []string{"example.net", "a.example.com"}, signatures(dkim.Pass, "example.com")
+		}, required, "none  "},
 
 		{"iprev fails", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.Fail} }, Grounds{IPRev: Reject}, "reject iprev 5.7.25"},
 		{"no name", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.PermError} }, Grounds{IPRev: Reject}, "reject iprev 5.7.25"},
 		{"iprev passes", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.Pass} }, Grounds{IPRev: Reject}, "none  "},
-		{"iprev is open", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{IPRev: Reject}, "none  "},
+		{"iprev is open", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{IPRev: Reject}, "defer temperror 4.7.25"},
+		{"iprev is open, accepted", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{IPRev: Reject, TempErrors: TempErrors{IPRev: Tolerate}}, "none  "},
+		{"iprev is open, and would not matter", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{}, "none  "},
 		{"iprev was not asked for", func(*verify.Result) {}, Grounds{IPRev: Reject}, "none  "},
 
 		{"no author", func(r *verify.Result) { r.DMARC.Status, r.DMARC.Err = dmarc.PermError, errors.New("no author domain") }, Grounds{Author: Reject}, "reject author 5.7.1"},
@@ -83,19 +117,34 @@ func TestGrounds(t *testing.T) {
 		{"two authors", func(r *verify.Result) { r.Author.Domains = append(r.Author.Domains, "example.net") }, Grounds{SeveralAuthors: Reject}, "reject several_authors 5.7.1"},
 		{"two authors, accepted", func(r *verify.Result) { r.Author.Domains = append(r.Author.Domains, "example.net") }, Grounds{}, "none  "},
 
-		{"DMARC is open", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, Grounds{DeferOn: []string{"dmarc"}}, "defer temperror 4.7.1"},
-		{"DMARC is open, accepted", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, Grounds{DeferOn: []string{"spf", "dkim", "iprev"}}, "none  "},
-		{"SPF is open", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{DeferOn: []string{"spf"}}, "defer temperror 4.7.24"},
-		{"SPF is open, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.TempError, dmarc.Pass }, Grounds{DeferOn: []string{"spf"}}, "none  "},
-		{"a key is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "a.example") }, Grounds{DeferOn: []string{"dkim"}}, "defer temperror 4.7.20"},
-		{"the client's name is not known now", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{DeferOn: []string{"iprev"}}, "defer temperror 4.7.25"},
+		{"DMARC is open", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, Grounds{TempErrors: TempErrors{DMARC: TempFail}}, "defer temperror 4.7.1"},
+		{"DMARC is open, accepted", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, Grounds{TempErrors: TempErrors{Tolerate, TempFail, TempFail, TempFail}}, "none  "},
+		{"SPF is open", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{TempErrors: TempErrors{SPF: TempFail}}, "defer temperror 4.7.24"},
+		{"DMARC is open, and nothing is known", func(r *verify.Result) { r.DMARC = openResult(dmarc.ReasonPolicyLookup) }, Grounds{}, "none  "},
+		{"DMARC is open, and a policy asks for reject", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionReject) }, Grounds{}, "defer temperror 4.7.1"},
+		{"DMARC is open, and a policy asks for quarantine", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionQuarantine) }, Grounds{}, "defer temperror 4.7.1"},
+		{"DMARC is open, and a policy asks for reject, accepted", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionReject) }, Grounds{TempErrors: TempErrors{DMARC: Tolerate}}, "none  "},
+		{"another author is milder, and known", func(r *verify.Result) {
+			quarantined := dmarc.Result{Status: dmarc.Fail, Disposition: dmarc.DispositionQuarantine, Author: "a.example"}
+			r.DMARC, r.Authors = quarantined, []dmarc.Result{quarantined, pendingResult(dmarc.DispositionReject)}
+		}, Grounds{}, "defer temperror 4.7.1"},
+		{"another author is milder, and known, the other accepted", func(r *verify.Result) {
+			quarantined := dmarc.Result{Status: dmarc.Fail, Disposition: dmarc.DispositionQuarantine, Author: "a.example"}
+			r.DMARC, r.Authors = quarantined, []dmarc.Result{pendingResult(dmarc.DispositionReject), quarantined}
+		}, Grounds{TempErrors: TempErrors{DMARC: Tolerate}}, "quarantine dmarc "},
+		{"SPF is open, and a fail would be rejected", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{SPF: Reject}, "defer temperror 4.7.24"},
+		{"SPF is open, and a fail would be rejected, accepted", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{SPF: Reject, TempErrors: TempErrors{SPF: Tolerate}}, "none  "},
+		{"SPF is open, and nothing depends on it", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{}, "none  "},
+		{"SPF is open, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.TempError, dmarc.Pass }, Grounds{TempErrors: TempErrors{SPF: TempFail}}, "none  "},
+		{"a key is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "a.example") }, Grounds{TempErrors: TempErrors{DKIM: TempFail}}, "defer temperror 4.7.20"},
+		{"the client's name is not known now", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{TempErrors: TempErrors{IPRev: TempFail}}, "defer temperror 4.7.25"},
 
 		{"what is rejected need not come again", func(r *verify.Result) {
 			r.SPF.Status, r.IPRev = spf.TempError, &iprev.Result{Status: iprev.Fail}
-		}, Grounds{IPRev: Reject, DeferOn: []string{"spf"}}, "reject iprev 5.7.25"},
+		}, Grounds{IPRev: Reject, TempErrors: TempErrors{SPF: TempFail}}, "reject iprev 5.7.25"},
 		{"what is marked may come again", func(r *verify.Result) {
 			r.SPF.Status, r.IPRev = spf.TempError, &iprev.Result{Status: iprev.Fail}
-		}, Grounds{IPRev: Quarantine, DeferOn: []string{"spf"}}, "defer temperror 4.7.24"},
+		}, Grounds{IPRev: Quarantine, TempErrors: TempErrors{SPF: TempFail}}, "defer temperror 4.7.24"},
 	} {
 		res := unjudged()
 		test.change(res)
@@ -106,7 +155,7 @@ func TestGrounds(t *testing.T) {
 		}
 		// What a trusted forwarder vouches for is forgiven him, but for his own
 		// address, and for what was never found out.
-		if d.Ground == GroundSPF || d.Ground == GroundDKIM {
+		if (d.Ground == GroundSPF || d.Ground == GroundDKIM) && len(res.Author.Domains)+len(res.Authors) == 1 {
 			res.ARC = chainOf("one.example mx; dkim=pass header.d=example.com")
 			res.DMARC.Policy = &dmarc.Policy{AuthorDomain: res.DMARC.Author, OrgDomain: "example.com"}
 			r.TrustedSealers = []string{"one.example"}

@@ -30,6 +30,10 @@ func randomMessage(rnd *rand.Rand) *Message {
 		ARC:    arc.Result{Status: arc.None},
 		ListID: pick(rnd, "", "list.example.net"),
 	}
+	if res.DMARC.Status == dmarc.TempError {
+		res.DMARC.Reason = pick(rnd, dmarc.ReasonPolicyLookup, dmarc.ReasonIdentifier)
+		res.DMARC.Pending = pick(rnd, dmarc.DispositionNone, dmarc.DispositionQuarantine, dmarc.DispositionReject)
+	}
 	if res.DMARC.Status == dmarc.Fail {
 		published := pick(rnd, dmarc.DispositionNone, dmarc.DispositionQuarantine, dmarc.DispositionReject)
 		p := &dmarc.Policy{
@@ -78,11 +82,8 @@ func randomRules(rnd *rand.Rand, n int) *Rules {
 			DKIMRequired: pick(rnd, nil, []string{"example.com"}),
 		},
 	}
-	for _, m := range TempErrorMethods() {
-		if rnd.IntN(2) == 0 {
-			r.Grounds.DeferOn = append(r.Grounds.DeferOn, m)
-		}
-	}
+	setting := func() TempError { return pick(rnd, ByPolicy, Tolerate, TempFail) }
+	r.Grounds.TempErrors = TempErrors{setting(), setting(), setting(), setting()}
 	if rnd.IntN(2) == 0 {
 		r.TrustedSealers = []string{"one.example"}
 	}
@@ -141,14 +142,18 @@ func TestProperties(t *testing.T) {
 		// A temporary error that leaves the verdict open never leads to a
 		// rejection: only what is known for itself does.
 		if m.Result.DMARC.Status == dmarc.TempError && d.Intended == Reject &&
-			!slices.Contains([]Ground{GroundFrom, GroundAuthors, GroundIPRev, GroundDKIM}, d.Ground) {
+			!slices.Contains([]Ground{GroundFrom, GroundAuthors, GroundIPRev, GroundDKIM, GroundSPF}, d.Ground) {
 			fail("a temporary error rejects")
 		}
-		if d.Ground == GroundDKIM && slices.ContainsFunc(m.Result.DKIM, func(s dkim.Result) bool { return s.Status == dkim.TempError }) {
+		openKey := slices.ContainsFunc(m.Result.DKIM, func(s dkim.Result) bool {
+			return s.Status == dkim.TempError && s.Signature.Domain == "example.com"
+		})
+		if d.Ground == GroundDKIM && d.Intended != None && openKey {
 			fail("a key that is not known now rejects")
 		}
-		// Who passes DMARC is rejected by nothing about DMARC or SPF.
-		if m.Result.DMARC.Status == dmarc.Pass && (d.Ground == GroundDMARC || d.Ground == GroundSPF || d.Ground == GroundTempError) {
+		// A message that passes DMARC is rejected by nothing about DMARC or SPF.
+		openElse := openKey || m.Result.IPRev != nil && m.Result.IPRev.Status == iprev.TempError
+		if m.Result.DMARC.Status == dmarc.Pass && (d.Ground == GroundDMARC || d.Ground == GroundSPF || d.Ground == GroundTempError && !openElse) {
 			fail("a pass is punished")
 		}
 

@@ -112,7 +112,7 @@ type PolicyConfig struct {
 	DKIMMissing  choice   `toml:"dkim_missing" comment:"For them: accept, quarantine or reject."`
 	IPRevFail    choice   `toml:"iprev_fail" comment:"accept, quarantine or reject; needs iprev.check."`
 
-	Temperror TemperrorConfig `toml:"temperror" comment:"accept, or tempfail: have the message sent again later."`
+	Temperror TemperrorConfig `toml:"temperror" comment:"tempfail has the message sent again later, by-policy only where a fail would not be accepted; or accept."`
 }
 
 // TemperrorConfig says what temporary errors of the methods do to mail.
@@ -186,7 +186,7 @@ func defaultConfig() Config {
 			RejectStatus: policy.DefaultStatus, RejectText: policy.DefaultText,
 			Permerror: choiceQuarantine, SeveralFrom: choiceQuarantine, SeveralAuthors: choiceAccept,
 			SPFFail: choiceAccept, DKIMMissing: choiceAccept, IPRevFail: choiceAccept,
-			Temperror: TemperrorConfig{choiceAccept, choiceAccept, choiceAccept, choiceAccept},
+			Temperror: TemperrorConfig{choiceByPolicy, choiceByPolicy, choiceByPolicy, choiceByPolicy},
 		},
 		Metrics: MetricsConfig{Listen: "127.0.0.1:9894", StatusPage: pageFull},
 		Log:     LogConfig{Level: logLevel(slog.LevelInfo), Format: "text"},

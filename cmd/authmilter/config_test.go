@@ -87,7 +87,7 @@ func TestConfigErrors(t *testing.T) {
 		{"reject status", "policy.reject_status = \"4.7.1\"", `1: policy.reject_status: "4.7.1" is no status code such as "5.7.1"`},
 		{"reject text", "policy.reject_text = \"{domain}\"", `1: policy.reject_text: unknown placeholder; there are {author_domain}, {client}, {mail_from}, {policy}`},
 		{"reject text in two lines", "policy.reject_text = \"a\\nb\"", `1: policy.reject_text: only printable ASCII characters can be in a reply`},
-		{"temperror", "policy.temperror.spf = \"reject\"", `1: policy.temperror.spf: "reject" is none of "accept", "tempfail"`},
+		{"temperror", "policy.temperror.spf = \"reject\"", `1: policy.temperror.spf: "reject" is none of "by-policy", "accept", "tempfail"`},
 		{"DKIM required of nobody", "policy.dkim_missing = \"reject\"", "1: policy.dkim_missing: needs a list of domains in policy.dkim_required"},
 		{"DKIM required", "policy.dkim_required = [\"a..example\"]", `1: policy.dkim_required: "a..example" is not a valid domain name`},
 		{"iprev that is not checked", "policy.iprev_fail = \"reject\"", "1: policy.iprev_fail: needs iprev.check = true"},

@@ -20,6 +20,7 @@ const (
 	choiceQuarantine choice = choice(policy.Quarantine)
 	choiceReject     choice = choice(policy.Reject)
 	choiceTempfail   choice = "tempfail"
+	choiceByPolicy   choice = "by-policy"
 )
 
 // disposition returns what a choice has done.
@@ -28,6 +29,14 @@ func (c choice) disposition() policy.Disposition {
 		return policy.None
 	}
 	return policy.Disposition(c)
+}
+
+// tempError returns what a choice has a temporary error do.
+func (c choice) tempError() policy.TempError {
+	if c == choiceByPolicy {
+		return policy.ByPolicy
+	}
+	return policy.TempError(c)
 }
 
 // check refuses what is none of words.
@@ -55,7 +64,8 @@ var rejectStatus = regexp.MustCompile(`^5\.[0-9]{1,3}\.[0-9]{1,3}$`)
 // checkPolicy checks the table policy, and normalizes it.
 func (c *Config) checkPolicy() error {
 	p := &c.Policy
-	const accept, quarantine, reject, tempfail = choiceAccept, choiceQuarantine, choiceReject, choiceTempfail
+	const accept, quarantine, reject = choiceAccept, choiceQuarantine, choiceReject
+	temperror := []choice{choiceByPolicy, choiceAccept, choiceTempfail}
 	for _, v := range []struct {
 		key   string
 		value choice
@@ -69,10 +79,10 @@ func (c *Config) checkPolicy() error {
 		{"policy.spf_fail", p.SPFFail, []choice{accept, quarantine, reject}},
 		{"policy.dkim_missing", p.DKIMMissing, []choice{accept, quarantine, reject}},
 		{"policy.iprev_fail", p.IPRevFail, []choice{accept, quarantine, reject}},
-		{"policy.temperror.dmarc", p.Temperror.DMARC, []choice{accept, tempfail}},
-		{"policy.temperror.spf", p.Temperror.SPF, []choice{accept, tempfail}},
-		{"policy.temperror.dkim", p.Temperror.DKIM, []choice{accept, tempfail}},
-		{"policy.temperror.iprev", p.Temperror.IPRev, []choice{accept, tempfail}},
+		{"policy.temperror.dmarc", p.Temperror.DMARC, temperror},
+		{"policy.temperror.spf", p.Temperror.SPF, temperror},
+		{"policy.temperror.dkim", p.Temperror.DKIM, temperror},
+		{"policy.temperror.iprev", p.Temperror.IPRev, temperror},
 	} {
 		if err := v.value.check(v.key, 0, v.words...); err != nil {
 			return err
@@ -94,7 +104,7 @@ func (c *Config) checkPolicy() error {
 		if p.IPRevFail != accept {
 			return badKey("policy.iprev_fail", "needs iprev.check = true")
 		}
-		if p.Temperror.IPRev != accept {
+		if p.Temperror.IPRev == choiceTempfail {
 			return badKey("policy.temperror.iprev", "needs iprev.check = true")
 		}
 	}
@@ -223,15 +233,11 @@ func (c *Config) rules() *policy.Rules {
 			DKIM:           p.DKIMMissing.disposition(),
 			DKIMRequired:   p.DKIMRequired,
 			IPRev:          p.IPRevFail.disposition(),
+			TempErrors: policy.TempErrors{
+				DMARC: p.Temperror.DMARC.tempError(), SPF: p.Temperror.SPF.tempError(),
+				DKIM: p.Temperror.DKIM.tempError(), IPRev: p.Temperror.IPRev.tempError(),
+			},
 		},
-	}
-	for _, t := range []struct {
-		method string
-		value  choice
-	}{{"dmarc", p.Temperror.DMARC}, {"spf", p.Temperror.SPF}, {"dkim", p.Temperror.DKIM}, {"iprev", p.Temperror.IPRev}} {
-		if t.value == choiceTempfail {
-			r.Grounds.DeferOn = append(r.Grounds.DeferOn, t.method)
-		}
 	}
 	return r
 }

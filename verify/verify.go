@@ -22,7 +22,7 @@ import (
 
 // Defaults of the bounds in [Options].
 const (
-	DefaultMaxQueries      = 200
+	DefaultMaxQueries      = 220
 	DefaultLookupTime      = 15 * time.Second
 	DefaultMaxHeaderBytes  = 1 << 20
 	DefaultMaxHeaderFields = 2000

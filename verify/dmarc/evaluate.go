@@ -13,8 +13,13 @@ import (
 )
 
 const (
-	// MaxAuthors is how many author domains of a message are judged.
-	MaxAuthors = 5
+	// MaxAuthors is how many author domains a message may have. One with more is a
+	// permerror, but those of its authors whose look-ups are within maxReserved are
+	// judged all the same, maxJudged at most: nobody escapes a policy by naming
+	// others beside the author that readers are to see.
+	MaxAuthors  = 5
+	maxJudged   = 20
+	maxReserved = 60
 	// MaxCandidates is how many candidates are looked up, those of each author
 	// domain counted alone. The rest are as if their look-ups did not finish.
 	MaxCandidates = 32
@@ -44,8 +49,8 @@ type Evaluation struct {
 	authors    []author
 	candidates []Identifier
 	unjudged   error
-	// dropped reports that there are more author domains than are judged.
-	dropped bool
+	// tooMany reports that there are more author domains than MaxAuthors.
+	tooMany bool
 	finder  finder
 }
 
@@ -77,26 +82,54 @@ func Prepare(q Query) *Evaluation {
 	e := &Evaluation{
 		candidates: q.Candidates[:min(len(q.Candidates), MaxCandidates)],
 		unjudged:   q.Unjudged,
-		dropped:    len(q.Authors) > MaxAuthors,
+		tooMany:    len(q.Authors) > MaxAuthors,
 	}
+	names, reserved := judged(q.Authors)
 	e.finder.mode = q.Mode
-	e.finder.spare = MaxLookups
-	e.authors = make([]author, min(len(q.Authors), MaxAuthors))
-	for i := range e.authors {
+	// No candidate can use up the look-ups that a fail of an author depends on.
+	e.finder.spare = MaxLookups - reserved
+	e.authors = make([]author, len(names))
+	for i, name := range names {
 		a := &e.authors[i]
 		var err error
-		if a.name, err = domain.ToASCII(q.Authors[i]); err != nil {
+		if a.name, err = domain.ToASCII(name); err != nil {
 			a.err = errAuthorSyntax
 			a.stage.Store(stageAll)
 			continue
 		}
 		a.policy = &Policy{AuthorDomain: a.name, Percent: DefaultPercent}
 		a.err = errNotLookedUp
-		// No candidate can use up the look-ups that a fail of an author depends on:
-		// those of its walk, and one for whether it exists.
-		e.finder.spare -= min(domain.Labels(a.name), MaxWalk) + 1
 	}
 	return e
+}
+
+// judged returns the author domains that are judged, in their order, and how many
+// look-ups they need at most. Of too many, those with the fewest labels come first:
+// they cost least, and organizations have short names.
+func judged(authors []string) (names []string, lookups int) {
+	// One for each record of the walk, and one for whether the domain exists.
+	cost := func(name string) int { return min(domain.Labels(name), MaxWalk) + 1 }
+	if len(authors) <= MaxAuthors {
+		for _, name := range authors {
+			lookups += cost(name)
+		}
+		return authors, lookups
+	}
+	order := make([]int, len(authors))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cost(authors[a]) - cost(authors[b]) })
+	n := 0
+	for n < min(len(order), maxJudged) && lookups+cost(authors[order[n]]) <= maxReserved {
+		lookups += cost(authors[order[n]])
+		n++
+	}
+	slices.Sort(order[:n])
+	for _, i := range order[:n] {
+		names = append(names, authors[i])
+	}
+	return names, lookups
 }
 
 // Lookup is [Prepare] with every look-up made, one after the other. It makes
@@ -212,7 +245,7 @@ func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 	case len(e.authors) == 0:
 		results = append(results, Result{Status: PermError, Reason: ReasonNoAuthor, Err: errNoAuthor})
 	}
-	if e.dropped {
+	if e.tooMany {
 		results = append(results, Result{Status: PermError, Reason: ReasonTooManyAuthors, Err: errTooManyAuthors})
 	}
 	for i := range results {

@@ -307,7 +307,11 @@ func TestSeveralAuthors(t *testing.T) {
 		{"evil.example a..b", "dkim:evil.example", "", "permerror author_syntax"},
 		// Nor does a crowd hide one.
 		{"a.example b.example c.example d.example evil.example", "dkim:evil.example", "a.example", "none no_policy"},
-		{"a.example b.example c.example d.example evil.example reject.example", "dkim:evil.example", "", "permerror too_many_authors"},
+		{"a.example b.example c.example d.example evil.example reject.example", "dkim:evil.example", "reject.example", "fail not_aligned reject"},
+		{"a.example b.example c.example d.example evil.example unknown.example", "dkim:evil.example", "", "permerror too_many_authors"},
+		{deep(9) + " reject.example", "", "reject.example", "fail not_authenticated reject"},
+		{names(19) + " reject.example", "", "reject.example", "fail not_authenticated reject"},
+		{names(20) + " reject.example", "", "", "permerror too_many_authors"},
 		{"a.example b.example c.example d.example reject.example evil.example", "dkim:evil.example", "reject.example", "fail not_aligned reject"},
 		{"a.example b.example c.example d.example down.example evil.example", "dkim:evil.example", "", "permerror too_many_authors"},
 	}
@@ -320,6 +324,18 @@ func TestSeveralAuthors(t *testing.T) {
 	}
 }
 
+// names returns n names of two labels, and deep n names of so many that they cost
+// the most look-ups.
+func names(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("x%d.example", i))
+	}
+	return strings.Join(list, " ")
+}
+
+func deep(n int) string { return strings.ReplaceAll(names(n), "x", "a.b.c.d.e.f.g.x") }
+
 func TestEvaluateEach(t *testing.T) {
 	z := zoneOf(t, "b.example p=reject")
 	e := dmarc.Lookup(t.Context(), z, dmarc.Query{Authors: strings.Fields("a.example a..b b.example c.example d.example e.example")})
@@ -328,11 +344,11 @@ func TestEvaluateEach(t *testing.T) {
 		checkResult(t, r)
 		got = append(got, r.Author+" "+string(r.Status))
 	}
-	want := []string{"a.example none", " permerror", "b.example fail", "c.example none", "d.example none", " permerror"}
+	want := []string{"a.example none", " permerror", "b.example fail", "c.example none", "d.example none", "e.example none", " permerror"}
 	if strings.Join(got, ",") != strings.Join(want, ",") {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if p := e.Policies(); len(p) != dmarc.MaxAuthors || p[1] != nil || p[2].Published != reject {
+	if p := e.Policies(); len(p) != 6 || p[1] != nil || p[2].Published != reject {
 		t.Errorf("policies %+v", p)
 	}
 }

@@ -18,7 +18,7 @@ const (
 	MaxWalk = 8
 	// MaxLookups is how many look-ups are made for one message at most. What
 	// remains unknown then is a temporary error.
-	MaxLookups = 50
+	MaxLookups = 70
 )
 
 // prefix is the label under which records are published, with its dot.

@@ -68,11 +68,16 @@ type finding struct {
 	reason Reason
 }
 
-// finding returns the gravest of what the facts ask for; of several alike, the
+// findings returns all that the facts ask for.
+func (r *Rules) findings(m *Message) []finding {
+	return []finding{r.dmarc(m), r.author(m), r.spf(m), r.dkim(m), r.iprev(m), r.tempError(m)}
+}
+
+// gravest returns the gravest of list, which is not empty; of several alike, the
 // first.
-func (r *Rules) finding(m *Message) finding {
-	best := r.dmarc(m)
-	for _, f := range []finding{r.author(m), r.spf(m), r.dkim(m), r.iprev(m), r.tempError(m)} {
+func gravest(list ...finding) finding {
+	best := list[0]
+	for _, f := range list[1:] {
 		if f.disposition.severity() > best.disposition.severity() {
 			best = f
 		}
@@ -193,7 +198,7 @@ func (r *Rules) iprev(m *Message) finding {
 	}
 	return finding{
 		disposition: orNone(r.Grounds.IPRev), ground: GroundIPRev, code: "7.25",
-		text: "Reverse DNS validation failed for " + m.Envelope.ClientIP.String(),
+		text: "Reverse DNS validation failed for " + clientText(m),
 	}
 }
 
@@ -228,13 +233,18 @@ func (r *Rules) tempError(m *Message) finding {
 	}
 	for _, t := range tempErrors {
 		if slices.Contains(r.Grounds.DeferOn, t.method) && t.is(m.Result) {
-			return finding{
-				disposition: Defer, ground: GroundTempError, code: t.code,
-				text: "Temporary error of " + t.method + ", please try again",
-			}
+			return temporary(t.method, t.code)
 		}
 	}
 	return finding{disposition: None}
+}
+
+// temporary returns that a message is deferred for a temporary error of a method.
+func temporary(method, code string) finding {
+	return finding{
+		disposition: Defer, ground: GroundTempError, code: code,
+		text: "Temporary error of " + method + ", please try again",
+	}
 }
 
 func orNone(d Disposition) Disposition {

@@ -121,11 +121,10 @@ func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
 
 // apply returns what the i-th override makes of what was found.
 //
-// To quarantine or reject is for messages that fail: for which there is a ground,
-// or that fail DMARC though their domain asks for nothing. A temporary error is
-// neither, and stays what it is. But where a temporary error of DMARC defers a
-// message that a known policy would not let pass, it also does so if the override
-// would not: a sender can bring about the error.
+// To quarantine or reject is for messages that fail. A temporary error is not a
+// failure, and stays what it is. But if temporary errors of DMARC defer messages,
+// they also defer one that the override would stop if DMARC failed, because a
+// sender can bring about the error.
 func (r *Rules) apply(i int, found []finding, res *verify.Result) finding {
 	o := &r.Overrides[i]
 	if !o.Action.Tightens() {
@@ -159,11 +158,19 @@ func (r *Rules) apply(i int, found []finding, res *verify.Result) finding {
 	return f
 }
 
-// fails reports whether f is about a message that fails something: for which
-// there is a ground, or that fails DMARC though its domain asks for nothing. One
-// that a trusted forwarder vouches for does not.
+// fails reports whether f is about a message that fails something. Besides one for
+// which there is a ground, that is one that fails DMARC though its domain asks for
+// nothing, or that DMARC cannot judge though that is accepted: otherwise a sixth
+// author would be a way around a rule for the others. A message that a trusted
+// forwarder vouches for does not fail.
 func (f *finding) fails() bool {
-	return f.disposition != None || f.ground == GroundDMARC && f.reason.Type != TrustedForwarder
+	switch f.ground {
+	case GroundDMARC:
+		return f.disposition != None || f.reason.Type != TrustedForwarder
+	case GroundAuthor:
+		return true
+	}
+	return f.disposition != None
 }
 
 // title is what the i-th override, from 0, is called.

@@ -88,6 +88,10 @@ func TestOverrides(t *testing.T) {
 		{"reject author_domain=bank.example", status(dmarc.Pass), "none"},
 		{"reject author_domain=bank.example", status(dmarc.None), "none"},
 		{"reject author_domain=bank.example", spfFails, "reject spf override 1: reject"},
+		{"reject author_domain=bank.example", status(dmarc.PermError), "reject author override 1: reject"},
+		{"quarantine author_domain=x.example", and(status(dmarc.PermError), author("x.example")), "quarantine author override 1: quarantine"},
+		{"", status(dmarc.PermError), "none"},
+		{"accept author_domain=bank.example", status(dmarc.PermError), "none"},
 
 		// One author, recipient or list more: what tightens still does, what
 		// loosens does not.

@@ -33,7 +33,7 @@ type Config struct {
 	Metrics  MetricsConfig    `toml:"metrics"`
 	Log      LogConfig        `toml:"log"`
 	Limits   LimitsConfig     `toml:"limits"`
-	Override []OverrideConfig `toml:"override,omitempty" comment:"Exceptions from the policy; the first that matches counts."`
+	Override []OverrideConfig `toml:"override,omitempty" comment:"Exceptions from the policy; the first that matches in full decides."`
 	Sign     []SignConfig     `toml:"sign,omitempty" comment:"Own mail, from authenticated or local clients: DKIM-signed, and nothing else."`
 
 	source configSource

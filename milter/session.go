@@ -14,9 +14,6 @@ import (
 	"authmilter/verify/message"
 )
 
-// maxRecipients bounds the recipients remembered for observers.
-const maxRecipients = 1000
-
 // session is one connection from an MTA: one SMTP session, or several in a row
 // (SMFIC_QUIT_NC). go-milter calls its methods one at a time, and does not
 // recover from a panic in them: each does itself, and answers as if nothing had
@@ -36,7 +33,7 @@ type transaction struct {
 	settings   *Settings
 	begun      time.Time
 	env        verify.Envelope
-	recipients []string
+	recipients policy.Recipients
 	skip       policy.Skip
 	check      *verify.Check // nil where the message is skipped
 	own        *ownMail      // nil where the message is not ours
@@ -170,8 +167,8 @@ func (t *transaction) skipReason(m gomilter.Modifier) policy.Skip {
 func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
-	if t := s.message; t != nil && len(t.recipients) < maxRecipients {
-		t.recipients = append(t.recipients, to)
+	if t := s.message; t != nil {
+		t.recipients.Add(to)
 	}
 	return gomilter.RespContinue, nil
 }

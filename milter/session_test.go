@@ -45,7 +45,7 @@ func TestResults(t *testing.T) {
 	}
 	got := v[0]
 	if got.QueueID != "4ABCDEF" || got.Listener != "test" || got.Skip != policy.NotSkipped || got.Removed != 0 ||
-		!slices.Equal(got.Recipients, []string{"suzie@shopping.example.net"}) ||
+		got.Recipients.Count != 1 || !slices.Equal(got.Recipients.Domains, []string{"shopping.example.net"}) ||
 		got.Envelope != (verify.Envelope{
 			ClientIP: netip.MustParseAddr("192.0.2.1"), ClientName: "client.example.net",
 			Helo: "mx.football.example.com", MailFrom: "joe@football.example.com",
@@ -302,7 +302,7 @@ func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
 		t.Errorf("second: %+v", second)
 	}
 	if e := third.Envelope; e.Helo != "mx.football.example.com" || e.ClientIP != netip.MustParseAddr("198.51.100.7") ||
-		len(third.Result.DKIM) != 2 || len(third.Recipients) != 1 || third.Result.DMARC.Status != dmarc.Pass ||
+		len(third.Result.DKIM) != 2 || third.Recipients.Count != 1 || third.Result.DMARC.Status != dmarc.Pass ||
 		third.Result.SPF.Status != spf.Fail {
 		t.Errorf("third: %+v", third)
 	}

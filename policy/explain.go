@@ -1,51 +1,57 @@
 package policy
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Step is one rule and what became of it for a message.
 type Step struct {
 	Rule string `json:"rule"`
-	// Applies tells whether the rule applies; Outcome what it asks for, or why
-	// it does not apply.
+	// Applies reports whether the rule applies; Outcome is what it asks for, or
+	// why it does not apply.
 	Applies bool   `json:"applies"`
 	Outcome string `json:"outcome"`
+	// Part reports that the message matches the rule, an override, in part: the
+	// rule then tightens, if that is its action, but loosens nothing.
+	Part bool `json:"part,omitempty"`
 }
 
 // Explain returns every rule that was tried for a message, in the order in which
-// they count: overrides up to the first that matches, then the grounds.
+// they count: overrides up to the first that matches in full, then the grounds.
 func (r *Rules) Explain(m *Message) []Step {
 	var steps []Step
 	for i := range r.Overrides {
-		o := &r.Overrides[i]
-		step := Step{Rule: o.title(i)}
-		if c := o.unmet(m); c != nil {
-			step.Outcome = fmt.Sprintf("%s is %s, not %s", c.name, orNobody(c.values), strings.Join(c.items, " or "))
-			steps = append(steps, step)
-			continue
-		}
-		step.Applies, step.Outcome = true, string(o.Action)
+		step := r.explainOverride(i, m)
 		steps = append(steps, step)
-		break
+		if step.Applies && !step.Part {
+			break
+		}
 	}
 	for _, f := range r.findings(m) {
 		if f.ground == NoGround {
-			continue
+			continue // what is done if there is nothing
 		}
 		step := Step{Rule: string(f.ground), Applies: true, Outcome: string(f.disposition)}
 		if f.reason.Type != NoReason {
-			step.Outcome += fmt.Sprintf(" (%s: %s)", f.reason.Type, f.reason.Detail)
+			step.Outcome += " (" + string(f.reason.Type) + ": " + f.reason.Detail + ")"
 		}
 		steps = append(steps, step)
 	}
 	return steps
 }
 
-func orNobody(values []string) string {
-	if len(values) == 0 {
-		return "missing"
+// explainOverride returns what became of the i-th override.
+func (r *Rules) explainOverride(i int, m *Message) Step {
+	o := &r.Overrides[i]
+	step := Step{Rule: o.title(i)}
+	extent, unmet := o.match(m)
+	switch {
+	case extent == inFull:
+		step.Applies, step.Outcome = true, string(o.Action)
+	case extent == notAtAll:
+		step.Outcome = unmet.unmet(o, m)
+	case o.Action.Tightens():
+		step.Applies, step.Part = true, true
+		step.Outcome = string(o.Action) + ", matches in part and only tightens: " + unmet.unmet(o, m)
+	default:
+		step.Part = true
+		step.Outcome = "matches in part and loosens nothing: " + unmet.unmet(o, m)
 	}
-	return strings.Join(values, ", ")
+	return step
 }

@@ -85,23 +85,46 @@ type finding struct {
 	reason Reason
 }
 
-// finding returns the gravest of what the facts ask for; of several alike, the
-// first.
-func (r *Rules) finding(m *Message) finding { return gravest(r.findings(m)...) }
-
-// findings returns what each ground asks for, in the order in which they count.
+// findings returns all that the facts ask for. Of several that are alike, the first
+// counts. Something that is known, and something graver that may turn out, are told
+// apart: an override can ask for more if something is known.
 func (r *Rules) findings(m *Message) []finding {
-	return []finding{r.dmarc(m), r.author(m), r.spf(m), r.dkim(m), r.iprev(m), r.tempError(m)}
+	var list []finding
+	for _, ground := range []func(*Message) []finding{
+		r.dmarc, r.author, r.severalFrom, r.severalAuthors, r.spf, r.dkim, r.iprev, r.tempError,
+	} {
+		for _, f := range ground(m) {
+			if f.ground != NoGround && !slices.Contains(list, f) {
+				list = append(list, f)
+			}
+		}
+	}
+	if len(list) == 0 || list[0].ground != GroundDMARC {
+		// A policy that asks for nothing is a ground to name; an accepted oddity is
+		// none.
+		list = append([]finding{{disposition: None}}, list...)
+	}
+	return list
 }
 
-func gravest(all ...finding) finding {
-	best := all[0]
-	for _, f := range all[1:] {
-		if f.disposition.severity() > best.disposition.severity() {
+// gravest returns the gravest of list, which is not empty; of several alike, the
+// first.
+func (r *Rules) gravest(list ...finding) finding {
+	best := list[0]
+	for _, f := range list[1:] {
+		if r.means(f.disposition).severity() > r.means(best.disposition).severity() {
 			best = f
 		}
 	}
 	return best
+}
+
+// means returns what is done for d: a quarantine may be a rejection.
+func (r *Rules) means(d Disposition) Disposition {
+	if d == Quarantine && r.QuarantineBy == ByReject {
+		return Reject
+	}
+	return d
 }
 
 // open returns what is done with a message for which f would be done if a method
@@ -113,40 +136,29 @@ func (f finding) open(method *method, setting TempError) finding {
 	return method.deferral()
 }
 
-// dmarc returns the gravest of what the author domains ask for. Each counts for
-// itself, so that none that is unknown, or milder, spares a message what another
-// asks for.
-func (r *Rules) dmarc(m *Message) finding {
-	authors := authors(m.Result)
-	found := r.dmarcOf(m, &authors[0])
-	for i := range authors[1:] {
-		f := r.dmarcOf(m, &authors[1+i])
-		if found.ground == NoGround {
-			found = f
+// dmarc returns what the author domains ask for. Each counts for itself, so that
+// none that is unknown, or milder, spares a message what another one asks for.
+func (r *Rules) dmarc(m *Message) (list []finding) {
+	all := results(m.Result)
+	for i := range all {
+		switch d := &all[i]; d.Status {
+		case dmarc.Fail:
+			list = append(list, r.failed(m, d, requested(d)))
+		case dmarc.TempError:
+			f := r.failed(m, d, Disposition(d.Pending))
+			list = append(list, f.open(&methodDMARC, r.Grounds.TempErrors.DMARC))
 		}
-		found = gravest(found, f)
 	}
-	return found
+	return list
 }
 
-// authors returns the DMARC result for each author domain, the strictest alone if
+// results returns the DMARC result for each author domain, the strictest alone if
 // that is all there is.
-func authors(res *verify.Result) []dmarc.Result {
+func results(res *verify.Result) []dmarc.Result {
 	if len(res.Authors) > 0 {
 		return res.Authors
 	}
 	return []dmarc.Result{res.DMARC}
-}
-
-// dmarcOf returns what one author domain, whose result is d, asks for.
-func (r *Rules) dmarcOf(m *Message, d *dmarc.Result) finding {
-	switch d.Status {
-	case dmarc.Fail:
-		return r.failed(m, d, requested(d))
-	case dmarc.TempError:
-		return r.failed(m, d, Disposition(d.Pending)).open(&methodDMARC, r.Grounds.TempErrors.DMARC)
-	}
-	return finding{disposition: None}
 }
 
 // failed returns what is done with a message that fails, or may fail, for an
@@ -181,58 +193,78 @@ func milder(d Disposition) Disposition {
 	return None
 }
 
-// author returns what is done with a message whose author is in doubt.
-func (r *Rules) author(m *Message) finding {
-	a := &m.Result.Author
-	switch {
-	case m.Result.DMARC.Status == dmarc.PermError:
-		return finding{
-			disposition: orNone(r.Grounds.Author), ground: GroundAuthor, code: "7.1",
-			text: "DMARC cannot be evaluated: " + reason(m.Result.DMARC.Err),
-		}
-	case errors.Is(a.Err, message.ErrSeveralFrom):
-		return finding{
-			disposition: orNone(r.Grounds.SeveralFrom), ground: GroundFrom, code: "7.1",
-			text: "Message with several From fields",
-		}
-	case len(a.Domains) > 1:
-		return finding{
-			disposition: orNone(r.Grounds.SeveralAuthors), ground: GroundAuthors, code: "7.1",
-			text: "Message with authors of several domains",
+// author returns what is done with a message that has an author whom DMARC cannot
+// judge.
+func (r *Rules) author(m *Message) (list []finding) {
+	for _, d := range results(m.Result) {
+		if d.Status == dmarc.PermError {
+			list = append(list, finding{
+				disposition: orNone(r.Grounds.Author), ground: GroundAuthor, code: "7.1",
+				text: "DMARC cannot be evaluated: " + reason(d.Err),
+			})
 		}
 	}
-	return finding{disposition: None}
+	return list
+}
+
+// severalFrom returns what is done with a message with several From fields.
+func (r *Rules) severalFrom(m *Message) []finding {
+	if !errors.Is(m.Result.Author.Err, message.ErrSeveralFrom) {
+		return nil
+	}
+	return []finding{{
+		disposition: orNone(r.Grounds.SeveralFrom), ground: GroundFrom, code: "7.1",
+		text: "Message with several From fields",
+	}}
+}
+
+// severalAuthors returns what is done with a message whose authors are of several
+// domains.
+func (r *Rules) severalAuthors(m *Message) []finding {
+	if len(m.Result.Author.Domains) < 2 {
+		return nil
+	}
+	return []finding{{
+		disposition: orNone(r.Grounds.SeveralAuthors), ground: GroundAuthors, code: "7.1",
+		text: "Message with authors of several domains",
+	}}
 }
 
 // spf returns what is done with a message that SPF says is forged. One that an
 // aligned signature vouches for, for every author, is not.
-func (r *Rules) spf(m *Message) finding {
+func (r *Rules) spf(m *Message) (list []finding) {
 	res := m.Result
 	if res.DMARC.Status == dmarc.Pass || r.trustedForwarder(res).Type != NoReason {
-		return finding{disposition: None}
+		return nil
 	}
 	f := finding{
 		disposition: orNone(r.Grounds.SPF), ground: GroundSPF, code: "7.23",
 		text: "SPF validation failed for " + res.SPF.Domain,
 	}
-	switch {
-	case res.SPF.Status == spf.TempError:
-		return f.open(&methodSPF, r.Grounds.TempErrors.SPF)
-	case res.SPF.Status != spf.Fail:
-		return finding{disposition: None}
-	case !slices.ContainsFunc(authors(res), func(d dmarc.Result) bool { return !vouchable(&d, res) }):
-		return f.open(&methodDMARC, r.Grounds.TempErrors.DMARC)
+	switch res.SPF.Status {
+	case spf.TempError:
+		return []finding{f.open(&methodSPF, r.Grounds.TempErrors.SPF)}
+	case spf.Fail:
+	default:
+		return nil
 	}
-	return f
+	for _, d := range results(res) {
+		switch {
+		case d.Status == dmarc.Pass:
+		case vouchable(&d, res):
+			list = append(list, f.open(&methodDMARC, r.Grounds.TempErrors.DMARC))
+		default:
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
-// vouchable reports whether a signature vouches for the author domain of d, or may
-// do so when it is looked at again. That the author's policy is not known does not
+// vouchable reports whether a signature may vouch for the author domain of d when
+// the message is looked at again. That the author's policy is not known does not
 // suffice: anybody can have such a domain.
 func vouchable(d *dmarc.Result, res *verify.Result) bool {
 	switch {
-	case d.Status == dmarc.Pass:
-		return true
 	case d.Status != dmarc.TempError:
 		return false
 	case d.Reason == dmarc.ReasonIdentifier || d.Reason == dmarc.ReasonAlignmentLookup:
@@ -247,17 +279,16 @@ func vouchable(d *dmarc.Result, res *verify.Result) bool {
 
 // dkim returns what is done with a message that has an author whose domain must
 // sign.
-func (r *Rules) dkim(m *Message) finding {
-	found := finding{disposition: None}
+func (r *Rules) dkim(m *Message) (list []finding) {
 	if r.trustedForwarder(m.Result).Type != NoReason {
-		return found
+		return nil
 	}
 	for _, author := range m.Result.Author.Domains {
 		if slices.ContainsFunc(r.Grounds.DKIMRequired, func(d string) bool { return domain.IsSubdomain(author, d) }) {
-			found = gravest(found, r.dkimOf(author, m.Result.DKIM))
+			list = append(list, r.dkimOf(author, m.Result.DKIM))
 		}
 	}
-	return found
+	return list
 }
 
 // dkimOf returns what is done with a message of an author whose domain must sign.
@@ -292,19 +323,19 @@ func within(author, signer string, list []string) bool {
 }
 
 // iprev returns what is done with mail of a client without a verified name.
-func (r *Rules) iprev(m *Message) finding {
+func (r *Rules) iprev(m *Message) []finding {
 	p := m.Result.IPRev
 	if p == nil || p.Status == iprev.Pass {
-		return finding{disposition: None}
+		return nil
 	}
 	f := finding{
 		disposition: orNone(r.Grounds.IPRev), ground: GroundIPRev, code: "7.25",
-		text: "Reverse DNS validation failed for " + m.Envelope.ClientIP.String(),
+		text: "Reverse DNS validation failed for " + clientText(m),
 	}
 	if p.Status == iprev.TempError {
-		return f.open(&methodIPRev, r.Grounds.TempErrors.IPRev)
+		f = f.open(&methodIPRev, r.Grounds.TempErrors.IPRev)
 	}
-	return f
+	return []finding{f}
 }
 
 // method is one that may defer a message.
@@ -317,9 +348,11 @@ type method struct {
 }
 
 var (
-	methodDMARC = method{"dmarc", "7.1", func(r *verify.Result) bool { return r.DMARC.Status == dmarc.TempError }}
-	methodSPF   = method{"spf", "7.24", func(r *verify.Result) bool { return r.SPF.Status == spf.TempError }}
-	methodDKIM  = method{"dkim", "7.20", func(r *verify.Result) bool {
+	methodDMARC = method{"dmarc", "7.1", func(r *verify.Result) bool {
+		return slices.ContainsFunc(results(r), func(d dmarc.Result) bool { return d.Status == dmarc.TempError })
+	}}
+	methodSPF  = method{"spf", "7.24", func(r *verify.Result) bool { return r.SPF.Status == spf.TempError }}
+	methodDKIM = method{"dkim", "7.20", func(r *verify.Result) bool {
 		return slices.ContainsFunc(r.DKIM, func(d dkim.Result) bool { return d.Status == dkim.TempError })
 	}}
 	methodIPRev = method{"iprev", "7.25", func(r *verify.Result) bool { return r.IPRev != nil && r.IPRev.Status == iprev.TempError }}
@@ -334,9 +367,9 @@ func (m *method) deferral() finding {
 
 // tempError returns what is done with a message for any temporary error. A message
 // that passed DMARC has been judged.
-func (r *Rules) tempError(m *Message) finding {
+func (r *Rules) tempError(m *Message) (list []finding) {
 	if m.Result.DMARC.Status == dmarc.Pass {
-		return finding{disposition: None}
+		return nil
 	}
 	for _, t := range []struct {
 		method  *method
@@ -346,10 +379,10 @@ func (r *Rules) tempError(m *Message) finding {
 		{&methodDKIM, r.Grounds.TempErrors.DKIM}, {&methodIPRev, r.Grounds.TempErrors.IPRev},
 	} {
 		if t.setting == TempFail && t.method.failed(m.Result) {
-			return t.method.deferral()
+			list = append(list, t.method.deferral())
 		}
 	}
-	return finding{disposition: None}
+	return list
 }
 
 func orNone(d Disposition) Disposition {

@@ -3,8 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
@@ -207,111 +205,6 @@ func TestDMARCDispositions(t *testing.T) {
 	}
 }
 
-// TestOverrideConditions has each condition match and not match.
-func TestOverrideConditions(t *testing.T) {
-	m := &Message{
-		Envelope: verify.Envelope{
-			ClientIP: netip.MustParseAddr("192.0.2.1"), ClientName: "MX.Example.net", MailFrom: "bounce@lists.example.net",
-		},
-		Recipients: []string{"<a@one.example>", "b@sub.one.example"},
-		Listener:   "inet:8894@127.0.0.1",
-		Result: &verify.Result{
-			Author: message.Author{Domains: []string{"news.example.com", "example.com"}},
-			DKIM:   signatures(dkim.Pass, "signer.example", dkim.Fail, "broken.example"),
-			ARC:    chainOf("old.example mx; none\nsealer.example mx; none"),
-			ListID: "golf.lists.example.net",
-		},
-	}
-	network := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
-	for _, test := range []struct {
-		o    Override
-		want bool
-	}{
-		{Override{AuthorDomains: []string{"example.com"}}, true},
-		{Override{AuthorDomains: []string{"news.example.com"}}, false}, // not both
-		{Override{AuthorDomains: []string{"news.example.com", "example.com"}}, true},
-		{Override{AuthorDomains: []string{"ample.com"}}, false},
-		{Override{Clients: network("192.0.2.0/24")}, true},
-		{Override{Clients: network("192.0.2.2/32")}, false},
-		{Override{Clients: network("2001:db8::/32")}, false},
-		{Override{ClientNames: []string{"example.net"}}, true},
-		{Override{ClientNames: []string{"example.org"}}, false},
-		{Override{MailFrom: []string{"example.net"}}, true},
-		{Override{MailFrom: []string{"bounce.example.net"}}, false},
-		{Override{DKIM: []string{"signer.example"}}, true},
-		{Override{DKIM: []string{"broken.example"}}, false},
-		{Override{Sealers: []string{"sealer.example"}}, true},
-		{Override{Sealers: []string{"old.example"}}, false},
-		{Override{Sealers: []string{"example"}}, false},
-		{Override{ListIDs: []string{"lists.example.net"}}, true},
-		{Override{ListIDs: []string{"tennis.lists.example.net"}}, false},
-		{Override{Recipients: []string{"one.example"}}, true},
-		{Override{Recipients: []string{"sub.one.example"}}, false}, // not both
-		{Override{Listeners: []string{"inet:8894@127.0.0.1"}}, true},
-		{Override{Listeners: []string{"inet:8895@127.0.0.1"}}, false},
-		{Override{AuthorDomains: []string{"example.com"}, DKIM: []string{"signer.example"}}, true},
-		{Override{AuthorDomains: []string{"example.com"}, DKIM: []string{"other.example"}}, false},
-	} {
-		if got := test.o.unmet(m) == nil; got != test.want {
-			t.Errorf("%+v: %t", test.o, got)
-		}
-		// A message that has nothing matches nothing.
-		empty := &Message{Result: &verify.Result{}}
-		if test.o.unmet(empty) == nil {
-			t.Errorf("%+v matches a message that has nothing", test.o)
-		}
-	}
-}
-
-func TestFirstOverrideCounts(t *testing.T) {
-	res := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
-	r := &Rules{Mode: Enforce, Overrides: []Override{
-		{Action: Refuse, AuthorDomains: []string{"other.example"}},
-		{Name: "second", Action: Accept, AuthorDomains: []string{"example.com"}},
-		{Action: Refuse, AuthorDomains: []string{"example.com"}},
-	}}
-	m := &Message{Envelope: envelope, Result: res}
-	d := r.Decide(m)
-	if d.Disposition != None || d.Reason != (Reason{LocalPolicy, "second: accept"}) || d.Ground != GroundDMARC {
-		t.Errorf("%+v", d)
-	}
-	want := []Step{
-		{"override 1", false, "author_domain is example.com, not other.example"},
-		{"second", true, "accept"},
-		{"dmarc", true, "reject"},
-	}
-	if got := r.Explain(m); !slices.Equal(got, want) {
-		t.Errorf("%+v", got)
-	}
-}
-
-func TestCovers(t *testing.T) {
-	network := func(s ...string) (all []netip.Prefix) {
-		for _, p := range s {
-			all = append(all, netip.MustParsePrefix(p))
-		}
-		return all
-	}
-	for _, test := range []struct {
-		first, second Override
-		want          bool
-	}{
-		{Override{AuthorDomains: []string{"a.example"}}, Override{AuthorDomains: []string{"a.example"}}, true},
-		{Override{AuthorDomains: []string{"a.example"}}, Override{AuthorDomains: []string{"b.a.example"}}, true},
-		{Override{AuthorDomains: []string{"b.a.example"}}, Override{AuthorDomains: []string{"a.example"}}, false},
-		{Override{AuthorDomains: []string{"a.example"}}, Override{AuthorDomains: []string{"a.example", "b.example"}}, false},
-		{Override{AuthorDomains: []string{"a.example"}}, Override{AuthorDomains: []string{"a.example"}, DKIM: []string{"b.example"}}, true},
-		{Override{AuthorDomains: []string{"a.example"}, DKIM: []string{"b.example"}}, Override{AuthorDomains: []string{"a.example"}}, false},
-		{Override{Clients: network("192.0.2.0/24")}, Override{Clients: network("192.0.2.128/25", "192.0.2.1/32")}, true},
-		{Override{Clients: network("192.0.2.0/24")}, Override{Clients: network("192.0.0.0/16")}, false},
-		{Override{Sealers: []string{"a.example"}}, Override{Sealers: []string{"b.a.example"}}, false},
-	} {
-		if got := test.first.Covers(&test.second); got != test.want {
-			t.Errorf("%+v, %+v: %t", test.first, test.second, got)
-		}
-	}
-}
-
 // TestReplies holds replies to one line of printable ASCII, whatever a sender
 // writes.
 func TestReplies(t *testing.T) {
@@ -345,6 +238,27 @@ func TestReplies(t *testing.T) {
 	}
 	if got := (ReplyTemplate{Text: "{policy} {author_domain}"}).expand(&Message{Result: failed("{policy}", "r", "r")}); got != "reject {policy}" {
 		t.Errorf("expanded twice: %q", got)
+	}
+}
+
+// TestPlaceholdersOfNothing holds that what is not known becomes nothing.
+func TestPlaceholdersOfNothing(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"rejected {client}", "rejected "},
+		{"rejected {client}: {mail_from}", "rejected : "},
+		{"rejected for {author_domain}", "rejected for "},
+		{"asks for {policy}", "asks for none"},
+	} {
+		if got := (ReplyTemplate{Text: test.text}).expand(&Message{Result: &verify.Result{}}); got != test.want {
+			t.Errorf("%s: %q", test.text, got)
+		}
+	}
+	// The client is left out of the other replies too.
+	res := unjudged()
+	res.IPRev = &iprev.Result{Status: iprev.PermError}
+	r := &Rules{Mode: Enforce, Grounds: Grounds{IPRev: Reject}}
+	if d := r.Decide(&Message{Result: res}); d.Reply.Text != "Reverse DNS validation failed for " {
+		t.Errorf("%q", d.Reply.Text)
 	}
 }
 

@@ -4,13 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"authmilter/verify"
-	"authmilter/verify/arc"
-	"authmilter/verify/dkim"
-	"authmilter/verify/dmarc"
-	"authmilter/verify/domain"
 )
 
 // Action is what an [Override] has done.
@@ -28,33 +23,24 @@ const (
 // Actions returns every Action.
 func Actions() []Action { return []Action{Accept, ReportOnly, Mark, Refuse, Skipped} }
 
-// apply returns what is done with a message for which the facts ask f.
-//
-// To quarantine or reject is for messages that fail: for which there is a ground,
-// or that fail DMARC though their domain asks for nothing. A temporary error is
-// neither.
-func (a Action) apply(f finding, r *verify.Result) Disposition {
-	switch a {
-	case Accept, ReportOnly, Skipped:
-		return None
-	}
-	if f.ground == GroundTempError || f.disposition == None && r.DMARC.Status != dmarc.Fail {
-		return f.disposition
-	}
-	if f.reason.Type == TrustedForwarder {
-		return f.disposition
-	}
-	if a == Refuse {
-		return Reject
-	}
-	return Quarantine
-}
+// Loosens reports whether the action can spare a message what there is a ground
+// for.
+func (a Action) Loosens() bool { return a != Refuse }
 
-// Override is a rule of the receiver's own. Each list that is not empty must
-// match, by one of its items; lists without items match everything.
+// Tightens reports whether the action can do more to a message than there is a
+// ground for.
+func (a Action) Tightens() bool { return a == Refuse || a == Mark }
+
+// Override is a rule of the receiver's own. Each list that is not empty is a
+// [Condition], and all of them must match; one item of a list is enough.
 //
-// Names are lower-case A-labels, and match the domains below them too, but for
-// Sealers.
+// A message can have several author domains, recipients and list identifiers, and
+// its sender chooses how many. An override that matches all of them matches in
+// full. One that matches some, while others do not match or are not known,
+// matches in part: then it only tightens.
+//
+// Domain names are lower-case A-labels. They and list identifiers match what is
+// below them too, except for Sealers.
 type Override struct {
 	// Name is what people call the rule; "" for none.
 	Name   string
@@ -70,74 +56,120 @@ type Override struct {
 	DKIM []string
 	// Sealers are the domains of the newest seal of an ARC chain that passed.
 	Sealers []string
+	// ListIDs are list identifiers, as [message.ParseListID] returns them.
 	ListIDs []string
-	// Recipients are the domains of the recipients, all of which must match: a
-	// message has one fate.
+	// Recipients are the domains of the recipients.
 	Recipients []string
 	Listeners  []string
 }
 
-// condition is one condition of an override.
-type condition struct {
-	// name is what the configuration calls it.
-	name  string
-	items []string
-	// values are what the message has; all tells that each must match an item,
-	// not just one.
-	values []string
-	all    bool
-	match  func(item, value string) bool
-}
-
-// conditions returns those conditions of o that are set, for m.
-func (o *Override) conditions(m *Message) []condition {
-	var clients []string
-	for _, c := range o.Clients {
-		clients = append(clients, c.String())
-	}
-	res := m.Result
-	list := []condition{
-		{name: "author_domain", items: o.AuthorDomains, values: res.Author.Domains, all: true, match: isWithin},
-		{name: "client", items: clients, values: []string{m.Envelope.ClientIP.String()}, match: isInNetwork},
-		{name: "client_name", items: o.ClientNames, values: some(m.Envelope.ClientName), match: isWithin},
-		{name: "mail_from", items: o.MailFrom, values: some(domainOf(m.Envelope.MailFrom)), match: isWithin},
-		{name: "dkim", items: o.DKIM, values: signers(res), match: isWithin},
-		{name: "sealer", items: o.Sealers, values: sealers(res), match: isSame},
-		{name: "list_id", items: o.ListIDs, values: some(res.ListID), match: isWithin},
-		{name: "recipient", items: o.Recipients, values: domainsOf(m.Recipients), all: true, match: isWithin},
-		{name: "listener", items: o.Listeners, values: some(m.Listener), match: isSame},
-	}
-	return slices.DeleteFunc(list, func(c condition) bool { return len(c.items) == 0 })
-}
-
-// holds tells whether the condition is met.
-func (c *condition) holds() bool {
-	if len(c.values) == 0 {
-		return false
-	}
-	matches := func(value string) bool {
-		return slices.ContainsFunc(c.items, func(item string) bool { return c.match(item, value) })
-	}
-	if c.all {
-		return !slices.ContainsFunc(c.values, func(v string) bool { return !matches(v) })
-	}
-	return slices.ContainsFunc(c.values, matches)
-}
-
-// unmet returns the first condition that m does not meet, nil where it meets all.
-func (o *Override) unmet(m *Message) *condition {
-	all := o.conditions(m)
-	for i := range all {
-		if !all[i].holds() {
-			return &all[i]
+// match returns how far m matches o, and the first condition that keeps it from
+// matching in full; nil if none does.
+func (o *Override) match(m *Message) (extent, Condition) {
+	weakest, unmet := inFull, Condition(nil)
+	for _, c := range conditions {
+		if e := c.extent(o, m); e < weakest {
+			weakest, unmet = e, c
+		}
+		if weakest == notAtAll {
+			break
 		}
 	}
-	return nil
+	return weakest, unmet
 }
 
-// match returns the position of the first override that m meets, or -1.
+// match returns the position of the first override that m matches in full, or -1.
 func (r *Rules) match(m *Message) int {
-	return slices.IndexFunc(r.Overrides, func(o Override) bool { return o.unmet(m) == nil })
+	return slices.IndexFunc(r.Overrides, func(o Override) bool {
+		e, _ := o.match(m)
+		return e == inFull
+	})
+}
+
+// override returns the gravest of what was found as the overrides have it, and
+// reports whether the message is to be left alone.
+//
+// The first override that m matches in full decides. Those before it that m
+// matches in part only tighten, and the gravest of all counts. So an author, a
+// recipient or a List-Id that a sender adds never makes the disposition milder:
+// each override that the message matched in full it still matches in part, and
+// what that override did then still is the least that is done.
+func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
+	plain := r.gravest(found...)
+	full := r.match(m)
+	least := finding{disposition: None}
+	for i := range r.Overrides {
+		o := &r.Overrides[i]
+		if i == full {
+			break
+		}
+		if e, _ := o.match(m); e == inPart && o.Action.Tightens() {
+			least = r.gravest(least, r.apply(i, found, m.Result))
+		}
+	}
+	f = plain
+	if full >= 0 {
+		f = r.apply(full, found, m.Result)
+		skip = r.Overrides[full].Action == Skipped && least.disposition == None
+	}
+	if f = r.gravest(f, least); f.disposition == plain.disposition && !skip {
+		return plain, false
+	}
+	return f, skip
+}
+
+// apply returns what the i-th override makes of what was found.
+//
+// To quarantine or reject is for messages that fail. A temporary error is not a
+// failure, and stays what it is. But unless temporary errors of DMARC are accepted,
+// one defers a message that the override would stop if DMARC failed, because a
+// sender can bring about the error.
+func (r *Rules) apply(i int, found []finding, res *verify.Result) finding {
+	o := &r.Overrides[i]
+	if !o.Action.Tightens() {
+		f := r.gravest(found...)
+		f.disposition, f.reason = None, o.reason(i)
+		return f
+	}
+	failure, waiting := finding{disposition: None}, finding{disposition: None}
+	for _, f := range found {
+		switch {
+		case f.ground == GroundTempError:
+			waiting = r.gravest(waiting, f)
+		case !f.fails():
+		case failure.ground == NoGround:
+			failure = f
+		default:
+			failure = r.gravest(failure, f)
+		}
+	}
+	if failure.ground != NoGround {
+		failure.disposition = Reject
+		if o.Action == Mark && r.QuarantineBy != ByReject {
+			failure.disposition = Quarantine
+		}
+	}
+	if waiting.disposition == None && r.Grounds.TempErrors.DMARC != Tolerate && methodDMARC.failed(res) {
+		waiting = methodDMARC.deferral()
+	}
+	f := r.gravest(failure, waiting)
+	f.reason = o.reason(i)
+	return f
+}
+
+// fails reports whether f is about a message that fails something. Besides one for
+// which there is a ground, that is one that fails DMARC though its domain asks for
+// nothing, or that DMARC cannot judge though that is accepted: otherwise a sixth
+// author would be a way around a rule for the others. A message that a trusted
+// forwarder vouches for does not fail.
+func (f *finding) fails() bool {
+	switch f.ground {
+	case GroundDMARC:
+		return f.disposition != None || f.reason.Type != TrustedForwarder
+	case GroundAuthor:
+		return true
+	}
+	return f.disposition != None
 }
 
 // title is what the i-th override, from 0, is called.
@@ -156,116 +188,27 @@ func (o *Override) reason(i int) Reason {
 	return Reason{t, o.title(i) + ": " + string(o.Action)}
 }
 
-// Loosens tells whether the action can spare a message what there is a ground
-// for.
-func (o *Override) Loosens() bool { return o.Action != Refuse }
-
-// Forgeable tells whether everything that the override asks for is what a sender
-// writes as he likes. An author domain alone is not meant: who names it gives up
-// its protection knowingly.
+// Forgeable reports whether a sender can write all that the override asks for.
+// One that names only authors or recipients is not meant: it says whose mail it
+// is about, and gives up their protection knowingly.
 func (o *Override) Forgeable() bool {
-	return len(o.MailFrom)+len(o.ListIDs) > 0 &&
-		len(o.Clients)+len(o.ClientNames)+len(o.DKIM)+len(o.Sealers)+len(o.Recipients)+len(o.Listeners) == 0
-}
-
-// Covers tells whether every message that other matches, o does too, so that
-// other never counts where it comes after o.
-func (o *Override) Covers(other *Override) bool {
-	for _, c := range []struct {
-		own, others []string
-		match       func(item, value string) bool
-	}{
-		{o.AuthorDomains, other.AuthorDomains, isWithin},
-		{prefixes(o.Clients), prefixes(other.Clients), isSubnet},
-		{o.ClientNames, other.ClientNames, isWithin},
-		{o.MailFrom, other.MailFrom, isWithin},
-		{o.DKIM, other.DKIM, isWithin},
-		{o.Sealers, other.Sealers, isSame},
-		{o.ListIDs, other.ListIDs, isWithin},
-		{o.Recipients, other.Recipients, isWithin},
-		{o.Listeners, other.Listeners, isSame},
-	} {
-		if len(c.own) == 0 {
+	isClaimed := false
+	for _, c := range conditions {
+		if len(c.Items(o)) == 0 {
 			continue
 		}
-		if len(c.others) == 0 {
+		switch c.trust() {
+		case proven:
 			return false
-		}
-		for _, value := range c.others {
-			if !slices.ContainsFunc(c.own, func(item string) bool { return c.match(item, value) }) {
-				return false
-			}
+		case claimed:
+			isClaimed = true
 		}
 	}
-	return true
+	return isClaimed
 }
 
-func prefixes(list []netip.Prefix) []string {
-	var all []string
-	for _, p := range list {
-		all = append(all, p.Masked().String())
-	}
-	return all
-}
-
-func isSame(item, value string) bool { return item == value }
-
-// isWithin tells whether the name in value, in any spelling, is item or below it.
-func isWithin(item, value string) bool {
-	name, err := domain.ToASCII(value)
-	return err == nil && domain.IsSubdomain(name, item)
-}
-
-func isInNetwork(item, value string) bool {
-	network, err := netip.ParsePrefix(item)
-	if err != nil {
-		return false
-	}
-	a, err := netip.ParseAddr(value)
-	return err == nil && network.Contains(a)
-}
-
-func isSubnet(item, value string) bool {
-	a, err := netip.ParsePrefix(item)
-	if err != nil {
-		return false
-	}
-	b, err := netip.ParsePrefix(value)
-	return err == nil && a.Bits() <= b.Bits() && a.Contains(b.Addr())
-}
-
-func some(value string) []string {
-	if value == "" {
-		return nil
-	}
-	return []string{value}
-}
-
-func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
-
-func domainsOf(addresses []string) []string {
-	var all []string
-	for _, a := range addresses {
-		all = append(all, domainOf(strings.Trim(a, "<>")))
-	}
-	return all
-}
-
-// signers returns the domains of the signatures that passed.
-func signers(r *verify.Result) []string {
-	var all []string
-	for i := range r.DKIM {
-		if d := &r.DKIM[i]; d.Status == dkim.Pass {
-			all = append(all, d.Signature.Domain)
-		}
-	}
-	return all
-}
-
-// sealers returns the domain of the newest seal, where the chain passed.
-func sealers(r *verify.Result) []string {
-	if r.ARC.Status != arc.Pass {
-		return nil
-	}
-	return some(r.ARC.Chain.Newest().Seal.Domain)
+// Covers reports whether every message that matches other in full matches o in
+// full too, so that other never decides if it comes after o.
+func (o *Override) Covers(other *Override) bool {
+	return !slices.ContainsFunc(conditions, func(c Condition) bool { return !c.covers(o, other) })
 }

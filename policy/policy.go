@@ -63,7 +63,7 @@ const (
 type Rules struct {
 	// Mode is Report where it is empty.
 	Mode Mode
-	// Overrides are tried in their order; the first that matches counts.
+	// Overrides are tried in their order; the first that matches in full decides.
 	Overrides []Override
 	// TrustedSealers are the domains whose ARC-Authentication-Results are
 	// believed, as lower-case A-labels.
@@ -80,7 +80,7 @@ type Rules struct {
 // Message is what is judged.
 type Message struct {
 	Envelope   verify.Envelope
-	Recipients []string
+	Recipients Recipients
 	// Listener is the address of ours that the MTA connected to.
 	Listener string
 	Result   *verify.Result
@@ -149,26 +149,11 @@ func ReasonTypes() []ReasonType {
 
 // Decide judges a message.
 func (r *Rules) Decide(m *Message) Decision {
-	f := r.finding(m)
-	d := Decision{Requested: requested(&m.Result.DMARC), Ground: f.ground, Reason: f.reason}
-	intended := f.disposition
-	if i := r.match(m); i >= 0 {
-		o := &r.Overrides[i]
-		d.Skip = o.Action == Skipped
-		if changed := o.Action.apply(f, m.Result); changed != intended || d.Skip {
-			d.Reason = o.reason(i)
-			intended = changed
-			if d.Ground == NoGround && intended != None {
-				d.Ground = GroundDMARC // a message that failed, and whose domain asks for nothing
-			}
-		}
-	}
-	if intended == Quarantine && r.QuarantineBy == ByReject {
-		intended = Reject
-	}
-	d.Intended, d.Disposition = intended, None
+	f, skip := r.override(r.findings(m), m)
+	d := Decision{Requested: requested(&m.Result.DMARC), Ground: f.ground, Reason: f.reason, Skip: skip}
+	d.Intended, d.Disposition = r.means(f.disposition), None
 	if r.Mode == Enforce {
-		d.Disposition = intended
+		d.Disposition = d.Intended
 		r.carryOut(&d, f, m)
 	}
 	return d

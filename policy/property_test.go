@@ -28,7 +28,7 @@ func randomMessage(rnd *rand.Rand) *Message {
 		SPF:    spf.Result{Status: pick(rnd, spf.Statuses()...), Domain: "example.net"},
 		DMARC:  dmarc.Result{Status: pick(rnd, dmarc.Statuses()...), Author: author, Disposition: dmarc.DispositionNone},
 		ARC:    arc.Result{Status: arc.None},
-		ListID: pick(rnd, "", "list.example.net"),
+		ListID: randomListID(rnd),
 	}
 	if res.DMARC.Status == dmarc.TempError {
 		res.DMARC.Reason = pick(rnd, dmarc.ReasonPolicyLookup, dmarc.ReasonIdentifier)
@@ -53,6 +53,8 @@ func randomMessage(rnd *rand.Rand) *Message {
 		res.Author.Domains = append(res.Author.Domains, "second.example")
 	case 1:
 		res.Author.Domains = append(res.Author.Domains, "second.example")
+	case 3:
+		res.Author.Err = message.ErrAuthorBounds
 	case 2:
 		res.ARC = chainOf("one.example mx; dmarc=pass header.from=" + author)
 	}
@@ -64,8 +66,8 @@ func randomMessage(rnd *rand.Rand) *Message {
 			ClientIP: netip.MustParseAddr(pick(rnd, "192.0.2.1", "198.51.100.1")), ClientName: pick(rnd, "", "mx.example.net"),
 			MailFrom: pick(rnd, "", "joe@example.net"),
 		},
-		Recipients: []string{pick(rnd, "a@rcpt.example", "b@other.example")},
-		Listener:   "inet:8894@127.0.0.1",
+		Recipients: randomRecipients(rnd),
+		Listener:   pick(rnd, "inet:8894@127.0.0.1", "inet:8895@127.0.0.1"),
 		Result:     res,
 		Sample:     rnd.IntN(100),
 	}
@@ -88,18 +90,7 @@ func randomRules(rnd *rand.Rand, n int) *Rules {
 		r.TrustedSealers = []string{"one.example"}
 	}
 	for range rnd.IntN(n + 1) {
-		o := Override{Action: pick(rnd, Actions()...)}
-		switch rnd.IntN(4) {
-		case 0:
-			o.AuthorDomains = []string{"example.com"}
-		case 1:
-			o.Clients = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-		case 2:
-			o.ListIDs = []string{"example.net"}
-		case 3:
-			o.Recipients = []string{"rcpt.example"}
-		}
-		r.Overrides = append(r.Overrides, o)
+		r.Overrides = append(r.Overrides, randomOverride(rnd))
 	}
 	return r
 }
@@ -157,37 +148,40 @@ func TestProperties(t *testing.T) {
 			fail("a pass is punished")
 		}
 
-		// What an override does, against the same rules without overrides.
+		// What the overrides do, against the same rules without overrides.
 		plain := *r
 		plain.Overrides = nil
 		without := plain.Decide(m)
-		i := r.match(m)
-		if i < 0 {
-			if d != without {
-				fail("no override, but another decision")
-			}
-			continue
+		full, inPart := r.match(m), tightensInPart(r, m)
+		if full < 0 && !inPart && d != without {
+			fail("no override, but another decision")
 		}
-		switch o := r.Overrides[i]; o.Action {
-		case Accept, ReportOnly, Skipped:
-			if d.Intended != None || d.Skip != (o.Action == Skipped) {
-				fail("not spared")
-			}
-		case Mark:
-			// It loosens to a quarantine, not further, and tightens to that.
-			quarantine := Quarantine
-			if r.QuarantineBy == ByReject {
-				quarantine = Reject
-			}
-			if without.Intended.severity() > 0 && d.Intended != quarantine && d.Intended != without.Intended {
-				fail("quarantined otherwise")
-			}
-			if without.Intended != None && d.Intended == None {
-				fail("loosened too far")
-			}
-		case Refuse:
-			if d.Intended.severity() < without.Intended.severity() {
-				fail("loosened")
+		if full < 0 && d.Intended.severity() < without.Intended.severity() {
+			fail("loosened by a rule that matches in part")
+		}
+		if full >= 0 && !inPart {
+			switch action := r.Overrides[full].Action; action {
+			case Accept, ReportOnly, Skipped:
+				if d.Intended != None || d.Skip != (action == Skipped) {
+					fail("not spared")
+				}
+			case Mark:
+				// It loosens to a quarantine, not further, and tightens to that. A
+				// temporary error still defers.
+				quarantine := Quarantine
+				if r.QuarantineBy == ByReject {
+					quarantine = Reject
+				}
+				if without.Intended != None && d.Intended != quarantine && d.Intended != without.Intended && d.Intended != Defer {
+					fail("quarantined otherwise")
+				}
+				if without.Intended != None && d.Intended == None {
+					fail("loosened too far")
+				}
+			case Refuse:
+				if d.Intended.severity() < without.Intended.severity() {
+					fail("loosened")
+				}
 			}
 		}
 		if d.Intended != without.Intended && d.Reason.Type != LocalPolicy && d.Reason.Type != MailingList {

@@ -38,18 +38,27 @@ type ReplyTemplate struct {
 	Text string
 }
 
-// placeholders of a [ReplyTemplate] and what they stand for.
+// placeholders of a [ReplyTemplate] and what they stand for: nothing, if that is
+// not known.
 var placeholders = []struct {
 	name  string
 	value func(*Message) string
 }{
 	{"{author_domain}", func(m *Message) string { return m.Result.DMARCDomain() }},
-	{"{client}", func(m *Message) string { return m.Envelope.ClientIP.String() }},
+	{"{client}", clientText},
 	{"{mail_from}", func(m *Message) string { return m.Envelope.MailFrom }},
 	{"{policy}", func(m *Message) string { return string(requested(&m.Result.DMARC)) }},
 }
 
-// Check tells whether a template can be used.
+// clientText returns the client's address, "" if the MTA did not tell it.
+func clientText(m *Message) string {
+	if !m.Envelope.ClientIP.IsValid() {
+		return ""
+	}
+	return m.Envelope.ClientIP.String()
+}
+
+// Check reports whether a template can be used.
 func (t ReplyTemplate) Check() error {
 	text := t.Text
 	for _, p := range placeholders {

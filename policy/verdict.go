@@ -48,7 +48,7 @@ type Verdict struct {
 	// QueueID is the MTA's name for the message; "" where it told none.
 	QueueID    string
 	Envelope   verify.Envelope
-	Recipients []string
+	Recipients Recipients
 	// Skip tells why there is no Result; NotSkipped where there is one.
 	Skip Skip
 	// Result is nil for a skipped message.

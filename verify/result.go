@@ -38,9 +38,9 @@ type Result struct {
 	// IPRev is what is known of the client's name; nil unless Options.IPRev asked
 	// for it.
 	IPRev *iprev.Result
-	// ListID names the mailing list that the message comes from, as it says (RFC
-	// 2919); "" where it names none, or more than one.
-	ListID string
+	// ListID is what the List-Id fields say. It proves nothing: a sender writes
+	// them.
+	ListID message.ListID
 	// ARC is the result for the chain of the message.
 	ARC arc.Result
 	// Queries counts the look-ups made, cached ones included.

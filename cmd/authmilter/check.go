@@ -111,7 +111,7 @@ func (f *checkFlags) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return pathReason(file, err)
 	}
-	rep := newReport(cfg, &policy.Message{Envelope: env, Recipients: f.recipients, Listener: f.listener, Result: r}, removed)
+	rep := newReport(cfg, &policy.Message{Envelope: env, Recipients: policy.NewRecipients(f.recipients...), Listener: f.listener, Result: r}, removed)
 	out := cmd.OutOrStdout()
 	if f.json {
 		enc := json.NewEncoder(out)

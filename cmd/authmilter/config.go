@@ -33,7 +33,7 @@ type Config struct {
 	Metrics  MetricsConfig    `toml:"metrics"`
 	Log      LogConfig        `toml:"log"`
 	Limits   LimitsConfig     `toml:"limits"`
-	Override []OverrideConfig `toml:"override,omitempty" comment:"Exceptions from the policy; the first that matches counts."`
+	Override []OverrideConfig `toml:"override,omitempty" comment:"Exceptions from the policy; the first that matches in full decides."`
 	Sign     []SignConfig     `toml:"sign,omitempty" comment:"Own mail, from authenticated or local clients: DKIM-signed, and nothing else."`
 
 	source configSource
@@ -124,18 +124,23 @@ type TemperrorConfig struct {
 }
 
 // OverrideConfig is one exception from the policy: all of its lists must match.
+// They are here for the decoder, and are named as in [policy.Conditions], which
+// says everything else about them.
 type OverrideConfig struct {
-	Name         string          `toml:"name,omitempty" comment:"For the log and the header."`
-	Action       choice          `toml:"action" comment:"accept, report-only, quarantine, reject or skip."`
-	AuthorDomain []string        `toml:"author_domain,omitempty"`
-	Client       []prefix        `toml:"client,omitempty"`
-	ClientName   []string        `toml:"client_name,omitempty"`
-	MailFrom     []string        `toml:"mail_from,omitempty"`
-	DKIM         []string        `toml:"dkim,omitempty"`
-	Sealer       []string        `toml:"sealer,omitempty"`
-	ListID       []string        `toml:"list_id,omitempty"`
-	Recipient    []string        `toml:"recipient,omitempty"`
-	Listener     []listenAddress `toml:"listener,omitempty"`
+	Name         string   `toml:"name,omitempty" comment:"For the log and the header."`
+	Action       choice   `toml:"action" comment:"accept, report-only, quarantine, reject or skip."`
+	AuthorDomain []string `toml:"author_domain,omitempty"`
+	Client       []string `toml:"client,omitempty"`
+	ClientName   []string `toml:"client_name,omitempty"`
+	MailFrom     []string `toml:"mail_from,omitempty"`
+	DKIM         []string `toml:"dkim,omitempty"`
+	Sealer       []string `toml:"sealer,omitempty"`
+	ListID       []string `toml:"list_id,omitempty"`
+	Recipient    []string `toml:"recipient,omitempty"`
+	Listener     []string `toml:"listener,omitempty"`
+
+	// rule is what checkOverrides has made of it.
+	rule policy.Override
 }
 
 // MetricsConfig says what is shown over HTTP, and where.

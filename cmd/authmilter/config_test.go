@@ -3,8 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"authmilter/policy"
 )
 
 // TestConfigErrors holds that each error names the file, the line and the key.
@@ -98,6 +101,16 @@ func TestConfigErrors(t *testing.T) {
 		{"override, the second", "[[override]]\naction = \"accept\"\ndkim = [\"a.example\"]\n[[override]]\naction = \"acept\"\ndkim = [\"a.example\"]",
 			`5: override.action: "acept" is none of "accept", "report-only", "quarantine", "reject", "skip"`},
 		{"override of a listener that is none", "[[override]]\naction = \"accept\"\nlistener = [\"inet:1@127.0.0.1\"]", "3: override.listener: inet:1@127.0.0.1 is not in listen"},
+		{"override of a listener that is no address", "[[override]]\naction = \"accept\"\nlistener = [\"nonsense\"]",
+			`3: override.listener: "nonsense" is not an address such as "inet:8894@127.0.0.1" or "unix:/run/authmilter.sock"`},
+		{"override of a client that is none", "[[override]]\naction = \"accept\"\ndkim = [\"a.example\"]\nclient = [\"192.0.2.0/24\", \"mx.example\"]",
+			`4: override.client: "mx.example" is not a network such as "192.0.2.0/24"`},
+		{"override of a network with host bits", "[[override]]\naction = \"accept\"\nclient = [\"10.0.0.1/8\"]",
+			`3: override.client: "10.0.0.1/8" has bits set behind its prefix: did you mean "10.0.0.0/8"?`},
+		{"override of no clients", "[[override]]\naction = \"accept\"\nclient = []", "3: override.client: an empty list matches nothing"},
+		{"override of a name that is none", "[[override]]\naction = \"accept\"\nauthor_domain = [\"a..b\"]", `3: override.author_domain: "a..b" is not a valid domain name`},
+		{"override of a list that is none", "[[override]]\naction = \"accept\"\nlist_id = [\"<list.example>\"]", `3: override.list_id: "<list.example>" is not a list identifier`},
+		{"override with a number in a list", "[[override]]\naction = \"accept\"\nlistener = [8894]", "3: override.listener: a number in the list, where a text in quotes belongs"},
 		{"override with an unknown key", "[[override]]\naction = \"accept\"\nauthor = [\"a.example\"]", "3: override.author: unknown key"},
 
 		{"key given twice", "[dns]\ntimeout = \"5s\"\ntimeout = \"6s\"", "3: dns.timeout: key timeout is already defined"},
@@ -122,5 +135,46 @@ func TestConfigErrors(t *testing.T) {
 				t.Errorf("speaks of Go's types: %v", err)
 			}
 		})
+	}
+}
+
+// TestOverrideKeys holds the keys of an override to the conditions there are, and
+// that each reaches the rules, normalized.
+func TestOverrideKeys(t *testing.T) {
+	items := map[string][2]string{ // as written, as normalized
+		"author_domain": {"BÜCHER.example", "xn--bcher-kva.example"},
+		"client":        {"192.0.2.1", "192.0.2.1/32"},
+		"client_name":   {".Example.NET.", "example.net"},
+		"mail_from":     {"Example.org", "example.org"},
+		"dkim":          {"Example.org", "example.org"},
+		"sealer":        {"Example.org", "example.org"},
+		"list_id":       {"LibStdC++.gcc.gnu.org", "libstdc++.gcc.gnu.org"},
+		"recipient":     {"Example.org", "example.org"},
+		"listener":      {"inet:8894@[127.0.0.1]", "inet:8894@127.0.0.1"},
+	}
+	lists := (&OverrideConfig{}).lists()
+	if len(lists) != len(policy.Conditions()) || len(items) != len(policy.Conditions()) {
+		t.Errorf("%d keys, %d conditions, %d items", len(lists), len(policy.Conditions()), len(items))
+	}
+	for _, c := range policy.Conditions() {
+		name, item := c.Name(), items[c.Name()]
+		if lists[name] == nil {
+			t.Errorf("no key %s", name)
+			continue
+		}
+		path := filepath.Join(t.TempDir(), "authmilter.toml")
+		text := "[[override]]\naction = \"accept\"\n" + name + " = [\"" + item[0] + "\"]\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := loadConfig(path)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		rule := cfg.rules().Overrides[0]
+		if got := c.Items(&rule); !slices.Equal(got, item[1:]) || !slices.Equal(*cfg.Override[0].lists()[name], got) {
+			t.Errorf("%s: %q and %q, want %q", name, got, *cfg.Override[0].lists()[name], item[1:])
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"authmilter/milter"
+	"authmilter/policy"
 	"authmilter/verify/dmarc"
 )
 
@@ -82,25 +83,9 @@ func (m fileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%04o"
 // prefix is a network, or a single address.
 type prefix struct{ netip.Prefix }
 
-func (p *prefix) UnmarshalText(text []byte) error {
-	if a, err := netip.ParseAddr(string(text)); err == nil {
-		a = a.Unmap()
-		p.Prefix = netip.PrefixFrom(a, a.BitLen())
-		return nil
-	}
-	v, err := netip.ParsePrefix(string(text))
-	if err != nil {
-		return fmt.Errorf(`%q is not a network such as "192.0.2.0/24"`, text)
-	}
-	if v.Addr().Is4In6() {
-		// Never matches: clients are compared as IPv4.
-		return fmt.Errorf("%q: write an IPv4 network as such", text)
-	}
-	if v != v.Masked() {
-		return fmt.Errorf("%q has bits set behind its prefix: did you mean %q?", text, v.Masked())
-	}
-	p.Prefix = v
-	return nil
+func (p *prefix) UnmarshalText(text []byte) (err error) {
+	p.Prefix, err = policy.ParseNetwork(string(text))
+	return err
 }
 
 func (p prefix) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

@@ -16,6 +16,7 @@ import (
 
 	"authmilter/metrics"
 	"authmilter/milter"
+	"authmilter/policy"
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
@@ -58,6 +59,33 @@ func TestKeysAreDocumented(t *testing.T) {
 				t.Errorf("%s is documented and no key", name)
 			}
 		}
+	}
+}
+
+// TestConditionsAreDocumented holds the table of keys in docs/policy.md to the
+// conditions that an override can have.
+func TestConditionsAreDocumented(t *testing.T) {
+	_, section, _ := strings.Cut(readDoc(t, "policy.md"), "## Overrides\n")
+	_, table, _ := strings.Cut(section, "| key | matches |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	documented := map[string]string{}
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 && strings.HasPrefix(line, "| `") {
+			documented[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[3])
+		}
+	}
+	for _, c := range policy.Conditions() {
+		several, ok := documented[c.Name()]
+		if !ok {
+			t.Errorf("%s is not documented", c.Name())
+		}
+		if anyOrAll := several == "tightens if one matches, loosens if all do"; anyOrAll != c.Several() {
+			t.Errorf("%s: %q", c.Name(), several)
+		}
+		delete(documented, c.Name())
+	}
+	for name := range documented {
+		t.Errorf("%s is documented and no condition", name)
 	}
 }
 

@@ -29,7 +29,7 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		outside("client_name", v.Envelope.ClientName),
 		outside("helo", v.Envelope.Helo),
 		outside("mail_from", v.Envelope.MailFrom),
-		slog.Int("recipients", len(v.Recipients)),
+		slog.Int("recipients", v.Recipients.Count),
 		slog.String("listener", v.Listener),
 	}
 	if v.Removed > 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -137,32 +138,59 @@ func (c *Config) checkOverrides() error {
 		if err := o.Action.check("override.action", i, actions...); err != nil {
 			return err
 		}
-		lists := []struct {
-			key   string
-			names []string
-		}{
-			{"author_domain", o.AuthorDomain}, {"client_name", o.ClientName}, {"mail_from", o.MailFrom},
-			{"dkim", o.DKIM}, {"sealer", o.Sealer}, {"list_id", o.ListID}, {"recipient", o.Recipient},
+		if err := c.checkListeners(i, o.Listener); err != nil {
+			return err
 		}
-		conditions := len(o.Client) + len(o.Listener)
-		for _, l := range lists {
-			if l.names != nil && len(l.names) == 0 {
-				return &keyError{key: "override." + l.key, table: i, err: fmt.Errorf("an empty list matches nothing")}
+		o.rule = policy.Override{Name: o.Name, Action: policy.Action(o.Action)}
+		lists, isSet := o.lists(), false
+		for _, condition := range policy.Conditions() {
+			key, list := condition.Name(), lists[condition.Name()]
+			if *list == nil {
+				continue
 			}
-			if err := asciiNames("override."+l.key, i, l.names); err != nil {
-				return err
+			if len(*list) == 0 {
+				return &keyError{key: "override." + key, table: i, err: fmt.Errorf("an empty list matches nothing")}
 			}
-			conditions += len(l.names)
+			if err := condition.Set(&o.rule, *list); err != nil {
+				return &keyError{key: "override." + key, table: i, err: err}
+			}
+			*list, isSet = condition.Items(&o.rule), true
 		}
-		if conditions == 0 {
+		if !isSet {
 			return &keyError{key: "override", table: i, err: fmt.Errorf("has no condition, and would match every message")}
 		}
-		for _, l := range o.Listener {
-			known := slices.ContainsFunc(c.Listen, func(a listenAddress) bool { return a.String() == l.String() })
-			if !known {
-				return &keyError{key: "override.listener", table: i, err: fmt.Errorf("%s is not in listen", l)}
-			}
+	}
+	return nil
+}
+
+// lists returns the lists of o by their keys.
+func (o *OverrideConfig) lists() map[string]*[]string {
+	lists := map[string]*[]string{}
+	v := reflect.ValueOf(o).Elem()
+	for f := range v.Type().Fields() {
+		if !f.IsExported() {
+			continue
 		}
+		if list, ok := v.FieldByIndex(f.Index).Addr().Interface().(*[]string); ok {
+			name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+			lists[name] = list
+		}
+	}
+	return lists
+}
+
+// checkListeners checks the listeners of the i-th override, and normalizes them.
+func (c *Config) checkListeners(i int, listeners []string) error {
+	for n, text := range listeners {
+		var l listenAddress
+		err := l.UnmarshalText([]byte(text))
+		if err == nil && !slices.ContainsFunc(c.Listen, func(a listenAddress) bool { return a.String() == l.String() }) {
+			err = fmt.Errorf("%s is not in listen", l)
+		}
+		if err != nil {
+			return &keyError{key: "override.listener", table: i, err: err}
+		}
+		listeners[n] = l.String()
 	}
 	return nil
 }
@@ -170,19 +198,8 @@ func (c *Config) checkOverrides() error {
 // overrides returns the exceptions as package policy has them.
 func (c *Config) overrides() []policy.Override {
 	var all []policy.Override
-	for _, o := range c.Override {
-		p := policy.Override{
-			Name: o.Name, Action: policy.Action(o.Action),
-			AuthorDomains: o.AuthorDomain, ClientNames: o.ClientName, MailFrom: o.MailFrom,
-			DKIM: o.DKIM, Sealers: o.Sealer, ListIDs: o.ListID, Recipients: o.Recipient,
-		}
-		for _, n := range o.Client {
-			p.Clients = append(p.Clients, n.Prefix)
-		}
-		for _, l := range o.Listener {
-			p.Listeners = append(p.Listeners, l.String())
-		}
-		all = append(all, p)
+	for i := range c.Override {
+		all = append(all, c.Override[i].rule)
 	}
 	return all
 }
@@ -195,13 +212,14 @@ func (c *Config) policyWarnings() (warnings []string) {
 		warnings = append(warnings, c.locate(err).Error())
 	}
 	for i := range all {
-		for j := range i {
-			if all[j].Covers(&all[i]) {
+		if j := slices.IndexFunc(all[:i], func(o policy.Override) bool { return o.Covers(&all[i]) }); j >= 0 {
+			if all[i].Action.Tightens() {
+				warn(i, "can only match in part: all that it matches in full, override %d has matched before", j+1)
+			} else {
 				warn(i, "can never match: all that it matches, override %d has matched before", j+1)
-				break
 			}
 		}
-		if all[i].Loosens() && all[i].Forgeable() {
+		if all[i].Action.Loosens() && all[i].Forgeable() {
 			warn(i, "anybody can write what it asks for; add client, client_name, dkim or sealer")
 		}
 		if len(all[i].Clients) > 0 && !slices.ContainsFunc(all[i].Clients, func(n netip.Prefix) bool { return !c.skipsAll(n) }) {
@@ -211,7 +229,7 @@ func (c *Config) policyWarnings() (warnings []string) {
 	return warnings
 }
 
-// skipsAll tells whether every address of a network is skipped.
+// skipsAll reports whether every address of a network is skipped.
 func (c *Config) skipsAll(n netip.Prefix) bool {
 	return slices.ContainsFunc(c.Skip.Networks, func(p prefix) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
 }

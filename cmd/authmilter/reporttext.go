@@ -63,7 +63,7 @@ func (r *report) explain(b *strings.Builder) {
 		fmt.Fprintf(b, "\nRules:\n")
 	}
 	for _, s := range r.Rules {
-		fmt.Fprintf(b, "  %s: %s%s\n", s.Rule, ifTrue(!s.Applies, "does not match, "), s.Outcome)
+		fmt.Fprintf(b, "  %s: %s%s\n", s.Rule, ifTrue(!s.Applies && !s.Part, "does not match, "), s.Outcome)
 	}
 	fmt.Fprintf(b, "\nDisposition: %s (the domain asks for: %s)\n", r.Disposition, r.Requested)
 	if r.Intended != r.Disposition {

@@ -1,0 +1,78 @@
+package milter
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"authmilter/policy"
+)
+
+// TestOverridesSeeAllRecipients holds that an override for recipients spares a
+// message only if all of its recipients match, however many there are.
+func TestOverridesSeeAllRecipients(t *testing.T) {
+	r := start(t, options{set: func(s *Settings) {
+		s.Rules = &policy.Rules{Mode: policy.Enforce, Overrides: []policy.Override{{Action: policy.Accept, Recipients: []string{"customer.example"}}}}
+	}})
+	people := func(n int) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf("u%d@customer.example", i))
+		}
+		return all
+	}
+	domains := func(n int) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf("u@d%d.customer.example", i))
+		}
+		return all
+	}
+	victim := []string{"victim@elsewhere.example"}
+	for _, test := range []struct {
+		name       string
+		recipients []string
+		domains    int // remembered
+		spared     bool
+	}{
+		{"one matches", people(1), 1, true},
+		{"many match", people(3000), 1, true},
+		{"as many domains as are remembered match", domains(policy.MaxRecipientDomains), policy.MaxRecipientDomains, true},
+		{"more domains match", domains(policy.MaxRecipientDomains + 1), policy.MaxRecipientDomains, false},
+		{"one does not", victim, 1, false},
+		{"the last of some does not", slices.Concat(people(10), victim), 2, false},
+		{"the last of many does not", slices.Concat(people(1000), victim), 2, false},
+		{"the first of many does not", slices.Concat(victim, people(1000)), 2, false},
+		{"the last does not, past the domains that are remembered", slices.Concat(domains(policy.MaxRecipientDomains), victim), policy.MaxRecipientDomains, false},
+		{"a local name", slices.Concat(people(10), []string{"postmaster"}), 1, false},
+		{"an address literal", slices.Concat(people(10), []string{"victim@[192.0.2.1]"}), 1, false},
+	} {
+		m := unsigned()
+		m.from, m.client = "x@attacker.example", "203.0.113.9"
+		s, err := gomilter.NewClient("tcp", r.addr).Session(gomilter.NewMacroBag())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.open(s, m)
+		r.must(s.Mail(m.from, ""))
+		for _, to := range test.recipients {
+			r.must(s.Rcpt(to, ""))
+		}
+		r.must(s.DataStart())
+		r.header(s, m)
+		_, a, err := s.BodyReadFrom(strings.NewReader(m.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if (a.Type == gomilter.ActionAccept) != test.spared {
+			t.Errorf("%s: %v", test.name, a)
+		}
+		seen := r.seen.list()
+		got := seen[len(seen)-1].Recipients
+		if got.Count != len(test.recipients) || len(got.Domains) != test.domains {
+			t.Errorf("%s: %d recipients in %d domains", test.name, got.Count, len(got.Domains))
+		}
+	}
+}

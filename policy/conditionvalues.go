@@ -1,0 +1,144 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"authmilter/verify/arc"
+	"authmilter/verify/dkim"
+	"authmilter/verify/domain"
+	"authmilter/verify/message"
+)
+
+// What a message has.
+
+// knownTexts returns the texts that are not empty.
+func knownTexts(list ...string) known[string] {
+	return known[string]{values: slices.DeleteFunc(list, func(s string) bool { return s == "" })}
+}
+
+// knownNames returns those of list that are domain names, in any spelling, as
+// [domain.ToASCII] returns them. An empty text is no value.
+func knownNames(list ...string) (k known[string]) {
+	for _, s := range list {
+		if s == "" {
+			continue
+		}
+		name, err := domain.ToASCII(s)
+		if err != nil {
+			k.incomplete = true
+			continue
+		}
+		k.values = append(k.values, name)
+	}
+	return k
+}
+
+func authorDomains(m *Message) known[string] {
+	a := &m.Result.Author
+	return known[string]{
+		values:     a.Domains,
+		incomplete: errors.Is(a.Err, message.ErrAuthorBounds) || errors.Is(a.Err, message.ErrNoDomain),
+	}
+}
+
+func clientAddress(m *Message) (k known[netip.Addr]) {
+	if a := m.Envelope.ClientIP; a.IsValid() {
+		k.values = []netip.Addr{a.Unmap().WithZone("")}
+	}
+	return k
+}
+
+// signers returns the domains of the signatures that passed.
+func signers(m *Message) known[string] {
+	var all []string
+	for i := range m.Result.DKIM {
+		if d := &m.Result.DKIM[i]; d.Status == dkim.Pass {
+			all = append(all, d.Signature.Domain)
+		}
+	}
+	return knownNames(all...)
+}
+
+// newestSealer returns the domain of the newest seal, if the chain passed.
+func newestSealer(m *Message) known[string] {
+	if m.Result.ARC.Status != arc.Pass {
+		return known[string]{}
+	}
+	return knownNames(m.Result.ARC.Chain.Newest().Seal.Domain)
+}
+
+func listIDs(m *Message) known[string] {
+	l := &m.Result.ListID
+	return known[string]{values: l.IDs, incomplete: l.Err != nil}
+}
+
+func recipientDomains(m *Message) known[string] {
+	return known[string]{values: m.Recipients.Domains, incomplete: m.Recipients.Incomplete}
+}
+
+// What an override lists.
+
+// parseName returns a domain name. One that begins with a dot, as some write what
+// stands for the names below it too, is taken as well.
+func parseName(text string) (string, error) {
+	name, err := domain.ToASCII(strings.TrimPrefix(text, "."))
+	if err != nil {
+		return "", fmt.Errorf("%q is %w", text, err)
+	}
+	return name, nil
+}
+
+// parseListID returns a list identifier, or what several of them end in.
+func parseListID(text string) (string, error) {
+	id, err := message.ParseListID(strings.TrimPrefix(text, "."))
+	if err != nil {
+		return "", fmt.Errorf("%q is not a list identifier", text)
+	}
+	return id, nil
+}
+
+// ParseNetwork returns a network from its text, which is CIDR notation or a
+// single address.
+func ParseNetwork(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, fmt.Errorf(`%q is not a network such as "192.0.2.0/24"`, text)
+	case p.Addr().Is4In6():
+		// It would never match: clients are compared as IPv4.
+		return netip.Prefix{}, fmt.Errorf("%q: write an IPv4 network as such", text)
+	case p != p.Masked():
+		return netip.Prefix{}, fmt.Errorf("%q has bits set behind its prefix: did you mean %q?", text, p.Masked())
+	}
+	return p, nil
+}
+
+func isSame(item, value string) bool { return item == value }
+
+// isWithin reports whether value is item, or ends in it after a dot.
+func isWithin(item, value string) bool { return domain.IsSubdomain(value, item) }
+
+func isInNetwork(item netip.Prefix, value netip.Addr) bool { return unmapped(item).Contains(value) }
+
+func isSubnet(item, other netip.Prefix) bool {
+	item, other = unmapped(item), unmapped(other)
+	return item.Bits() <= other.Bits() && item.Contains(other.Addr())
+}
+
+// unmapped returns the IPv4 network that p is, if it is one written as IPv6 (RFC
+// 4291 section 2.5.5.2).
+func unmapped(p netip.Prefix) netip.Prefix {
+	const mapped = 96 // bits before an IPv4 address
+	if p.Addr().Is4In6() && p.Bits() >= mapped {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
+	}
+	return p
+}

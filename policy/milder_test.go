@@ -1,0 +1,211 @@
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/message"
+)
+
+// overrideItems are what random overrides ask for, and random messages have or do
+// not.
+var overrideItems = map[string][]string{
+	"author_domain": {"example.com", "news.example.com", "bank.example", "second.example"},
+	"client":        {"192.0.2.0/24", "198.51.100.1"},
+	"client_name":   {"example.net", "other.example"},
+	"mail_from":     {"example.net", "other.example"},
+	"dkim":          {"example.com", "other.example"},
+	"sealer":        {"one.example", "other.example"},
+	"list_id":       {"example.net", "c++.example.net", "example.org"},
+	"recipient":     {"rcpt.example", "a.rcpt.example", "other.example"},
+	"listener":      {"inet:8894@127.0.0.1", "inet:8895@127.0.0.1"},
+}
+
+// randomOverride returns an override with one condition, two or three.
+func randomOverride(rnd *rand.Rand) Override {
+	o := Override{Action: pick(rnd, Actions()...)}
+	list := Conditions()
+	for range 1 + rnd.IntN(3) {
+		c := list[rnd.IntN(len(list))]
+		if rnd.IntN(2) == 0 { // more of those that can match in part
+			list := slices.DeleteFunc(slices.Clone(list), func(c Condition) bool { return !c.Several() })
+			c = list[rnd.IntN(len(list))]
+		}
+		items := overrideItems[c.Name()]
+		if items == nil {
+			panic("no items for " + c.Name())
+		}
+		chosen := []string{pick(rnd, items...)}
+		if rnd.IntN(3) == 0 {
+			chosen = append(chosen, pick(rnd, items...))
+		}
+		if err := c.Set(&o, chosen); err != nil {
+			panic(err)
+		}
+	}
+	return o
+}
+
+func randomListID(rnd *rand.Rand) (l message.ListID) {
+	for range rnd.IntN(3) {
+		l.IDs = append(l.IDs, pick(rnd, "list.example.net", "libstdc++.example.net", "list.example.org", "list.attacker.example"))
+	}
+	if rnd.IntN(8) == 0 {
+		l.Err = message.ErrListID
+	}
+	return l
+}
+
+func randomRecipients(rnd *rand.Rand) (r Recipients) {
+	for range 1 + rnd.IntN(2) {
+		r.Add(pick(rnd, "a@rcpt.example", "a@a.rcpt.example", "b@other.example", "b@third.example"))
+	}
+	if rnd.IntN(16) == 0 {
+		r.Add("postmaster")
+	}
+	return r
+}
+
+// tightensInPart reports whether an override before the first that m matches in
+// full matches in part, and tightens.
+func tightensInPart(r *Rules, m *Message) bool {
+	full := r.match(m)
+	for i := range r.Overrides {
+		o := &r.Overrides[i]
+		if i == full {
+			break
+		}
+		if e, _ := o.match(m); e == inPart && o.Action.Tightens() {
+			return true
+		}
+	}
+	return false
+}
+
+// randomAuthor returns the DMARC result of an author domain that a sender adds.
+func randomAuthor(rnd *rand.Rand, name string) dmarc.Result {
+	d := dmarc.Result{Author: name, Disposition: dmarc.DispositionNone, Pending: dmarc.DispositionNone}
+	asked := pick(rnd, dmarc.DispositionNone, dmarc.DispositionQuarantine, dmarc.DispositionReject)
+	switch d.Status = pick(rnd, dmarc.None, dmarc.Pass, dmarc.Fail, dmarc.TempError); d.Status {
+	case dmarc.Fail:
+		d.Disposition = asked
+	case dmarc.TempError:
+		d.Pending, d.Reason = asked, pick(rnd, dmarc.ReasonPolicyLookup, dmarc.ReasonIdentifier)
+	}
+	return d
+}
+
+// add gives a message one thing more that its sender can write, and says what.
+// It returns "" if what it would add is a proof that the rules may go by.
+func add(rnd *rand.Rand, r *Rules, m *Message) string {
+	res := m.Result
+	switch rnd.IntN(7) {
+	case 0:
+		name := pick(rnd, "attacker.example", "bank.example", "second.example", "news.example.com")
+		if !slices.Contains(res.Author.Domains, name) {
+			// Before those that are there, or after them.
+			at := rnd.IntN(len(res.Author.Domains) + 1)
+			res.Author.Domains = slices.Insert(slices.Clone(res.Author.Domains), at, name)
+			all := slices.Clone(results(res))
+			res.Authors = slices.Insert(all, min(at, len(all)), randomAuthor(rnd, name))
+			res.DMARC = dmarc.Strictest(res.Authors)
+		}
+		return "author " + name
+	case 1:
+		err := pick(rnd, message.ErrAuthorBounds, message.ErrNoDomain)
+		if res.Author.Err != nil {
+			err = fmt.Errorf("%w, %w", res.Author.Err, err)
+		}
+		res.Author.Err = err
+		res.Authors = append(slices.Clone(results(res)), dmarc.Result{Status: dmarc.PermError, Reason: dmarc.ReasonAuthorSyntax, Err: err, Disposition: dmarc.DispositionNone})
+		res.DMARC = dmarc.Strictest(res.Authors)
+		return "author that is not known"
+	case 2:
+		to := pick(rnd, "a@attacker.example", "a@rcpt.example", "a@a.rcpt.example", "a@other.example", "postmaster", "a@[192.0.2.1]")
+		m.Recipients.Add(to)
+		return "recipient " + to
+	case 3:
+		m.Recipients.Incomplete = true
+		return "recipients that are not known"
+	case 4:
+		// That a message without a List-Id gets one is what a rule for a list goes
+		// by, and warned of if it is all that it asks for.
+		l := &res.ListID
+		if len(l.IDs) == 0 && l.Err == nil {
+			return ""
+		}
+		id := pick(rnd, "list.attacker.example", "list.example.net", "a.c++.example.net", "list.example.org")
+		l.IDs = append(slices.Clone(l.IDs), id)
+		return "List-Id " + id
+	case 5:
+		res.ListID.Err = message.ErrListID
+		return "List-Id that cannot be read"
+	}
+	// A signature that proves nothing about a domain of the rules.
+	s := dkim.Result{Status: pick(rnd, dkim.Fail, dkim.Neutral, dkim.PermError, dkim.Policy), Signature: &dkim.Signature{Domain: "example.com"}}
+	if rnd.IntN(2) == 0 {
+		s = dkim.Result{Status: pick(rnd, dkim.Pass, dkim.TempError), Signature: &dkim.Signature{Domain: "attacker.example"}}
+	}
+	res.DKIM = append(slices.Clone(res.DKIM), s)
+	return "signature " + string(s.Status)
+}
+
+// holdSeverity fails if what a sender adds to a random message makes what random
+// rules do to it milder. It returns the dispositions before and after.
+func holdSeverity(t *testing.T, rnd *rand.Rand) (before, after Disposition, added string) {
+	m, r := randomMessage(rnd), randomRules(rnd, 4)
+	r.Mode = Enforce
+	first := r.Decide(m)
+	explained := r.Explain(m)
+	for range 1 + rnd.IntN(3) {
+		what := add(rnd, r, m)
+		if what == "" {
+			continue
+		}
+		added += what + "; "
+		second := r.Decide(m)
+		if second.Disposition.severity() < first.Disposition.severity() {
+			t.Fatalf("%s\n%s (%s, %+v) became\n%s (%s, %+v)\nbefore %+v\nafter %+v\nrules %+v", added,
+				first.Disposition, first.Ground, first.Reason, second.Disposition, second.Ground, second.Reason, explained, r.Explain(m), r)
+		}
+		if first.Disposition != None && second.Skip {
+			t.Fatalf("%s: skipped", added)
+		}
+		after = second.Disposition
+	}
+	return first.Disposition, after, added
+}
+
+// TestNothingAddedMakesMilder holds that a sender gains nothing from one author,
+// recipient, List-Id or signature more.
+func TestNothingAddedMakesMilder(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(11, 12))
+	seen := map[string]int{}
+	for range 100_000 {
+		before, after, added := holdSeverity(t, rnd)
+		if added != "" {
+			seen[string(before)+" "+string(after)]++
+		}
+	}
+	for _, pair := range []string{
+		"none none", "none quarantine", "none defer", "none reject", "quarantine quarantine", "quarantine reject", "defer defer", "reject reject",
+	} {
+		if seen[pair] < 100 {
+			t.Errorf("%s: only %d", pair, seen[pair])
+		}
+	}
+}
+
+// FuzzNothingAddedMakesMilder is the same for any message, rules and additions.
+func FuzzNothingAddedMakesMilder(f *testing.F) {
+	for seed := range uint64(20) {
+		f.Add(seed, seed*seed)
+	}
+	f.Fuzz(func(t *testing.T, a, b uint64) {
+		holdSeverity(t, rand.New(rand.NewPCG(a, b)))
+	})
+}

@@ -1,0 +1,279 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"authmilter/verify"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/message"
+	"authmilter/verify/spf"
+)
+
+// parseRules returns the overrides of text, one a line: an action, and conditions
+// as NAME=ITEM,ITEM.
+func parseRules(t *testing.T, text string) (all []Override) {
+	t.Helper()
+	for line := range strings.SplitSeq(text, ";") {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		o := Override{Action: Action(words[0])}
+		for _, w := range words[1:] {
+			name, items, _ := strings.Cut(w, "=")
+			if err := conditionNamed(t, name).Set(&o, strings.Split(items, ",")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// TestOverrides has overrides decide about messages, alone and in a row. The
+// message is from bank.example, to customer.example, by a list that names itself
+// bank.lists.example.
+func TestOverrides(t *testing.T) {
+	asks := func(p dmarc.Disposition) func(*Message) {
+		return func(m *Message) {
+			m.Result.DMARC.Policy.Published, m.Result.DMARC.Disposition = p, p
+		}
+	}
+	status := func(s dmarc.Status) func(*Message) {
+		return func(m *Message) { m.Result.DMARC = dmarc.Result{Status: s, Author: "bank.example"} }
+	}
+	spfFails := func(m *Message) { status(dmarc.None)(m); m.Result.SPF.Status = spf.Fail }
+	plain := func(*Message) {}
+	author := func(more ...string) func(*Message) {
+		return func(m *Message) { m.Result.Author.Domains = append(m.Result.Author.Domains, more...) }
+	}
+	recipient := func(more ...string) func(*Message) {
+		return func(m *Message) {
+			for _, a := range more {
+				m.Recipients.Add(a)
+			}
+		}
+	}
+	list := func(more ...string) func(*Message) {
+		return func(m *Message) { m.Result.ListID.IDs = append(m.Result.ListID.IDs, more...) }
+	}
+	and := func(changes ...func(*Message)) func(*Message) {
+		return func(m *Message) {
+			for _, c := range changes {
+				c(m)
+			}
+		}
+	}
+	for _, test := range []struct {
+		rules  string
+		change func(*Message)
+		want   string // DISPOSITION GROUND, and the rule that decided
+	}{
+		// One that matches in full.
+		{"", plain, "reject dmarc"},
+		{"accept author_domain=bank.example", plain, "none dmarc override 1: accept"},
+		{"report-only author_domain=bank.example", plain, "none dmarc override 1: report-only"},
+		{"skip author_domain=bank.example", plain, "none skipped dmarc override 1: skip"},
+		{"skip author_domain=bank.example", status(dmarc.Pass), "none skipped override 1: skip"},
+		{"quarantine author_domain=bank.example", plain, "quarantine dmarc override 1: quarantine"},
+		{"quarantine author_domain=bank.example", asks(dmarc.DispositionNone), "quarantine dmarc override 1: quarantine"},
+		{"quarantine author_domain=bank.example", asks(dmarc.DispositionQuarantine), "quarantine dmarc"},
+		{"reject author_domain=bank.example", asks(dmarc.DispositionNone), "reject dmarc override 1: reject"},
+		{"reject author_domain=bank.example", plain, "reject dmarc"},
+		{"reject author_domain=bank.example", status(dmarc.Pass), "none"},
+		{"reject author_domain=bank.example", status(dmarc.None), "none"},
+		{"reject author_domain=bank.example", spfFails, "reject spf override 1: reject"},
+		{"reject author_domain=bank.example", status(dmarc.PermError), "reject author override 1: reject"},
+		{"quarantine author_domain=x.example", and(status(dmarc.PermError), author("x.example")), "quarantine author override 1: quarantine"},
+		{"", status(dmarc.PermError), "none"},
+		{"accept author_domain=bank.example", status(dmarc.PermError), "none"},
+
+		// One author, recipient or list more: what tightens still does, what
+		// loosens does not.
+		{"accept author_domain=bank.example", author("x.example"), "reject dmarc"},
+		{"skip author_domain=bank.example", author("x.example"), "reject dmarc"},
+		{"quarantine author_domain=bank.example", author("x.example"), "reject dmarc"},
+		{"accept recipient=customer.example", recipient("a@x.example"), "reject dmarc"},
+		{"accept recipient=customer.example", recipient("postmaster"), "reject dmarc"},
+		{"accept recipient=customer.example", recipient("a@mail.customer.example"), "none dmarc override 1: accept"},
+		{"accept list_id=lists.example dkim=lists.example", and(signed(dkim.Pass, "lists.example"), list("x.example")), "reject dmarc"},
+		{"accept list_id=lists.example dkim=lists.example", and(signed(dkim.Pass, "lists.example"), listError(message.ErrListID)), "reject dmarc"},
+		{"accept author_domain=bank.example", authorError(message.ErrAuthorBounds), "reject dmarc"},
+		{"reject author_domain=bank.example", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
+		{"quarantine author_domain=bank.example", and(asks(dmarc.DispositionNone), author("x.example")), "quarantine dmarc override 1: quarantine"},
+		{"reject author_domain=bank.example", and(asks(dmarc.DispositionNone), authorError(message.ErrAuthorBounds)), "reject dmarc override 1: reject"},
+		{"reject author_domain=x.example", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
+		{"reject recipient=customer.example", and(asks(dmarc.DispositionNone), recipient("a@x.example")), "reject dmarc override 1: reject"},
+		{"reject list_id=lists.example", and(asks(dmarc.DispositionNone), list("x.example")), "reject list dmarc override 1: reject"},
+		// In part by one condition is in part.
+		{"accept author_domain=bank.example recipient=customer.example", recipient("a@x.example"), "reject dmarc"},
+		{"reject author_domain=bank.example recipient=customer.example", and(asks(dmarc.DispositionNone), recipient("a@x.example")), "reject dmarc override 1: reject"},
+		{"reject author_domain=x.example recipient=customer.example", and(asks(dmarc.DispositionNone), recipient("a@x.example")), "none dmarc"},
+
+		// Several rules: the first that matches in full ends the search.
+		{"accept author_domain=bank.example; reject author_domain=bank.example", plain, "none dmarc override 1: accept"},
+		{"accept author_domain=x.example; quarantine author_domain=bank.example; accept author_domain=bank.example", plain, "quarantine dmarc override 2: quarantine"},
+		// One that matches in part does not.
+		{"accept author_domain=bank.example; reject author_domain=bank.example", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 2: reject"},
+		{"accept author_domain=bank.example; accept author_domain=x.example", author("x.example"), "reject dmarc"},
+		{"accept author_domain=bank.example; accept author_domain=x.example,bank.example", author("x.example"), "none dmarc override 2: accept"},
+		{"accept author_domain=bank.example; quarantine client=192.0.2.1", author("x.example"), "quarantine dmarc override 2: quarantine"},
+		// And what it asks for is the least that is done.
+		{"reject author_domain=bank.example; accept client=192.0.2.1", author("x.example"), "reject dmarc"},
+		{"reject author_domain=bank.example; accept client=192.0.2.1", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
+		{"reject author_domain=bank.example; skip client=192.0.2.1", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
+		{"quarantine author_domain=bank.example; accept client=192.0.2.1", author("x.example"), "quarantine dmarc override 1: quarantine"},
+		{"quarantine author_domain=bank.example; reject client=192.0.2.1", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 2: reject"},
+		{"reject author_domain=bank.example; skip client=192.0.2.1", and(status(dmarc.Pass), author("x.example")), "none skipped override 2: skip"},
+		{"reject author_domain=bank.example; quarantine client=192.0.2.1", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
+		{"quarantine recipient=customer.example; quarantine author_domain=bank.example; accept client=192.0.2.1",
+			and(author("x.example"), recipient("a@x.example")), "quarantine dmarc override 1: quarantine"},
+	} {
+		m := &Message{
+			Envelope:   verify.Envelope{ClientIP: netip.MustParseAddr("192.0.2.1"), MailFrom: "joe@bank.example"},
+			Recipients: NewRecipients("bob@customer.example"),
+			Result:     failed("bank.example", dmarc.Relaxed, dmarc.Relaxed),
+		}
+		m.Result.Author.Domains = []string{"bank.example"}
+		m.Result.ListID.IDs = []string{"bank.lists.example"}
+		test.change(m)
+		r := &Rules{Mode: Enforce, Overrides: parseRules(t, test.rules), Grounds: Grounds{SPF: Quarantine}}
+		d := r.Decide(m)
+		got := string(d.Disposition)
+		if d.Skip {
+			got += " skipped"
+		}
+		if d.Reason.Type == MailingList {
+			got += " list"
+		}
+		if got = strings.TrimSpace(fmt.Sprintf("%s %s", got, d.Ground)); d.Reason.Detail != "" {
+			got += " " + d.Reason.Detail
+		}
+		if got != test.want {
+			t.Errorf("%s: %s, want %s", test.rules, got, test.want)
+		}
+	}
+}
+
+// TestOverrideOfTemporaryErrors holds what is done if a look-up did not finish.
+func TestOverrideOfTemporaryErrors(t *testing.T) {
+	for _, test := range []struct {
+		action  Action
+		dmarc   dmarc.Status
+		found   []finding // what else there is
+		setting TempErrors
+		want    string // DISPOSITION GROUND
+	}{
+		// Nothing is known against the message.
+		{Accept, dmarc.TempError, []finding{methodDMARC.deferral()}, TempErrors{}, "none temperror"},
+		{Refuse, dmarc.TempError, []finding{methodDMARC.deferral()}, TempErrors{}, "defer temperror"},
+		{Mark, dmarc.TempError, []finding{methodDMARC.deferral()}, TempErrors{}, "defer temperror"},
+		{Refuse, dmarc.None, []finding{methodSPF.deferral()}, TempErrors{}, "defer temperror"},
+		{Refuse, dmarc.TempError, nil, TempErrors{DMARC: Tolerate}, "none "},
+		// A policy lets it pass, the override would not if DMARC failed.
+		{Refuse, dmarc.TempError, nil, TempErrors{DMARC: TempFail}, "defer temperror"},
+		{Mark, dmarc.TempError, nil, TempErrors{DMARC: TempFail}, "defer temperror"},
+		{Accept, dmarc.TempError, nil, TempErrors{DMARC: TempFail}, "none "},
+		{Refuse, dmarc.TempError, nil, TempErrors{}, "defer temperror"},
+		{Mark, dmarc.TempError, nil, TempErrors{}, "defer temperror"},
+		{Accept, dmarc.TempError, nil, TempErrors{}, "none "},
+		{Refuse, dmarc.Pass, nil, TempErrors{DMARC: TempFail}, "none "},
+		// Something is: then a temporary error is no way around the rule.
+		{Refuse, dmarc.Fail, []finding{{disposition: None, ground: GroundDMARC}, methodDKIM.deferral()}, TempErrors{}, "reject dmarc"},
+		{Refuse, dmarc.TempError, []finding{{disposition: Quarantine, ground: GroundIPRev}, methodDMARC.deferral()}, TempErrors{}, "reject iprev"},
+		{Mark, dmarc.Fail, []finding{{disposition: None, ground: GroundDMARC}, methodDKIM.deferral()}, TempErrors{}, "defer temperror"},
+		{Mark, dmarc.Fail, []finding{{disposition: Reject, ground: GroundDMARC}, methodDKIM.deferral()}, TempErrors{}, "defer temperror"},
+		{Mark, dmarc.Fail, []finding{{disposition: Reject, ground: GroundDMARC}}, TempErrors{}, "quarantine dmarc"},
+	} {
+		r := &Rules{Grounds: Grounds{TempErrors: test.setting}, Overrides: []Override{{Action: test.action}}}
+		res := &verify.Result{DMARC: dmarc.Result{Status: test.dmarc}}
+		f, _ := r.override(append([]finding{{disposition: None}}, test.found...), &Message{Result: res})
+		if got := fmt.Sprintf("%s %s", f.disposition, f.ground); got != test.want {
+			t.Errorf("%s of %v, %+v: %s, want %s", test.action, test.dmarc, test.found, got, test.want)
+		}
+	}
+}
+
+func TestForgeable(t *testing.T) {
+	for _, test := range []struct {
+		conditions string
+		want       bool
+	}{
+		{"mail_from=a.example", true},
+		{"list_id=a.example", true},
+		{"list_id=a.example mail_from=a.example", true},
+		{"mail_from=a.example recipient=own.example", true},
+		{"list_id=a.example author_domain=a.example", true},
+		{"list_id=a.example mail_from=a.example author_domain=a.example recipient=own.example", true},
+		// Whose mail it is about is said knowingly.
+		{"author_domain=a.example", false},
+		{"recipient=own.example", false},
+		{"author_domain=a.example recipient=own.example", false},
+		// Proof.
+		{"mail_from=a.example client=192.0.2.1", false},
+		{"mail_from=a.example client_name=a.example", false},
+		{"list_id=a.example dkim=a.example", false},
+		{"list_id=a.example sealer=a.example", false},
+		{"mail_from=a.example listener=inet:8894@127.0.0.1", false},
+		{"dkim=a.example", false},
+	} {
+		o := parseRules(t, "accept "+test.conditions)[0]
+		if got := o.Forgeable(); got != test.want {
+			t.Errorf("%s: %t", test.conditions, got)
+		}
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, test := range []struct {
+		first, second string
+		want          bool
+	}{
+		{"author_domain=a.example", "author_domain=a.example", true},
+		{"author_domain=a.example", "author_domain=b.a.example", true},
+		{"author_domain=b.a.example", "author_domain=a.example", false},
+		{"author_domain=a.example", "author_domain=a.example,b.example", false},
+		{"author_domain=a.example", "author_domain=a.example dkim=b.example", true},
+		{"author_domain=a.example dkim=b.example", "author_domain=a.example", false},
+		{"client=192.0.2.0/24", "client=192.0.2.128/25,192.0.2.1", true},
+		{"client=192.0.2.0/24", "client=192.0.0.0/16", false},
+		{"client=192.0.2.0/24", "client=2001:db8::/32", false},
+		{"sealer=a.example", "sealer=b.a.example", false},
+		{"list_id=a.example", "list_id=b++.a.example", true},
+		{"recipient=a.example", "recipient=b.a.example", true},
+		{"listener=inet:1@a", "listener=inet:2@a", false},
+	} {
+		first, second := parseRules(t, "accept "+test.first)[0], parseRules(t, "accept "+test.second)[0]
+		if got := first.Covers(&second); got != test.want {
+			t.Errorf("%s, %s: %t", test.first, test.second, got)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	res := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
+	res.Author.Domains = []string{"example.com", "x.example"}
+	r := &Rules{Mode: Enforce, Overrides: []Override{
+		{Action: Refuse, AuthorDomains: []string{"other.example"}},
+		{Action: Refuse, AuthorDomains: []string{"example.com"}},
+		{Name: "third", Action: Accept, AuthorDomains: []string{"example.com"}},
+		{Name: "fourth", Action: Mark, MailFrom: []string{"example.com"}},
+		{Action: Refuse, MailFrom: []string{"example.com"}},
+	}}
+	want := []Step{
+		{Rule: "override 1", Outcome: "author_domain is example.com, x.example, not other.example"},
+		{Rule: "override 2", Applies: true, Part: true, Outcome: "reject, matches in part and only tightens: author_domain is also x.example, not only example.com"},
+		{Rule: "third", Part: true, Outcome: "matches in part and loosens nothing: author_domain is also x.example, not only example.com"},
+		{Rule: "fourth", Applies: true, Outcome: "quarantine"},
+		{Rule: "dmarc", Applies: true, Outcome: "reject"},
+		{Rule: "several_authors", Applies: true, Outcome: "none"},
+	}
+	if got := r.Explain(&Message{Envelope: envelope, Result: res}); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
+	}
+}

@@ -36,11 +36,15 @@ func spfReceivers(field string) (names []string, ok bool) {
 	if !p.end() && p.s[p.pos] == '(' {
 		start := p.pos + 1
 		length := strings.IndexByte(p.s[start:], ')')
-		if length < 0 || !isPlainComment(p.s[start:start+length]) {
+		if length < 0 {
+			return nil, false
+		}
+		comment := p.s[start : start+length]
+		if !isPlainComment(comment) || mentionsReceiver(comment) {
 			return nil, false
 		}
 		p.pos = start + length + 1
-		if host, _, found := strings.Cut(p.s[start:start+length], ":"); found && isPlainName(host) {
+		if host, _, found := strings.Cut(comment, ":"); found && isPlainName(host) {
 			names = append(names, host)
 		}
 		p.space()

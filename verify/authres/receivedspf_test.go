@@ -55,6 +55,7 @@ func TestClaimsSPF(t *testing.T) {
 		"pass(mx.example.org: domain of a)",
 		"(mx.example.org: domain of a) pass",
 		`pass helo="x; receiver=mx.example.org"; receiver=other.example`,
+		"pass (other.example: receiver=mx.example.org) helo=a; receiver=other.example",
 		"pass receiver=<mx.example.org>",
 		"pass receiver=[mx.example.org]",
 		// It does not say whose it is.

@@ -24,3 +24,24 @@ func TestToUnicode(t *testing.T) {
 		}
 	}
 }
+
+func TestAddressToASCII(t *testing.T) {
+	for _, test := range []struct{ in, want string }{
+		{"joe@example.com", "joe@example.com"},
+		{"Joe@Example.COM", "Joe@Example.COM"},
+		{"joe@bücher.example", "joe@xn--bcher-kva.example"},
+		{"jörg@BÜCHER.example", "jörg@xn--bcher-kva.example"},
+		{"@bücher.example", "@xn--bcher-kva.example"},
+		{"a@b@bücher.example", "a@b@xn--bcher-kva.example"},
+		{"bücher.example", "xn--bcher-kva.example"},
+		{"jörg@example.com", "jörg@example.com"},
+		{"jörg@bü cher.example", "jörg@bü cher.example"},
+		{"joe@b\xfccher.example", "joe@b\xfccher.example"},
+		{"joe@", "joe@"},
+		{"", ""},
+	} {
+		if got := AddressToASCII(test.in); got != test.want {
+			t.Errorf("AddressToASCII(%q) = %q, want %q", test.in, got, test.want)
+		}
+	}
+}

@@ -40,8 +40,8 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		Skip:       t.skip,
 	}
 	s.endHeader(t)
-	v.Removed = len(t.results.forged)
-	if err := t.results.remove(m); err != nil {
+	v.Removed = t.removals.removed()
+	if err := t.removals.remove(m); err != nil {
 		return nil, s.gone(v, err)
 	}
 	var fields []message.Field
@@ -49,6 +49,11 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		fields = s.judge(t, m, v, &watch)
 	} else if t.own != nil {
 		fields = s.sign(t, v)
+	}
+	if t.removals.stuck {
+		// No reader behind us must find it, whatever the policy says.
+		v.Decision.Disposition, v.Decision.Reply = policy.Reject, policy.Reply{Code: 550, Status: "5.6.0", Text: errNotRemoved.Error()}
+		v.Seal, v.Signing, fields = policy.Sealing{}, policy.Signing{}, nil
 	}
 	watch.lap()
 	if resp, err = s.carryOut(m, v, t.settings.QuarantineField, fields); err != nil {
@@ -137,7 +142,7 @@ func (t *transaction) fields(v *policy.Verdict) []message.Field {
 	}
 	if t.settings.ReceivedSPF {
 		fields = append(fields, message.Field{
-			Name: "Received-SPF",
+			Name: string(policy.ReceivedSPFField),
 			Raw:  " " + policy.ReceivedSPF(t.settings.AuthservID, t.env, &v.Result.SPF),
 		})
 	}

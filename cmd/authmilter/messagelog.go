@@ -32,8 +32,8 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		slog.Int("recipients", len(v.Recipients)),
 		slog.String("listener", v.Listener),
 	}
-	if v.Removed > 0 {
-		attrs = append(attrs, slog.Int("forged_removed", v.Removed))
+	if n := v.Removed.Total(); n > 0 {
+		attrs = append(attrs, slog.Int("forged_removed", n))
 	}
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))

@@ -73,7 +73,7 @@ var reasonReplacer = strings.NewReplacer(`"`, "'", `\`, "/", ";", ",")
 
 // cleanValue returns s as a value that is written as it is, or as a
 // quoted-string without escapes. A domain is written in A-labels (RFC 8601
-// section 1.5.2 allows both forms) and the local part of an address without its
+// section 1.5.2 allows both) and the local part of an address without its
 // quotes. Characters that neither an address, nor a signature, nor an address
 // literal has are replaced.
 func cleanValue(s string) string {

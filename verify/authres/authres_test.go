@@ -190,6 +190,10 @@ func TestClaims(t *testing.T) {
 		"xn--mx-g1t.example.org; dmarc=pass", // with U+200B
 		"XN--BCHER-KVA.example.; dmarc=pass",
 		"bu\u0308cher.example; dmarc=pass",
+		"mx.exaämple.org; dmarc=pass",
+		"mx.example.orgä; dmarc=pass",
+		"mx.example.orgä.attacker.example; dmarc=pass",
+		"ä.mx.example.org; dmarc=pass",
 		"b\u00fc\u200bcher.example; dmarc=pass",
 		`"bücher.example"none; dmarc=pass`,
 		"b\xfccher.example; dmarc=pass", // in ISO 8859-1
@@ -279,9 +283,10 @@ func TestClaims(t *testing.T) {
 		"amx.example.org\\; none",
 		"spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=example.com; dkim=pass header.d=notmx.example.org",
 		"(" + strings.Repeat("a", 1200) + ") other.example; dkim=pass header.d=example.com",
-		"bücher.example.com; none",
-		"mx.exämple.org; none",
+		"mx.exämple.org x; none",
 		"mx.\u0435xample.org; none", // a Cyrillic letter is another letter
+		"mx.exämple.org 1; dmarc=pass header.from=mx.example.org",
+		"bücher.example.com; dmarc=pass header.from=bücher.example",
 	}
 	for _, field := range others {
 		if c.Claims(field) {

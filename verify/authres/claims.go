@@ -2,6 +2,7 @@ package authres
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"authmilter/verify/domain"
 )
@@ -46,10 +47,21 @@ func NewClaimant(ids ...string) *Claimant {
 // be ours: whether some reader could take its authserv-id for one of our ids, or
 // for a name below one. Its time is linear in the field, whatever the size.
 func (c *Claimant) Claims(field string) bool {
-	if id, ok := plainID(field); ok {
+	id, ok := plainID(field)
+	switch {
+	case !ok:
+		return c.mentioned(field)
+	case isASCII(id):
 		return c.named(id)
 	}
-	return c.mentioned(field)
+	// Readers that do not know U-labels drop what they do not know, or end the id
+	// there.
+	return c.mentioned(id) || c.mentioned(strings.Map(func(r rune) rune {
+		if r >= utf8.RuneSelf {
+			return 0
+		}
+		return r
+	}, id))
 }
 
 // named reports whether id, which is plain, is one of ours, or below one of
@@ -82,7 +94,8 @@ const (
 // plainID returns the authserv-id of a field in which all readers find the same:
 // one of letters, digits, hyphens, underscores and dots, perhaps in quotes,
 // perhaps with a version, with comments that need no care, and followed by a
-// semicolon or nothing (RFC 8601 section 2.2).
+// semicolon or nothing (RFC 8601 section 2.2). The letters may be those of
+// U-labels (RFC 8601 section 1.5.2).
 func plainID(field string) (id string, ok bool) {
 	if !wellFolded(field) {
 		return "", false
@@ -93,15 +106,15 @@ func plainID(field string) (id string, ok bool) {
 	}
 	quoted := p.skip('"')
 	start := p.pos
-	for !p.end() && isNameChar(p.s[p.pos]) {
+	for !p.end() && (isNameChar(p.s[p.pos]) || p.s[p.pos] >= utf8.RuneSelf) {
 		p.pos++
 	}
-	if id = p.s[start:p.pos]; id == "" || len(id) > domain.MaxLength {
+	if id = p.s[start:p.pos]; id == "" || len(id) > domain.MaxLength || !isName(id) {
 		return "", false
 	}
 	// Some readers would see two ids, or a longer one, where something follows
 	// the quotes at once.
-	if quoted && (!p.skip('"') || !p.end() && isNameChar(p.s[p.pos])) {
+	if quoted && (!p.skip('"') || !p.end() && strings.IndexByte("\t\r\n (;", p.s[p.pos]) < 0) {
 		return "", false
 	}
 	before := p.pos
@@ -177,6 +190,25 @@ func wellFolded(field string) bool {
 		case c == '\r' && strings.HasPrefix(field[i+1:], "\n"):
 		case c == '\n' && i+1 < len(field) && (field[i+1] == ' ' || field[i+1] == '\t'):
 		case c < ' ' && c != '\t' || c == 0x7f:
+			return false
+		}
+	}
+	return true
+}
+
+// isName reports whether all characters of s may be part of a name.
+func isName(s string) bool {
+	for _, r := range s {
+		if !isNameRune(r) {
+			return false
+		}
+	}
+	return true
+}
+
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
 			return false
 		}
 	}

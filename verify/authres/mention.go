@@ -119,7 +119,7 @@ func namesIn(text string) *names {
 	var last rune // the last one that was not dropped
 	for r := range folding(text) {
 		switch {
-		case isName(r):
+		case isNameRune(r):
 			before := len(written)
 			written = utf8.AppendRune(written, r)
 			for i := before; i < len(written); i++ {
@@ -175,7 +175,7 @@ func (n *names) ends(i int) bool {
 func folded(s string) string {
 	var b strings.Builder
 	for r := range folding(s) {
-		if isName(r) {
+		if isNameRune(r) {
 			b.WriteRune(r)
 		}
 	}
@@ -202,8 +202,8 @@ func folding(s string) func(yield func(rune) bool) {
 	}
 }
 
-// isName reports whether a folded character may be part of a name.
-func isName(r rune) bool {
+// isNameRune reports whether a character may be part of a name.
+func isNameRune(r rune) bool {
 	if r < utf8.RuneSelf {
 		return isNameChar(byte(r))
 	}

@@ -2,12 +2,12 @@
 use strict;
 use warnings;
 use Encode ();
-use JSON ();
+use JSON::PP ();
 use MIME::Base64 qw(decode_base64);
 use Mail::AuthenticationResults::Parser;
 
 $| = 1;
-my $json = JSON->new->utf8;
+my $json = JSON::PP->new->utf8;
 
 sub parse { return Mail::AuthenticationResults::Parser->new->parse($_[0]) }
 

@@ -2,8 +2,8 @@
 standard input, the answer in JSON on standard output.
 
 {"claim": VALUE} asks what the value of an Authentication-Results field says its
-authserv-id is: as it is, decoded as Python's email package decodes it, and with
-the line broken as an MTA breaks it. {"field": VALUE} asks for the results."""
+authserv-id is: as it is, decoded as Python's email package decodes it, with the
+line broken as an MTA breaks it, and with what some programs do to it before. {"field": VALUE} asks for the results."""
 
 import base64
 import email
@@ -12,6 +12,7 @@ import email.policy
 import json
 import re
 import sys
+import unicodedata
 
 import authres
 
@@ -66,14 +67,28 @@ def readings(octets):
                         pass
 
 
+def lenient(text):
+    """What programs make of a text before they look at it: nothing, without its
+    folds, without what is not printable, without comments, up to a NUL, with
+    compatible characters for one another."""
+    text = text.strip()
+    yield text
+    yield unfold(text)
+    yield re.sub(r"\r?\n[ \t]+", "", text)
+    yield "".join(c for c in text if c.isprintable())
+    yield re.sub(r"\([^()]*\)", "", unfold(text)).strip()
+    yield text.partition("\0")[0]
+    yield text.replace("\\", "").replace('"', "")
+    yield unicodedata.normalize("NFKC", unfold(text)).strip()
+
+
 def claim(octets):
     ids = set()
-    for text in readings(octets):
-        for value in (unfold(text), text):
-            try:
-                ids.add(parse(value.strip()).authserv_id)
-            except Exception:
-                pass
+    for value in {v for text in set(readings(octets)) for v in lenient(text)}:
+        try:
+            ids.add(parse(value).authserv_id)
+        except Exception:
+            pass
     return sorted(i for i in ids if i)
 
 

@@ -190,6 +190,7 @@ func TestClaims(t *testing.T) {
 		"xn--mx-g1t.example.org; dmarc=pass", // with U+200B
 		"XN--BCHER-KVA.example.; dmarc=pass",
 		"bu\u0308cher.example; dmarc=pass",
+		"b\xc3\x00\xbccher.example; dmarc=pass",
 		"mx.exaämple.org; dmarc=pass",
 		"mx.example.orgä; dmarc=pass",
 		"mx.example.orgä.attacker.example; dmarc=pass",

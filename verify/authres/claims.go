@@ -54,14 +54,7 @@ func (c *Claimant) Claims(field string) bool {
 	case isASCII(id):
 		return c.named(id)
 	}
-	// Readers that do not know U-labels drop what they do not know, or end the id
-	// there.
-	return c.mentioned(id) || c.mentioned(strings.Map(func(r rune) rune {
-		if r >= utf8.RuneSelf {
-			return 0
-		}
-		return r
-	}, id))
+	return c.mentioned(id) // as readers have it that do not know U-labels, too
 }
 
 // named reports whether id, which is plain, is one of ours, or below one of

@@ -22,8 +22,11 @@ func (c *Claimant) mentioned(text string) bool {
 	if strings.IndexByte(text, '(') >= 0 {
 		readings = append(readings, withoutComments(text))
 	}
+	if !isASCII(text) {
+		readings = append(readings, onlyASCII(text))
+	}
 	if c.international() && !utf8.ValidString(text) {
-		readings = append(readings, asLatin1(text))
+		readings = append(readings, asLatin1(text), withoutSyntax(text))
 	}
 	for _, reading := range readings {
 		n := namesIn(reading)
@@ -83,6 +86,34 @@ func withoutComments(text string) string {
 		}
 	}
 	return b.String()
+}
+
+// onlyASCII returns text with a NUL for each character beyond ASCII, as readers
+// see it that drop those, or end a name there.
+func onlyASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= utf8.RuneSelf {
+			return 0
+		}
+		return r
+	}, text)
+}
+
+// withoutSyntax returns text without what is dropped from it in ASCII between two
+// octets beyond, as readers see it that do so before they decode UTF-8.
+func withoutSyntax(text string) string {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		next := i
+		for len(out) > 0 && out[len(out)-1] >= utf8.RuneSelf && next < len(text) && text[next] < utf8.RuneSelf && isDropped(rune(text[next])) {
+			next++
+		}
+		if next < len(text) && text[next] >= utf8.RuneSelf {
+			i = next
+		}
+		out = append(out, text[i])
+	}
+	return string(out)
 }
 
 // asLatin1 returns text with each octet that is no part of UTF-8 as the
@@ -182,20 +213,40 @@ func folded(s string) string {
 	return b.String()
 }
 
-// folding yields the characters of s in lower case and, beyond ASCII, in
-// Unicode's normalization form KC, which unites those that names do not tell
-// apart (RFC 5895 section 2). For an octet that is not UTF-8 it yields
-// [utf8.RuneError].
+// maxGrowth bounds how much longer a character gets by its decomposition. Those of
+// letters in other shapes stay below; ligatures of whole sentences do not.
+const maxGrowth = 3
+
+// folding yields the characters of s in lower case and, beyond ASCII, decomposed
+// for compatibility (Unicode's normalization form KD, but for the order of
+// marks), which unites those that names do not tell apart (RFC 5895 section 2).
+// For an octet that is not UTF-8 it yields [utf8.RuneError].
 func folding(s string) func(yield func(rune) bool) {
 	return func(yield func(rune) bool) {
-		for _, r := range norm.NFKC.String(s) {
+		for i, r := range s {
+			if r < utf8.RuneSelf {
+				if !yield(unicode.ToLower(r)) {
+					return
+				}
+				continue
+			}
 			switch r {
 			case '\u3002', '\uff61': // stops (RFC 5895 section 2)
 				r = '.'
+			case utf8.RuneError:
 			default:
-				r = unicode.ToLower(r)
+				if d := norm.NFKC.PropertiesString(s[i:]).Decomposition(); len(d) > maxGrowth*utf8.RuneLen(r) {
+					r = 0
+				} else if d != nil {
+					for _, part := range string(d) {
+						if !yield(unicode.ToLower(part)) {
+							return
+						}
+					}
+					continue
+				}
 			}
-			if !yield(r) {
+			if !yield(unicode.ToLower(r)) {
 				return
 			}
 		}

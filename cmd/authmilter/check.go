@@ -156,6 +156,9 @@ func verifyFile(ctx context.Context, cfg *Config, opts verify.Options, env verif
 	c := verify.New(opts).Begin(ctx, env)
 	defer c.Cancel()
 	own, removed := cfg.ownFields(), policy.Removed{}
+	if cfg.skips(env.ClientIP) {
+		own = own.OfOwnMail()
+	}
 	for _, field := range header {
 		if kind := own.Kind(field.Name); own.Forged(kind, field.Name, field.Raw) {
 			removed[kind]++

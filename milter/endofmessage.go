@@ -52,7 +52,9 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	}
 	if t.removals.stuck {
 		// No reader behind us must find it, whatever the policy says.
-		v.Decision.Disposition, v.Decision.Reply = policy.Reject, policy.Reply{Code: 550, Status: "5.6.0", Text: errNotRemoved.Error()}
+		d := &v.Decision
+		d.Disposition, d.Intended = policy.Reject, policy.Reject
+		d.Reply = policy.Reply{Code: 550, Status: "5.6.0", Text: errNotRemoved.Error()}
 		v.Seal, v.Signing, fields = policy.Sealing{}, policy.Signing{}, nil
 	}
 	watch.lap()

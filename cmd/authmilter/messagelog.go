@@ -38,7 +38,7 @@ func (m messageLog) Observe(v *policy.Verdict) {
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
 		attrs = append(attrs, signingLog(v.Signing)...)
-		if v.Skip == policy.ByOverride {
+		if v.Skip == policy.ByOverride || v.Decision.Reply != (policy.Reply{}) {
 			attrs = append(attrs, decisionLog(&v.Decision)...)
 		}
 		m.log.LogAttrs(context.Background(), slog.LevelInfo, "message skipped", attrs...)

@@ -205,7 +205,7 @@ func ownSpelling(r random) string {
 	case 0:
 		id = strings.ToUpper(id)
 	case 1:
-		id = strings.Title(id) //nolint:staticcheck // any mixture of cases will do
+		id = strings.NewReplacer("m", "M", "o", "O", "k", "K").Replace(id)
 	}
 	at := r.IntN(len(id) + 1)
 	switch r.IntN(12) {

@@ -51,11 +51,8 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		fields = s.sign(t, v)
 	}
 	if t.removals.stuck {
-		// No reader behind us must find it, whatever the policy says.
-		d := &v.Decision
-		d.Disposition, d.Intended = policy.Reject, policy.Reject
-		d.Reply = policy.Reply{Code: 550, Status: "5.6.0", Text: errNotRemoved.Error()}
-		v.Seal, v.Signing, fields = policy.Sealing{}, policy.Signing{}, nil
+		refuse(v, errNotRemoved)
+		fields = nil
 	}
 	watch.lap()
 	if resp, err = s.carryOut(m, v, t.settings.QuarantineField, fields); err != nil {
@@ -65,6 +62,18 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	v.Took, v.EndOfMessage = watch.at.Sub(t.begun), watch.at.Sub(begun)
 	s.observe(v)
 	return resp, nil
+}
+
+// refuse has v say that the message is refused for what err says, whatever the
+// policy is: no reader behind us must find what is in it.
+func refuse(v *policy.Verdict, err error) {
+	v.Decision = policy.Decision{
+		Requested:   v.Decision.Requested,
+		Intended:    policy.Reject,
+		Disposition: policy.Reject,
+		Reply:       policy.Reply{Code: 550, Status: "5.6.0", Text: err.Error()},
+	}
+	v.Seal, v.Signing = policy.Sealing{}, policy.Signing{}
 }
 
 // gone is the end of a message whose MTA does not listen any more: no observer is

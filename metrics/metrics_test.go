@@ -108,7 +108,7 @@ func TestObserve(t *testing.T) {
 	m.Observe(&policy.Verdict{
 		Listener: "l",
 		Decision: policy.Decision{Disposition: policy.None, Requested: policy.Reject},
-		Removed:  2,
+		Removed:  policy.Removed{policy.ResultsField: 2},
 		Result: &verify.Result{
 			DKIM: []dkim.Result{
 				{Status: dkim.Pass, Signature: rsaSignature, Key: &dkim.Key{Type: "rsa", Bits: 2048}},
@@ -144,7 +144,7 @@ func TestObserve(t *testing.T) {
 		},
 		EndOfMessage: 750 * time.Millisecond,
 	})
-	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Authenticated, Removed: 1, Signing: policy.Signing{Selectors: []string{"s"}}})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Authenticated, Removed: policy.Removed{policy.ResultsField: 1}, Signing: policy.Signing{Selectors: []string{"s"}}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork, Signing: policy.Signing{Err: errors.New("no")}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Overload})

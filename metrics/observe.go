@@ -15,8 +15,8 @@ import (
 
 // Observe counts one finished message.
 func (m *Metrics) Observe(v *policy.Verdict) {
-	if v.Removed > 0 {
-		m.removed.WithLabelValues(resultsHeader).Add(float64(v.Removed))
+	for kind, n := range v.Removed {
+		m.removed.WithLabelValues(string(kind)).Add(float64(n))
 	}
 	if v.Skip != policy.NotSkipped {
 		m.skipped.WithLabelValues(string(v.Skip)).Inc()
@@ -82,10 +82,6 @@ func (m *Metrics) observeDMARC(v *policy.Verdict) {
 		m.authors.WithLabelValues(name, string(d.Status)).Inc()
 	}
 }
-
-// resultsHeader is the name of the fields that are removed where they claim to
-// be ours.
-const resultsHeader = "Authentication-Results"
 
 // algorithms are those of signatures that are told apart.
 var algorithms = []string{"rsa-sha256", "rsa-sha1", "ed25519-sha256", unknown}

@@ -29,7 +29,9 @@ func (m *Metrics) zero(c Config) {
 	for _, s := range []string{"signed", "unsigned", "error"} {
 		m.own.WithLabelValues(s)
 	}
-	m.removed.WithLabelValues(resultsHeader)
+	for _, kind := range policy.OwnFieldKinds() {
+		m.removed.WithLabelValues(string(kind))
+	}
 	for _, s := range []string{"hit", "miss", "stale"} {
 		m.dnsCache.WithLabelValues(s)
 	}

@@ -2,6 +2,7 @@ package milter
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -88,7 +89,7 @@ func TestForgedResults(t *testing.T) {
 				want = slices.Insert(slices.Clone(want), 0, fmt.Sprintf("ChangeHeader %s %q %q", test.last, resultsName, ""))
 			}
 			v := r.seen.list()[before:]
-			if len(v) != 1 || v[0].Skip != test.skip || v[0].Removed != len(want) {
+			if len(v) != 1 || v[0].Skip != test.skip || v[0].Removed.Total() != len(want) {
 				t.Fatalf("verdicts %+v", v)
 			}
 			if test.skip == policy.NotSkipped {
@@ -99,6 +100,118 @@ func TestForgedResults(t *testing.T) {
 				t.Errorf("changes\n%q, want\n%q", acts, want)
 			}
 		})
+	}
+}
+
+// TestForgedFields holds that fields of every kind of ours go, each numbered among
+// those of its name and from the last to the first, and that what we may have
+// added ourselves stays in the mail that a content filter hands back.
+func TestForgedFields(t *testing.T) {
+	withSPF := start(t, options{set: func(s *Settings) {
+		s.ReceivedSPF = true
+		s.SkipNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	}})
+	renamed := start(t, options{set: func(s *Settings) { s.QuarantineField = "X-Held" }})
+	full := start(t, options{set: func(s *Settings) { s.MaxMessages = -1 }})
+	m := unsigned()
+	m.fields = append([]field{
+		{"X-Disposition-Quarantine", " DMARC policy of bank.example"},
+		{"Received-SPF", " pass (mx.example.org: domain of a@bank.example)"},
+		{resultsName, " other.example; none"},
+		{"Received-SPF", " pass receiver=other.example"},
+		{"x-disposition-quarantine ", ""},
+		{resultsName, " =?utf-8?q?mx.example.org?=; dmarc=pass"},
+		{"RECEIVED-SPF", " pass\n receiver=MX.example.org;\n client-ip=192.0.2.1"},
+		{"X-Held", " no"},
+		{resultsName, " \"mx.example.org\"none; dmarc=pass"},
+	}, m.fields...)
+	const (
+		results    = `ChangeHeader %d "Authentication-Results" ""`
+		quarantine = `ChangeHeader %d "X-Disposition-Quarantine" ""`
+		spf        = `ChangeHeader %d "Received-SPF" ""`
+		held       = `ChangeHeader %d "X-Held" ""`
+	)
+	line := func(format string, n int) string { return fmt.Sprintf(format, n) }
+	for _, test := range []struct {
+		name   string
+		rig    *rig
+		change func(*mail)
+		want   []string
+		counts policy.Removed
+	}{
+		{"inbound", withSPF, func(*mail) {},
+			[]string{line(results, 3), line(spf, 3), line(results, 2), line(quarantine, 2), line(spf, 1), line(quarantine, 1)},
+			policy.Removed{policy.ResultsField: 2, policy.ReceivedSPFField: 2, policy.QuarantineField: 2}},
+		{"handed back", withSPF, func(m *mail) { m.client = "10.9.8.7" },
+			[]string{line(results, 3), line(results, 2)}, policy.Removed{policy.ResultsField: 2}},
+		{"no field of another name", renamed, func(*mail) {},
+			[]string{line(results, 3), line(held, 1), line(results, 2)}, policy.Removed{policy.ResultsField: 2, policy.QuarantineField: 1}},
+		{"beyond the limit", full, func(*mail) {},
+			[]string{line(results, 3), line(results, 2), line(quarantine, 2), line(quarantine, 1)},
+			policy.Removed{policy.ResultsField: 2, policy.QuarantineField: 2}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := *test.rig
+			r.t = t
+			m := m
+			test.change(&m)
+			acts := r.deliver(m)
+			if v := r.last(); !maps.Equal(v.Removed, test.counts) {
+				t.Errorf("counted %v, want %v", v.Removed, test.counts)
+			}
+			if len(acts) < len(test.want) || !slices.Equal(acts[:len(test.want)], test.want) {
+				t.Fatalf("changes\n%q, want\n%q", acts, test.want)
+			}
+			for _, a := range acts[len(test.want):] {
+				if !strings.HasPrefix(a, "InsertHeader 0 ") {
+					t.Errorf("%s comes after all removals", a)
+				}
+			}
+		})
+	}
+}
+
+// TestOddNames holds that a message is refused if a field in it claims to be ours
+// under a name that cannot be removed.
+func TestOddNames(t *testing.T) {
+	r := start(t, options{})
+	for _, test := range []struct {
+		name, value string
+		refused     bool
+	}{
+		{"Authentication-\xadResults", " mx.example.org; dmarc=pass", true},
+		{"\ufeffAuthentication-Results", " mx.example.org; dmarc=pass", true},
+		{"Authentication-Results\x0b", " mx.example.org; dmarc=pass", true},
+		{"Authentication -Results", " mx.example.org; dmarc=pass", true},
+		{"X-Disposition\x7f-Quarantine", " x", true},
+		{"Authentication-\xadResults", " other.example; dmarc=pass", false},
+		{"X-Authentication-\xadResults", " mx.example.org; dmarc=pass", false},
+	} {
+		m := unsigned()
+		m.fields = append(forgedFields(), m.fields...)
+		m.fields = append(m.fields, field{test.name, test.value})
+		c := r.dial()
+		r.open(c, m)
+		r.envelope(c, m)
+		r.header(c, m)
+		acts, action, err := c.BodyReadFrom(strings.NewReader(m.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "Accept"
+		if test.refused {
+			want = `RejectWithCode 550 "550 5.6.0 malformed name of a header field"`
+		}
+		// Those that can be removed are, whatever the MTA makes of the refusal.
+		if len(acts) < 4 || action.String() != want || r.last().Decision.Reply == (policy.Reply{}) == test.refused {
+			t.Errorf("%q: %v, changes %v", test.name, action, acts)
+			continue
+		}
+		for i, want := range forgedRemoved {
+			if acts[i].String() != want {
+				t.Errorf("%q: change %v, want %v", test.name, acts[i], want)
+			}
+		}
 	}
 }
 

@@ -40,8 +40,8 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		Skip:       t.skip,
 	}
 	s.endHeader(t)
-	v.Removed = len(t.results.forged)
-	if err := t.results.remove(m); err != nil {
+	v.Removed = t.removals.removed()
+	if err := t.removals.remove(m); err != nil {
 		return nil, s.gone(v, err)
 	}
 	var fields []message.Field
@@ -49,6 +49,10 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		fields = s.judge(t, m, v, &watch)
 	} else if t.own != nil {
 		fields = s.sign(t, v)
+	}
+	if t.removals.stuck {
+		refuse(v, errNotRemoved)
+		fields = nil
 	}
 	watch.lap()
 	if resp, err = s.carryOut(m, v, t.settings.QuarantineField, fields); err != nil {
@@ -58,6 +62,18 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	v.Took, v.EndOfMessage = watch.at.Sub(t.begun), watch.at.Sub(begun)
 	s.observe(v)
 	return resp, nil
+}
+
+// refuse has v say that the message is refused for what err says, whatever the
+// policy is: no reader behind us must find what is in it.
+func refuse(v *policy.Verdict, err error) {
+	v.Decision = policy.Decision{
+		Requested:   v.Decision.Requested,
+		Intended:    policy.Reject,
+		Disposition: policy.Reject,
+		Reply:       policy.Reply{Code: 550, Status: "5.6.0", Text: err.Error()},
+	}
+	v.Seal, v.Signing = policy.Sealing{}, policy.Signing{}
 }
 
 // gone is the end of a message whose MTA does not listen any more: no observer is
@@ -137,7 +153,7 @@ func (t *transaction) fields(v *policy.Verdict) []message.Field {
 	}
 	if t.settings.ReceivedSPF {
 		fields = append(fields, message.Field{
-			Name: "Received-SPF",
+			Name: string(policy.ReceivedSPFField),
 			Raw:  " " + policy.ReceivedSPF(t.settings.AuthservID, t.env, &v.Result.SPF),
 		})
 	}

@@ -2,7 +2,6 @@ package milter
 
 import (
 	"errors"
-	"slices"
 
 	"authmilter/policy"
 	"authmilter/verify/message"
@@ -53,22 +52,14 @@ func (o *ownMail) field(f message.Field) {
 	}
 }
 
-// endHeader begins the signatures. Of results it keeps those that we have written
-// ourselves, before a content filter passed the message back to the MTA: our seal
-// vouches for them.
-func (o *ownMail) endHeader(results *resultFields) {
-	claims := o.claims(results)
-	if o.sealed != nil && len(results.forged) > 0 {
+// endHeader begins the signatures. Of the results that claim to be ours it keeps
+// those that we have written ourselves, before a content filter passed the
+// message back to the MTA: our seal vouches for them.
+func (o *ownMail) endHeader(r *removals) {
+	claims := o.claims(r)
+	if o.sealed != nil && len(claims) > 0 {
 		if payload, ok := o.sealed(o.header); ok {
-			number := 0
-			for _, f := range o.header {
-				if !isResults(f.Name) {
-					continue
-				}
-				if number++; policy.SameResults(f.Raw, payload) {
-					results.keep(number)
-				}
-			}
+			r.keep(func(at int) bool { return at < len(o.header) && policy.SameResults(o.header[at].Raw, payload) })
 		}
 	}
 	if o.err == nil {
@@ -81,16 +72,13 @@ func (o *ownMail) endHeader(results *resultFields) {
 	o.header = nil
 }
 
-// claims returns the values of the fields that claim to be ours.
-func (o *ownMail) claims(results *resultFields) []string {
+// claims returns the values of the results that claim to be ours. In own mail no
+// other field is forged.
+func (o *ownMail) claims(r *removals) []string {
 	var values []string
-	number := 0
-	for _, f := range o.header {
-		if !isResults(f.Name) {
-			continue
-		}
-		if number++; slices.Contains(results.forged, number) {
-			values = append(values, f.Raw)
+	for _, f := range r.forged {
+		if f.at < len(o.header) {
+			values = append(values, o.header[f.at].Raw)
 		}
 	}
 	return values

@@ -129,7 +129,7 @@ func TestSeal(t *testing.T) {
 		// It comes back, from outside: nothing has changed since our seal.
 		sealed := m.names()
 		m = two.pass(m, opts...)
-		if v := two.last(); v.Seal.Done || v.Seal.Err != arc.ErrOwn || v.Result.ARC.Status != arc.Pass || v.Removed != 1 {
+		if v := two.last(); v.Seal.Done || v.Seal.Err != arc.ErrOwn || v.Result.ARC.Status != arc.Pass || v.Removed.Total() != 1 {
 			t.Errorf("%s: again: %+v, %+v", name, v.Seal, v.Result.ARC)
 		}
 		if strings.Count(m.names(), "ARC-") != strings.Count(sealed, "ARC-") {

@@ -60,6 +60,16 @@ type Settings struct {
 	ExplainRules bool
 }
 
+// ownFields returns the fields that are removed, as forged, from a message that
+// is skipped for a reason, or is not.
+func (s *Settings) ownFields(why policy.Skip) policy.OwnFields {
+	fields := policy.OwnFields{Claimant: s.Claimant, Quarantine: s.QuarantineField, ReceivedSPF: s.ReceivedSPF}
+	if why == policy.Authenticated || why == policy.LocalNetwork {
+		return fields.OfOwnMail()
+	}
+	return fields
+}
+
 // Config is what stays as long as a Server does.
 type Config struct {
 	// MaxConnections bounds the connections from MTAs on all listeners.

@@ -38,7 +38,7 @@ type transaction struct {
 	check      *verify.Check // nil where the message is skipped
 	own        *ownMail      // nil where the message is not ours
 	headerDone bool
-	results    resultFields
+	removals   removals
 	// failure is the panic that ended the verification.
 	failure error
 }
@@ -145,6 +145,7 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 	if t.skip == policy.NotSkipped && inFlight > int64(t.settings.MaxMessages) {
 		t.skip = policy.Overload
 	}
+	t.removals.fields = t.settings.ownFields(t.skip)
 	if t.skip == policy.NotSkipped {
 		t.check = t.settings.Verifier.Begin(context.Background(), t.env)
 	}
@@ -184,7 +185,7 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 	if t == nil {
 		return resp, nil
 	}
-	t.results.see(name, value, t.settings.Claimant)
+	t.removals.see(name, value)
 	if (t.check != nil || t.own != nil) && !t.headerDone {
 		if m.Protocol()&gomilter.OptHeaderLeadingSpace == 0 {
 			value = restoreSpace(value)
@@ -235,7 +236,7 @@ func (t *transaction) endHeader() {
 	case t.check != nil:
 		t.check.EndHeader()
 	case t.own != nil:
-		t.own.endHeader(&t.results)
+		t.own.endHeader(&t.removals)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestResults(t *testing.T) {
 		t.Fatalf("%d verdicts", len(v))
 	}
 	got := v[0]
-	if got.QueueID != "4ABCDEF" || got.Listener != "test" || got.Skip != policy.NotSkipped || got.Removed != 0 ||
+	if got.QueueID != "4ABCDEF" || got.Listener != "test" || got.Skip != policy.NotSkipped || got.Removed != nil ||
 		got.Recipients.Count != 1 || !slices.Equal(got.Recipients.Domains, []string{"shopping.example.net"}) ||
 		got.Envelope != (verify.Envelope{
 			ClientIP: netip.MustParseAddr("192.0.2.1"), ClientName: "client.example.net",
@@ -297,7 +297,7 @@ func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
 		t.Fatalf("%d verdicts", len(all))
 	}
 	second, third := all[1], all[2]
-	if e := second.Envelope; second.Skip != policy.NotSkipped || second.Removed != 0 || e.Helo != "elsewhere.example.net" ||
+	if e := second.Envelope; second.Skip != policy.NotSkipped || second.Removed != nil || e.Helo != "elsewhere.example.net" ||
 		e.ClientIP != netip.MustParseAddr("198.51.100.7") || e.MailFrom != "" || second.Result.SPF.Identity != spf.Helo {
 		t.Errorf("second: %+v", second)
 	}

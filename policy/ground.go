@@ -89,22 +89,28 @@ type finding struct {
 // counts. Something that is known, and something graver that may turn out, are told
 // apart: an override can ask for more if something is known.
 func (r *Rules) findings(m *Message) []finding {
-	var list []finding
-	for _, ground := range []func(*Message) []finding{
-		r.dmarc, r.author, r.severalFrom, r.severalAuthors, r.spf, r.dkim, r.iprev, r.tempError,
-	} {
-		for _, f := range ground(m) {
-			if f.ground != NoGround && !slices.Contains(list, f) {
-				list = append(list, f)
-			}
-		}
-	}
+	list := make([]finding, 0, 4)
+	list = r.dmarc(list, m)
 	if len(list) == 0 || list[0].ground != GroundDMARC {
-		// A policy that asks for nothing is a ground to name; an accepted oddity is
-		// none.
-		list = append([]finding{{disposition: None}}, list...)
+		// A policy that asks for nothing is a ground to name, other than an oddity
+		// that is accepted.
+		list = slices.Insert(list, 0, finding{disposition: None})
 	}
-	return list
+	list = r.author(list, m)
+	list = r.severalFrom(list, m)
+	list = r.severalAuthors(list, m)
+	list = r.spf(list, m)
+	list = r.dkim(list, m)
+	list = r.iprev(list, m)
+	return r.tempError(list, m)
+}
+
+// with returns list with f, unless f is about nothing or is there already.
+func with(list []finding, f finding) []finding {
+	if f.ground == NoGround || slices.Contains(list, f) {
+		return list
+	}
+	return append(list, f)
 }
 
 // gravest returns the gravest of list, which is not empty; of several alike, the
@@ -138,15 +144,15 @@ func (f finding) open(method *method, setting TempError) finding {
 
 // dmarc returns what the author domains ask for. Each counts for itself, so that
 // none that is unknown, or milder, spares a message what another one asks for.
-func (r *Rules) dmarc(m *Message) (list []finding) {
+func (r *Rules) dmarc(list []finding, m *Message) []finding {
 	all := results(m.Result)
 	for i := range all {
 		switch d := &all[i]; d.Status {
 		case dmarc.Fail:
-			list = append(list, r.failed(m, d, requested(d)))
+			list = with(list, r.failed(m, d, requested(d)))
 		case dmarc.TempError:
 			f := r.failed(m, d, Disposition(d.Pending))
-			list = append(list, f.open(&methodDMARC, r.Grounds.TempErrors.DMARC))
+			list = with(list, f.open(&methodDMARC, r.Grounds.TempErrors.DMARC))
 		}
 	}
 	return list
@@ -195,10 +201,10 @@ func milder(d Disposition) Disposition {
 
 // author returns what is done with a message that has an author whom DMARC cannot
 // judge.
-func (r *Rules) author(m *Message) (list []finding) {
+func (r *Rules) author(list []finding, m *Message) []finding {
 	for _, d := range results(m.Result) {
 		if d.Status == dmarc.PermError {
-			list = append(list, finding{
+			list = with(list, finding{
 				disposition: orNone(r.Grounds.Author), ground: GroundAuthor, code: "7.1",
 				text: "DMARC cannot be evaluated: " + reason(d.Err),
 			})
@@ -208,34 +214,34 @@ func (r *Rules) author(m *Message) (list []finding) {
 }
 
 // severalFrom returns what is done with a message with several From fields.
-func (r *Rules) severalFrom(m *Message) []finding {
+func (r *Rules) severalFrom(list []finding, m *Message) []finding {
 	if !errors.Is(m.Result.Author.Err, message.ErrSeveralFrom) {
-		return nil
+		return list
 	}
-	return []finding{{
+	return with(list, finding{
 		disposition: orNone(r.Grounds.SeveralFrom), ground: GroundFrom, code: "7.1",
 		text: "Message with several From fields",
-	}}
+	})
 }
 
 // severalAuthors returns what is done with a message whose authors are of several
 // domains.
-func (r *Rules) severalAuthors(m *Message) []finding {
+func (r *Rules) severalAuthors(list []finding, m *Message) []finding {
 	if len(m.Result.Author.Domains) < 2 {
-		return nil
+		return list
 	}
-	return []finding{{
+	return with(list, finding{
 		disposition: orNone(r.Grounds.SeveralAuthors), ground: GroundAuthors, code: "7.1",
 		text: "Message with authors of several domains",
-	}}
+	})
 }
 
 // spf returns what is done with a message that SPF says is forged. One that an
 // aligned signature vouches for, for every author, is not.
-func (r *Rules) spf(m *Message) (list []finding) {
+func (r *Rules) spf(list []finding, m *Message) []finding {
 	res := m.Result
 	if res.DMARC.Status == dmarc.Pass || r.trustedForwarder(res).Type != NoReason {
-		return nil
+		return list
 	}
 	f := finding{
 		disposition: orNone(r.Grounds.SPF), ground: GroundSPF, code: "7.23",
@@ -243,18 +249,18 @@ func (r *Rules) spf(m *Message) (list []finding) {
 	}
 	switch res.SPF.Status {
 	case spf.TempError:
-		return []finding{f.open(&methodSPF, r.Grounds.TempErrors.SPF)}
+		return with(list, f.open(&methodSPF, r.Grounds.TempErrors.SPF))
 	case spf.Fail:
 	default:
-		return nil
+		return list
 	}
 	for _, d := range results(res) {
 		switch {
 		case d.Status == dmarc.Pass:
 		case vouchable(&d, res):
-			list = append(list, f.open(&methodDMARC, r.Grounds.TempErrors.DMARC))
+			list = with(list, f.open(&methodDMARC, r.Grounds.TempErrors.DMARC))
 		default:
-			list = append(list, f)
+			list = with(list, f)
 		}
 	}
 	return list
@@ -279,13 +285,13 @@ func vouchable(d *dmarc.Result, res *verify.Result) bool {
 
 // dkim returns what is done with a message that has an author whose domain must
 // sign.
-func (r *Rules) dkim(m *Message) (list []finding) {
+func (r *Rules) dkim(list []finding, m *Message) []finding {
 	if r.trustedForwarder(m.Result).Type != NoReason {
-		return nil
+		return list
 	}
 	for _, author := range m.Result.Author.Domains {
 		if slices.ContainsFunc(r.Grounds.DKIMRequired, func(d string) bool { return domain.IsSubdomain(author, d) }) {
-			list = append(list, r.dkimOf(author, m.Result.DKIM))
+			list = with(list, r.dkimOf(author, m.Result.DKIM))
 		}
 	}
 	return list
@@ -323,10 +329,10 @@ func within(author, signer string, list []string) bool {
 }
 
 // iprev returns what is done with mail of a client without a verified name.
-func (r *Rules) iprev(m *Message) []finding {
+func (r *Rules) iprev(list []finding, m *Message) []finding {
 	p := m.Result.IPRev
 	if p == nil || p.Status == iprev.Pass {
-		return nil
+		return list
 	}
 	f := finding{
 		disposition: orNone(r.Grounds.IPRev), ground: GroundIPRev, code: "7.25",
@@ -335,7 +341,7 @@ func (r *Rules) iprev(m *Message) []finding {
 	if p.Status == iprev.TempError {
 		f = f.open(&methodIPRev, r.Grounds.TempErrors.IPRev)
 	}
-	return []finding{f}
+	return with(list, f)
 }
 
 // method is one that may defer a message.
@@ -367,9 +373,9 @@ func (m *method) deferral() finding {
 
 // tempError returns what is done with a message for any temporary error. A message
 // that passed DMARC has been judged.
-func (r *Rules) tempError(m *Message) (list []finding) {
+func (r *Rules) tempError(list []finding, m *Message) []finding {
 	if m.Result.DMARC.Status == dmarc.Pass {
-		return nil
+		return list
 	}
 	for _, t := range []struct {
 		method  *method
@@ -379,7 +385,7 @@ func (r *Rules) tempError(m *Message) (list []finding) {
 		{&methodDKIM, r.Grounds.TempErrors.DKIM}, {&methodIPRev, r.Grounds.TempErrors.IPRev},
 	} {
 		if t.setting == TempFail && t.method.failed(m.Result) {
-			list = append(list, t.method.deferral())
+			list = with(list, t.method.deferral())
 		}
 	}
 	return list

@@ -29,8 +29,7 @@ func SameResults(field, payload string) bool {
 // common returns the properties that m has in both fields.
 func common(m authres.Method) []authres.Prop {
 	return slices.DeleteFunc(slices.Clone(m.Props), func(p authres.Prop) bool {
-		// See [authres.FormatARC] and [ARCResults].
-		return strings.Contains(p.Value, ";") || m.Name == "arc" && m.Result == string(arc.None)
+		return m.Name == "arc" && m.Result == string(arc.None) // see [ARCResults]
 	})
 }
 

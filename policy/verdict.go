@@ -59,9 +59,8 @@ type Verdict struct {
 	// Signing tells what became of signing a message that was skipped because it
 	// is ours.
 	Signing Signing
-	// Removed counts the Authentication-Results fields that claimed to be ours
-	// and were deleted.
-	Removed int
+	// Removed counts the fields that claimed to be ours and were deleted.
+	Removed Removed
 	// Took is the time from MAIL FROM to the reply; EndOfMessage the part of it
 	// that the MTA waited after the last octet of the body, and Stages what it
 	// was spent on.

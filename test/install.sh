@@ -22,6 +22,8 @@ want python3-dkim /usr/lib/python3/dist-packages/dkim/__init__.py
 want python3-nacl /usr/lib/python3/dist-packages/nacl/__init__.py
 want python3-authres /usr/lib/python3/dist-packages/authres/__init__.py
 want libmail-dkim-perl /usr/share/perl5/Mail/DKIM.pm
+# Readers of Authentication-Results.
+want libmail-authenticationresults-perl /usr/share/perl5/Mail/AuthenticationResults.pm
 # Scrapes and evaluates what deploy/prometheus and deploy/grafana ask.
 want prometheus prometheus
 

@@ -144,32 +144,35 @@ func clientFlag(text string) (netip.Addr, error) {
 }
 
 // verifyFile passes the message in r through the path that mail takes, and
-// returns the numbers of the forged fields that the milter would remove.
-func verifyFile(ctx context.Context, cfg *Config, opts verify.Options, env verify.Envelope, r io.Reader) (*verify.Result, int, error) {
+// returns the forged fields that the milter would remove.
+func verifyFile(ctx context.Context, cfg *Config, opts verify.Options, env verify.Envelope, r io.Reader) (*verify.Result, policy.Removed, error) {
 	// One past the bounds, so that verify tells of a message beyond them as it
 	// does for the milter.
 	limits := message.Limits{Bytes: 64 << 20, Fields: 1 << 20}
 	header, body, err := message.ReadHeader(bufio.NewReader(r), limits)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	c := verify.New(opts).Begin(ctx, env)
 	defer c.Cancel()
-	claimant, removed := cfg.claimant(), 0
+	own, removed := cfg.ownFields(), policy.Removed{}
+	if cfg.skips(env.ClientIP) {
+		own = own.OfOwnMail()
+	}
 	for _, field := range header {
-		if field.Is("authentication-results") && claimant.Claims(field.Raw) {
-			removed++
+		if kind := own.Kind(field.Name); own.Forged(kind, field.Name, field.Raw) {
+			removed[kind]++
 		}
 		c.Field(field)
 	}
 	c.EndHeader()
 	if _, err := io.Copy(c, body); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	select {
 	case <-c.Ready():
 	case <-ctx.Done():
-		return nil, 0, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	return c.Finish(), removed, nil
 }

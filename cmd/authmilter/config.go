@@ -99,7 +99,7 @@ type IPRevConfig struct {
 type PolicyConfig struct {
 	Mode            choice `toml:"mode" comment:"report: the verdict never changes what happens to a message; enforce: it is carried out."`
 	Quarantine      choice `toml:"quarantine" comment:"header: by a field in the message; hold: in the MTA's quarantine; reject."`
-	QuarantineField string `toml:"quarantine_field" comment:"The field of quarantine = header."`
+	QuarantineField string `toml:"quarantine_field" comment:"The field of quarantine = header. Incoming ones are removed."`
 	RejectStatus    string `toml:"reject_status" comment:"Enhanced status code of a DMARC rejection."`
 	RejectText      string `toml:"reject_text" comment:"Text of a DMARC rejection."`
 

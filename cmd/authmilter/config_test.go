@@ -86,6 +86,7 @@ func TestConfigErrors(t *testing.T) {
 		{"mode", "policy.mode = \"x\"", `1: policy.mode: "x" is none of "report", "enforce"`},
 		{"quarantine", "policy.quarantine = \"x\"", `1: policy.quarantine: "x" is none of "header", "hold", "reject"`},
 		{"quarantine field", "policy.quarantine_field = \"X Y\"", `1: policy.quarantine_field: "X Y" cannot be the name of that field`},
+		{"quarantine by the subject", "policy.quarantine_field = \"subject\"", `1: policy.quarantine_field: "subject" cannot be the name of that field`},
 		{"quarantine by our field", "policy.quarantine_field = \"authentication-results\"", `1: policy.quarantine_field: "authentication-results" cannot be the name of that field`},
 		{"reject status", "policy.reject_status = \"4.7.1\"", `1: policy.reject_status: "4.7.1" is no status code such as "5.7.1"`},
 		{"reject text", "policy.reject_text = \"{domain}\"", `1: policy.reject_text: unknown placeholder; there are {author_domain}, {client}, {mail_from}, {policy}`},

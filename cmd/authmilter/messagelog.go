@@ -32,13 +32,13 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		slog.Int("recipients", v.Recipients.Count),
 		slog.String("listener", v.Listener),
 	}
-	if v.Removed > 0 {
-		attrs = append(attrs, slog.Int("forged_removed", v.Removed))
+	if n := v.Removed.Total(); n > 0 {
+		attrs = append(attrs, slog.Int("forged_removed", n))
 	}
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
 		attrs = append(attrs, signingLog(v.Signing)...)
-		if v.Skip == policy.ByOverride {
+		if v.Skip == policy.ByOverride || v.Decision.Reply != (policy.Reply{}) {
 			attrs = append(attrs, decisionLog(&v.Decision)...)
 		}
 		m.log.LogAttrs(context.Background(), slog.LevelInfo, "message skipped", attrs...)

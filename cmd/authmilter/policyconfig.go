@@ -59,6 +59,11 @@ func (c choice) check(key string, table int, words ...choice) error {
 // characters that every MTA takes.
 var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,60}$`)
 
+// othersField matches fields that mean something else. Incoming ones under the
+// name of policy.quarantine_field are removed.
+var othersField = regexp.MustCompile(`(?i)^(date|from|sender|reply-to|to|cc|bcc|message-id|in-reply-to|references|subject|comments|keywords|` +
+	`return-path|received|received-spf|authentication-results|dkim-signature|mime-version|content-.*|arc-.*|resent-.*|list-.*)$`)
+
 // rejectStatus are the enhanced status codes of class 5 (RFC 3463 section 2).
 var rejectStatus = regexp.MustCompile(`^5\.[0-9]{1,3}\.[0-9]{1,3}$`)
 
@@ -89,7 +94,7 @@ func (c *Config) checkPolicy() error {
 			return err
 		}
 	}
-	if !fieldName.MatchString(p.QuarantineField) || strings.EqualFold(p.QuarantineField, "Authentication-Results") {
+	if !fieldName.MatchString(p.QuarantineField) || othersField.MatchString(p.QuarantineField) {
 		return badKey("policy.quarantine_field", "%q cannot be the name of that field", p.QuarantineField)
 	}
 	if !rejectStatus.MatchString(p.RejectStatus) {

@@ -37,9 +37,10 @@ type report struct {
 	Why      string `json:"override_detail,omitempty"`
 	Reply    string `json:"reply,omitempty"`
 	// Rules are the rules tried, and what became of each.
-	Rules   []policy.Step  `json:"rules"`
-	Header  string         `json:"authentication_results"`
-	Removed int            `json:"forged_fields_removed"`
+	Rules   []policy.Step `json:"rules"`
+	Header  string        `json:"authentication_results"`
+	Removed int           `json:"forged_fields_removed"`
+	forged  policy.Removed
 	Queries int            `json:"dns_queries"`
 	Bytes   int64          `json:"body_bytes"`
 	Skipped string         `json:"milter_skips,omitempty"`
@@ -160,7 +161,7 @@ func replyText(r policy.Reply) string {
 	return fmt.Sprintf("%d %s %s", r.Code, r.Status, r.Text)
 }
 
-func newReport(cfg *Config, m *policy.Message, removed int) *report {
+func newReport(cfg *Config, m *policy.Message, removed policy.Removed) *report {
 	env, r := m.Envelope, m.Result
 	decision := cfg.rules().Decide(m)
 	rep := &report{
@@ -180,7 +181,8 @@ func newReport(cfg *Config, m *policy.Message, removed int) *report {
 		Rules:         cfg.rules().Explain(m),
 		Header: "Authentication-Results: " +
 			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision), "\r\n", "\n"),
-		Removed: removed,
+		Removed: removed.Total(),
+		forged:  removed,
 		Queries: r.Queries,
 		Bytes:   r.Size,
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"authmilter/policy"
 )
 
 // print writes the report for people.
@@ -11,7 +13,12 @@ func (r *report) print(w io.Writer, explain bool) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, r.Header)
 	if r.Removed > 0 {
-		fmt.Fprintf(&b, "\n%d forged Authentication-Results removed\n", r.Removed)
+		fmt.Fprintln(&b)
+	}
+	for _, kind := range policy.OwnFieldKinds() {
+		if n := r.forged[kind]; n > 0 {
+			fmt.Fprintf(&b, "%d forged %s removed\n", n, kind)
+		}
 	}
 	if r.Skipped != "" {
 		fmt.Fprintln(&b, "\nThe milter would not verify this message: the client is in skip.networks.")

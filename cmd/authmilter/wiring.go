@@ -8,6 +8,7 @@ import (
 
 	"authmilter/metrics"
 	"authmilter/milter"
+	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
@@ -99,6 +100,11 @@ func (c *Config) explains() bool { return c.Log.Level.Level() <= slog.LevelDebug
 // claimant knows the fields that forge ours.
 func (c *Config) claimant() *authres.Claimant {
 	return authres.NewClaimant(append([]string{c.AuthservID}, c.AuthservIDAliases...)...)
+}
+
+// ownFields returns the fields that are forged in an inbound message.
+func (c *Config) ownFields() policy.OwnFields {
+	return policy.OwnFields{Claimant: c.claimant(), Quarantine: c.Policy.QuarantineField, ReceivedSPF: c.SPF.ReceivedSPF}
 }
 
 // skips tells whether a client is one of those whose mail is not inbound.

@@ -135,7 +135,7 @@ func (s *sender) verdict(rnd *rand.Rand, at time.Time) *policy.Verdict {
 	v := &policy.Verdict{
 		At: at, Listener: "inet:8894@127.0.0.1", QueueID: fmt.Sprintf("4gX%05XzR", rnd.IntN(1<<20)),
 		Envelope: verify.Envelope{ClientIP: netip.MustParseAddr(s.ip), ClientName: s.name, Helo: s.name, MailFrom: s.from},
-		Skip:     s.skip, Signing: s.signing, Removed: s.removed, Decision: s.decide,
+		Skip:     s.skip, Signing: s.signing, Removed: policy.Removed{policy.ResultsField: s.removed}, Decision: s.decide,
 	}
 	if v.Envelope.Helo == "" {
 		v.Envelope.Helo = "[203.0.113.200]"

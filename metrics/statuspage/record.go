@@ -123,7 +123,7 @@ func cut(s string, most int) string {
 // newRecord returns what is kept of v, in anonymous mode without personal data.
 func newRecord(v *policy.Verdict, anonymous bool) record {
 	w := writer{anonymous: anonymous}
-	r := record{at: v.At, took: v.Took, wait: v.EndOfMessage, removed: v.Removed, skip: skips.position(string(v.Skip))}
+	r := record{at: v.At, took: v.Took, wait: v.EndOfMessage, removed: v.Removed.Total(), skip: skips.position(string(v.Skip))}
 	if !anonymous {
 		r.client = v.Envelope.ClientIP.Unmap().WithZone("")
 	}

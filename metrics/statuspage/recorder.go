@@ -75,7 +75,7 @@ func (r *recorder) count(now time.Time, v *policy.Verdict) {
 // identity that SPF was evaluated for has a result, and an unsigned message the
 // result none.
 func (c *counts) add(v *policy.Verdict) {
-	c.removed += uint32(max(v.Removed, 0))
+	c.removed += uint32(v.Removed.Total())
 	if v.Skip != policy.NotSkipped {
 		c.skips[skips.position(string(v.Skip))]++
 		return

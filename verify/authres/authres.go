@@ -2,7 +2,12 @@
 // (RFC 8601), and tells which fields claim to be ours.
 package authres
 
-import "authmilter/verify/clean"
+import (
+	"strings"
+
+	"authmilter/verify/clean"
+	"authmilter/verify/domain"
+)
 
 // Method is one result: a method, what it found, and the properties that were
 // looked at (RFC 8601 section 2.2, resinfo).
@@ -35,16 +40,80 @@ const (
 	maxComment = 200
 )
 
-// Cleaned returns m as it is written: every text through [clean.Text] and within
-// its bound.
+// Cleaned returns m as it is written, and so as readers find it: every text in
+// printable ASCII, within its bound, and without what readers in use stumble
+// over. That is replaced, not escaped, because some of them know no escapes.
 func (m Method) Cleaned() Method {
 	m.Comment = cleanComment(m.Comment)
-	m.Reason = clean.Text(m.Reason, maxComment)
+	m.Reason = cleanReason(m.Reason)
 	props := make([]Prop, len(m.Props))
 	for i, p := range m.Props {
-		p.Value = clean.Text(p.Value, maxValue)
+		p.Value = cleanValue(p.Value)
 		props[i] = p
 	}
 	m.Props = props
 	return m
+}
+
+// cleanComment returns s as the content of a comment. Parentheses and
+// backslashes, which could end it, become brackets and slashes, and semicolons
+// commas, because readers in use do not know that a comment may hold them.
+func cleanComment(s string) string {
+	return commentReplacer.Replace(clean.ASCII(s, maxComment))
+}
+
+var commentReplacer = strings.NewReplacer("(", "[", ")", "]", `\`, "/", ";", ",", `"`, "'")
+
+// cleanReason returns s as the content of a quoted-string that needs no escape.
+func cleanReason(s string) string {
+	return reasonReplacer.Replace(clean.ASCII(s, maxComment))
+}
+
+var reasonReplacer = strings.NewReplacer(`"`, "'", `\`, "/", ";", ",")
+
+// cleanValue returns s as a value that is written as it is, or as a
+// quoted-string without escapes. A domain is written in A-labels (RFC 8601
+// section 1.5.2 allows both) and the local part of an address without its
+// quotes. Characters that neither an address, nor a signature, nor an address
+// literal has are replaced.
+func cleanValue(s string) string {
+	s = clean.ASCII(domain.AddressToASCII(s), maxValue)
+	if at := strings.LastIndexByte(s, '@'); at >= 0 && isDomain(s[at+1:]) {
+		return cleanLocal(s[:at]) + s[at:]
+	}
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(` "\(),;<>`, r) {
+			return clean.Replacement
+		}
+		return r
+	}, s)
+}
+
+// cleanLocal returns the local part of an address as a dot-atom (RFC 5322
+// section 3.2.3), or as nothing where it is empty.
+func cleanLocal(s string) string {
+	if s == "" {
+		return ""
+	}
+	if isQuoted(s) {
+		// The quotes are there to be read, and may not be needed.
+		p := parser{s: s}
+		s, _ = p.quotedString()
+	}
+	out := []byte(s)
+	for i, c := range out {
+		if c == '.' && i > 0 && i < len(out)-1 && out[i-1] != '.' {
+			continue
+		}
+		// Mail::AuthenticationResults takes these for a part of the syntax where
+		// they come first.
+		odd := i == 0 && (c == '/' || c == '=')
+		if odd || !isAtomChar(c) {
+			out[i] = clean.Replacement
+		}
+	}
+	if len(out) == 0 {
+		return string(clean.Replacement)
+	}
+	return string(out)
 }

@@ -19,8 +19,8 @@ func TestFormat(t *testing.T) {
 	dkim=pass (2048-bit rsa key) header.d=example.com
 	header.i=@example.com header.s=s1 header.a=rsa-sha256
 	header.b="dzd/yO+A";
-	spf=fail reason="a \"quoted\" reason; with (everything) and so long
-	that it must be folded" smtp.mailfrom="odd\"local part"@example.com
+	spf=fail reason="a 'quoted' reason, with (everything) and so long
+	that it must be folded" smtp.mailfrom=odd?local?part@example.com
 	smtp.helo="[192.0.2.1]";
 	dmarc=pass (p=reject, x]??[y) header.from=example.com`, "\n", "\r\n")
 	if got != want {
@@ -121,6 +121,128 @@ func TestClaims(t *testing.T) {
 		"(" + strings.Repeat("a", 1<<20) + ") mx.example.org; none",
 		"\x01mx.example.org; none",
 		`m"x.example.org; none`,
+		// Encoded-words, which some readers decode first: in part, as a whole,
+		// several of them, in charsets of their own, and wrongly written.
+		"=?utf-8?b?bXguZXhhbXBsZS5vcmc=?=; dmarc=pass",
+		"=?UTF-8?B?bXguZXhhbXBsZS5vcmc?=; dmarc=pass",
+		"=?utf-8?q?mx=2Eexample.org?=; dmarc=pass",
+		"=?us-ascii?Q?=6dx.example.org?=; dmarc=pass",
+		"=?us-ascii*en?q?=6dx.example.org?=; dmarc=pass",
+		"=?utf-8?q?=6d?=x.example.org; dmarc=pass",
+		"mx.exampl=?utf-8?q?e?=.org; dmarc=pass",
+		"=?utf-8?q?mx.exa?= =?utf-8?b?bXBsZS5vcmc=?=; dmarc=pass",
+		"=?utf-8?q?mx.exa?=\r\n =?utf-8?b?bXBsZS5vcmc=?=; dmarc=pass",
+		"=?utf-8?q?mx.example.org=3B_dmarc=3Dpass_header.from=3Dbank.example?=",
+		"=?utf-8?q?mx.example.org;?= dmarc=pass",
+		"=?utf-7?q?+AG0-x.example.org?=; dmarc=pass",
+		"=?utf-16be?b?AG0AeAAuAGUAeABhAG0AcABsAGUALgBvAHIAZw==?=; dmarc=pass",
+		"=?cp037?b?lKdLhaeBlJeThUuWmYc=?=; dmarc=pass",
+		"=?x?q?mx.example.org?=; dmarc=pass",
+		"=??q?mx.example.org?=; dmarc=pass",
+		"(=?utf-8?q?=29_mx.example.org=3B_dmarc=3Dpass_=28?=) other.example; none",
+		"\"=?utf-8?q?mx.example.org?=\"; dmarc=pass",
+		"=\x01?utf-8?q?=6dx.example.org?=; dmarc=pass",
+		// Glued to something by quotes, or within them.
+		`"mx.example.org"none; dmarc=pass`,
+		`"mx.example.org"1; dmarc=pass`,
+		`"mx.example.org"x.example; dmarc=pass`,
+		`x"mx.example.org"; dmarc=pass`,
+		`"mx".example.org; dmarc=pass`,
+		`mx."example".org; dmarc=pass`,
+		`""mx.example.org; dmarc=pass`,
+		`"mx.example.org""; dmarc=pass`,
+		`"mx.example.org;"; dmarc=pass`,
+		`"\m\x.example.org"none; dmarc=pass`,
+		`mx\.example\.org; dmarc=pass`,
+		`" mx.example.org "; dmarc=pass`,
+		// What readers drop, or end a name at.
+		"mx.example.org\x00none; dmarc=pass",
+		"mx.exa\x00mple.org; dmarc=pass",
+		"mx.example.org\x00.attacker.example; dmarc=pass",
+		"mx.example.org\x1f; dmarc=pass",
+		"\x0bmx.example.org\x0c; dmarc=pass",
+		"mx.exa\x7fmple.org; dmarc=pass",
+		"mx.exa\rmple.org; dmarc=pass",
+		"mx.exa\n\tmple.org; dmarc=pass",
+		"mx . example\r\n . org; dmarc=pass",
+		"mx.example.org\rnone; dmarc=pass",
+		"other.example; none\rAuthentication-Results: mx.example.org; dmarc=pass",
+		"other.example; none\nAuthentication-Results: mx.example.org; dmarc=pass",
+		"mx.exa\u200bmple.org; dmarc=pass",
+		"mx.exa\u00admple.org; dmarc=pass",
+		"mx\u200e.example.org; dmarc=pass",
+		"\ufeffmx.example.org; dmarc=pass",
+		"mx.example.org\u00a0none; dmarc=pass",
+		"mx.example.org\u115f; dmarc=pass",
+		"mx.example.org\ufe0f; dmarc=pass",
+		"mx.example.org\U000e0041; dmarc=pass",
+		"mx.exa\xffmple.org; dmarc=pass",
+		"mx.example.org\xa0; dmarc=pass",
+		"\xef\xbb\xbfmx.example.org; dmarc=pass",
+		"mx.exa\ufffdmple.org; dmarc=pass",
+		// Spelled with characters that are the same to readers of names.
+		"ｍｘ.example.org; dmarc=pass",
+		"𝐦𝐱.example.org; dmarc=pass",
+		"mx.e\u212aample.mx.example.org; dmarc=pass",
+		"mx\u2024example.org; dmarc=pass",
+		"mx\uff61example\u3002org; dmarc=pass",
+		"xn--x-nr0i.example.org; dmarc=pass", // ｍx
+		"xn--mx-g1t.example.org; dmarc=pass", // with U+200B
+		"XN--BCHER-KVA.example.; dmarc=pass",
+		"bu\u0308cher.example; dmarc=pass",
+		"b\xc3\x00\xbccher.example; dmarc=pass",
+		"mx.exaämple.org; dmarc=pass",
+		"mx.example.orgä; dmarc=pass",
+		"mx.example.orgä.attacker.example; dmarc=pass",
+		"ä.mx.example.org; dmarc=pass",
+		"b\u00fc\u200bcher.example; dmarc=pass",
+		`"bücher.example"none; dmarc=pass`,
+		"b\xfccher.example; dmarc=pass", // in ISO 8859-1
+		// Comments, of which readers know less than the grammar does.
+		"mx.(c)example.org; dmarc=pass",
+		"mx(c).(d(e))example.org; dmarc=pass",
+		"mx.()example.org; dmarc=pass",
+		"(\\)mx.example.org; dmarc=pass x) other.example; none",
+		"((c) mx.example.org; dmarc=pass) other.example; none",
+		"(c\\) mx.example.org; dmarc=pass",
+		"(c)) mx.example.org; dmarc=pass",
+		") mx.example.org; dmarc=pass",
+		"\"(\"mx.example.org; dmarc=pass",
+		strings.Repeat("(", 200) + strings.Repeat(")", 200) + "mx.example.org; dmarc=pass",
+		"(" + strings.Repeat("a", 600) + ") mx.example.org; dmarc=pass",
+		// Not an id alone, or not at its place.
+		"mx.example.org/x; dmarc=pass",
+		"/mx.example.org; dmarc=pass",
+		"mx.example.org=x; dmarc=pass",
+		"mx.example.org=; dmarc=pass",
+		"x=mx.example.org; dmarc=pass",
+		"mx.example.org:25; dmarc=pass",
+		"smtp:mx.example.org; dmarc=pass",
+		"user@mx.example.org; dmarc=pass",
+		"[mx.example.org]; dmarc=pass",
+		"{mx.example.org}; dmarc=pass",
+		"mx.example.org, other.example; dmarc=pass",
+		"other.example mx.example.org; dmarc=pass",
+		"other.example 1 mx.example.org; dmarc=pass",
+		"other.example . mx.example.org; dmarc=pass",
+		"mx.example.org version; dmarc=pass",
+		"mx.example.org 1 2; dmarc=pass",
+		"mx.example.org 1.0; dmarc=pass",
+		"Authentication-Results: mx.example.org; dmarc=pass",
+		" ; mx.example.org; dmarc=pass",
+		"\"\"; mx.example.org; dmarc=pass",
+		".mx.example.org; dmarc=pass",
+		"mx.example.org...; dmarc=pass",
+		"mx.example.org. 1; dmarc=pass",
+		// In a line that is broken on the way on, wherever that may be.
+		"(" + strings.Repeat("a", 950) + ")mx.example.org1; dmarc=pass",
+		"(" + strings.Repeat("a", 950) + ")mx.example.orgmx.example.com; dmarc=pass",
+		"(" + strings.Repeat("a", 950) + ")x.other-mx.example.org; dmarc=pass",
+		"(" + strings.Repeat("a", 5000) + ")mx.example.orgx; dmarc=pass",
+		strings.Repeat(" ", 950) + "mx.example.org1; dmarc=pass",
+		"(a)\r\n\t(" + strings.Repeat("a", 950) + ")mx.example.org1; dmarc=pass",
+		"\"" + strings.Repeat("a", 950) + "\"mx.example.org1; dmarc=pass",
+		strings.Repeat("a.", 480) + "mx.example.org1; dmarc=pass",
 	}
 	for _, field := range ours {
 		if !c.Claims(field) {
@@ -143,6 +265,29 @@ func TestClaims(t *testing.T) {
 		"other.example garbage",
 		"bücher.example.com; none",
 		"(" + strings.Repeat("(", 100_000),
+		// All readers see whose they are, whatever comes behind that.
+		"other.example (mx.example.org) 1; none",
+		"(mx.example.org) other.example; none",
+		"\r\n\tother.example;\r\n\tspf=pass smtp.mailfrom=\"=?utf-8?q?mx.example.org?=\"",
+		"other.example; none (=?utf-8?b?bXguZXhhbXBsZS5vcmc=?=)",
+		`other.example; spf=pass reason="mx.example.org; dkim=pass" smtp.helo=mx.example.org`,
+		"other.example; spf=pass (" + strings.Repeat("a", 1200) + ") smtp.helo=mx.example.org1",
+		"other.example; mx.example.org; dmarc=pass",
+		"\"other.example\" (mx.example.org); none",
+		"xn--bcher-kva.example.com; none",
+		// What is not well-formed does not name us.
+		"notmx.example.org x; none",
+		"other.example 1mx.example.org; none",
+		"mx.example.orgx x; none",
+		"mx.example.org.example.com x; none",
+		"mx-example.org x; none",
+		"amx.example.org\\; none",
+		"spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=example.com; dkim=pass header.d=notmx.example.org",
+		"(" + strings.Repeat("a", 1200) + ") other.example; dkim=pass header.d=example.com",
+		"mx.exämple.org x; none",
+		"mx.\u0435xample.org; none", // a Cyrillic letter is another letter
+		"mx.exämple.org 1; dmarc=pass header.from=mx.example.org",
+		"bücher.example.com; dmarc=pass header.from=bücher.example",
 	}
 	for _, field := range others {
 		if c.Claims(field) {
@@ -151,13 +296,56 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// TestCleaned holds that what readers stumble over is replaced, and nothing else.
+func TestCleaned(t *testing.T) {
+	long := strings.Repeat("x", 400)
+	for _, test := range []struct{ in, value, reason, comment string }{
+		{"joe@example.com", "joe@example.com", "joe@example.com", "joe@example.com"},
+		{"@example.com", "@example.com", "@example.com", "@example.com"},
+		{"_x.Example.com", "_x.Example.com", "_x.Example.com", "_x.Example.com"},
+		{"prvs=1a2b=joe+tag@example.com", "prvs=1a2b=joe+tag@example.com", "prvs=1a2b=joe+tag@example.com", "prvs=1a2b=joe+tag@example.com"},
+		{"!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com"},
+		{`"joe"@example.com`, "joe@example.com", "'joe'@example.com", "'joe'@example.com"},
+		{`"a b"@example.com`, "a?b@example.com", "'a b'@example.com", "'a b'@example.com"},
+		{`"a\"b\\c"@example.com`, "a?b?c@example.com", "'a/'b//c'@example.com", "'a/'b//c'@example.com"},
+		{`""@example.com`, "?@example.com", "''@example.com", "''@example.com"},
+		{`a"b@example.com`, "a?b@example.com", "a'b@example.com", "a'b@example.com"},
+		{"a@b@example.com", "a?b@example.com", "a@b@example.com", "a@b@example.com"},
+		{"a..b@example.com", "a.?b@example.com", "a..b@example.com", "a..b@example.com"},
+		{".a.@example.com", "?a?@example.com", ".a.@example.com", ".a.@example.com"},
+		{"/a@example.com", "?a@example.com", "/a@example.com", "/a@example.com"},
+		{"=a@example.com", "?a@example.com", "=a@example.com", "=a@example.com"},
+		{"a@[192.0.2.1]", "a@[192.0.2.1]", "a@[192.0.2.1]", "a@[192.0.2.1]"},
+		{"[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"},
+		{"dzd/yO+A=", "dzd/yO+A=", "dzd/yO+A=", "dzd/yO+A="},
+		{`"a"`, "?a?", "'a'", "'a'"},
+		{"mx; dkim=pass", "mx??dkim=pass", "mx, dkim=pass", "mx, dkim=pass"},
+		{`a\(b),<c>`, "a??b??" + "?c?", "a/(b),<c>", "a/[b],<c>"},
+		{"a\r\n\tb\x00\x7f", "a???b??", "a???b??", "a???b??"},
+		{"jörg@bücher.example", "j?rg@xn--bcher-kva.example", "j?rg@b?cher.example", "j?rg@b?cher.example"},
+		{"BÜCHER.example", "xn--bcher-kva.example", "B?CHER.example", "B?CHER.example"},
+		{"joe@bü cher.example", "joe@b??cher.example", "joe@b? cher.example", "joe@b? cher.example"},
+		{"a\u202e\xff", "a??", "a??", "a??"},
+		{long, long[:maxValue-3] + "...", long[:maxComment-3] + "...", long[:maxComment-3] + "..."},
+		{"", "", "", ""},
+	} {
+		m := Method{Name: "x", Result: "y", Comment: test.in, Reason: test.in, Props: []Prop{{"a", "b", test.in}}}
+		want := Method{Name: "x", Result: "y", Comment: test.comment, Reason: test.reason, Props: []Prop{{"a", "b", test.value}}}
+		if got := m.Cleaned(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%.40q:\n got %+v\nwant %+v", test.in, got, want)
+		}
+	}
+}
+
 // FuzzFormat holds that whatever goes into a field comes out of it as the same
-// structure: nothing from outside adds a result, a property or a line.
+// structure: nothing from outside adds a result, a property or a line, or makes
+// the field unreadable.
 func FuzzFormat(f *testing.F) {
 	f.Add("mx.example.org", "pass", "2048-bit", "reason", "user@example.com", "[192.0.2.1]")
 	f.Add("mx; dkim=pass", "x", ") ; spf=pass (", "\"; a=b", "a\r\nSubject: x", "\" @b")
 	f.Add("", "x", "\\", "\\\"", "@", "a@\x00")
 	f.Add("id", "x", "a  b", " a ", "ü@bücher.example", strings.Repeat("long ", 500))
+	f.Add("id", `"a"`, `"a b"@c`, "..@c", "/@c", "=@c.")
 	f.Fuzz(func(t *testing.T, id, comment, reason, a, b, c string) {
 		if strings.TrimSpace(id) == "" {
 			id = "id"
@@ -166,9 +354,14 @@ func FuzzFormat(f *testing.F) {
 			{Name: "dkim", Result: "pass", Comment: comment, Reason: reason, Props: []Prop{{"header", "d", a}, {"header", "i", b}}},
 			{Name: "spf", Result: "fail", Props: []Prop{{"smtp", "mailfrom", c}}},
 		}
+		var want []Method
+		for _, m := range in {
+			want = append(want, m.Cleaned())
+		}
 		text := Format(id, in)
 		for line := range strings.SplitSeq(text, "\r\n") {
-			if len(line) > 998 || strings.ContainsAny(line, "\r\n\x00") {
+			line = strings.TrimPrefix(line, "\t")
+			if len(line) > 998 || strings.ContainsRune(line, '\\') || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
 				t.Fatalf("line %q", line)
 			}
 		}
@@ -176,45 +369,16 @@ func FuzzFormat(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		if len(out.Methods) != len(in) {
-			t.Fatalf("%q: %d methods", text, len(out.Methods))
-		}
-		for i, m := range out.Methods {
-			want := in[i].Cleaned()
-			if m.Name != want.Name || m.Result != want.Result || m.Comment != want.Comment || m.Reason != want.Reason || len(m.Props) != len(want.Props) {
-				t.Fatalf("%q:\n got %+v\nwant %+v", text, m, want)
-			}
-			for j, p := range m.Props {
-				if w := want.Props[j]; p.Type != w.Type || p.Name != w.Name || !sameAddress(p.Value, w.Value) {
-					t.Fatalf("%q:\n got %+v\nwant %+v", text, p, w)
-				}
-			}
-		}
-		// A value may get longer by quotes, and be cut where it was not before.
-		if max(len(a), len(b), len(c)) > maxValue/2 {
-			return
+		if !reflect.DeepEqual(out.Methods, want) {
+			t.Fatalf("%q:\n got %+v\nwant %+v", text, out.Methods, want)
 		}
 		if again := Format(id, out.Methods); again != text {
 			t.Fatalf("once  %q\ntwice %q", text, again)
 		}
+		if _, payload, err := CutInstance(FormatARC(1, id, in)); err != nil || strings.ContainsAny(payload, "()") && !strings.ContainsAny(id, "()") || strings.Count(payload, ";") != 2 {
+			t.Fatalf("ARC: %q, %v", payload, err)
+		}
 	})
-}
-
-// sameAddress compares values, of which the local part of an address may have
-// come back with quotes or without.
-func sameAddress(got, want string) bool {
-	return got == want || unquoted(got) == unquoted(want)
-}
-
-// unquoted returns an address with its local part taken out of its quotes.
-func unquoted(s string) string {
-	at := strings.LastIndexByte(s, '@')
-	if at < 0 || !isQuoted(s[:at]) {
-		return s
-	}
-	p := parser{s: s[:at]}
-	local, _ := p.quotedString()
-	return local + s[at:]
 }
 
 // FuzzParse holds that what is read and written again reads the same.
@@ -231,15 +395,6 @@ func FuzzParse(f *testing.F) {
 		r, err := Parse(s)
 		if err != nil || r.AuthservID == "" {
 			return
-		}
-		for _, m := range r.Methods {
-			for _, p := range m.Props {
-				// A value may get longer by quotes, and be cut where it was not
-				// before.
-				if len(p.Value) > maxValue/2 {
-					return
-				}
-			}
 		}
 		text := Format(r.AuthservID, r.Methods)
 		again, err := Parse(text)
@@ -259,8 +414,9 @@ func TestFormatARC(t *testing.T) {
 		{Name: "arc", Result: "none"},
 	})
 	want := strings.ReplaceAll(`i=12; mx.example.org;
-	dkim=pass header.d=example.com;
-	spf=fail smtp.mailfrom="odd\"local part"@example.com;
+	dkim=pass header.d=example.com header.i=a?b@example.com;
+	spf=fail smtp.mailfrom=odd?local?part@example.com
+	smtp.helo="mx??dkim=pass";
 	arc=none`, "\n", "\r\n")
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

@@ -1,6 +1,7 @@
 package authres_test
 
 import (
+	"strings"
 	"testing"
 
 	"authmilter/verify/authres"
@@ -49,5 +50,37 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := authres.Parse(text); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkClaims reads fields of strangers, each of the kind that costs most for
+// its length. The time is to be linear in it.
+func BenchmarkClaims(b *testing.B) {
+	c := authres.NewClaimant("mx.example.org", "bücher.example", "mail.example.net")
+	for _, bench := range []struct {
+		name, unit string
+		length     int
+	}{
+		{"usual", "other.example; dkim=pass header.d=example.com;\r\n\t", 1 << 10},
+		{"plain", "other.example; none ", 1 << 20},
+		{"words", "a. b-", 1 << 20},
+		{"nearly", "mx.example.or", 1 << 20},
+		{"beyond-ASCII", "ü.", 1 << 20},
+		{"marks", "\u0301", 1 << 20},
+		{"invalid", "\xff\xc3", 1 << 20},
+		{"parentheses", "(", 1 << 20},
+		{"comments", "((a)b)", 1 << 20},
+		{"decompositions", "\ufdfa", 1 << 20},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			field := strings.Repeat(bench.unit, bench.length/len(bench.unit))
+			b.SetBytes(int64(len(field)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if c.Claims(field) {
+					b.Fatal("claimed")
+				}
+			}
+		})
 	}
 }

@@ -3,8 +3,6 @@ package authres
 import (
 	"strconv"
 	"strings"
-
-	"authmilter/verify/clean"
 )
 
 const (
@@ -21,8 +19,10 @@ const (
 
 // Format returns the value of an Authentication-Results field that authservID
 // adds for methods, without white space at its start: one line a method, folded
-// at 78 characters where it can be. All text in it is cleaned and quoted, so
-// that nothing in the arguments can add to the structure of the field.
+// at 78 characters where it can be. All text in it is cleaned ([Method.Cleaned])
+// and quoted, so that nothing in the arguments can add to the structure of the
+// field, and no reader fails on it: the field is printable ASCII without a
+// backslash.
 func Format(authservID string, methods []Method) string {
 	w := writer{column: len(fieldName)}
 	w.b.Grow(64 + 192*len(methods))
@@ -32,27 +32,22 @@ func Format(authservID string, methods []Method) string {
 
 // FormatARC returns the value of an ARC-Authentication-Results field (RFC 8617
 // section 4.1.1), without white space at its start. It has neither comments nor
-// reasons, and no value with a semicolon in it: readers in use split the field
-// at each one, and then refuse the chain.
+// reasons: readers in use split the field at each semicolon, and then refuse
+// the chain.
 func FormatARC(instance int, authservID string, methods []Method) string {
 	w := writer{column: len(arcFieldName)}
 	w.b.Grow(64 + 128*len(methods))
 	w.word("i=" + strconv.Itoa(instance) + ";")
 	plain := make([]Method, len(methods))
 	for i, m := range methods {
-		plain[i] = Method{Name: m.Name, Result: m.Result}
-		for _, p := range m.Cleaned().Props {
-			if !strings.Contains(p.Value, ";") {
-				plain[i].Props = append(plain[i].Props, p)
-			}
-		}
+		plain[i] = Method{Name: m.Name, Result: m.Result, Props: m.Props}
 	}
 	w.results(authservID, plain)
 	return w.b.String()
 }
 
 func (w *writer) results(authservID string, methods []Method) {
-	w.word(token(clean.Text(authservID, maxValue)))
+	w.word(quoted(cleanValue(authservID)))
 	if len(methods) == 0 {
 		w.b.WriteString("; none")
 		return
@@ -61,14 +56,14 @@ func (w *writer) results(authservID string, methods []Method) {
 		w.b.WriteByte(';')
 		w.newline()
 		w.word(m.Name + "=" + m.Result)
-		if c := cleanComment(m.Comment); c != "" {
-			w.text("(" + c + ")")
+		if m = m.Cleaned(); m.Comment != "" {
+			w.text("(" + m.Comment + ")")
 		}
 		if m.Reason != "" {
-			w.text("reason=" + quoted(clean.Text(m.Reason, maxComment)))
+			w.text(`reason="` + m.Reason + `"`)
 		}
 		for _, p := range m.Props {
-			w.word(p.Type + "." + p.Name + "=" + value(clean.Text(p.Value, maxValue)))
+			w.word(p.Type + "." + p.Name + "=" + value(p.Value))
 		}
 	}
 }
@@ -117,58 +112,25 @@ func (w *writer) text(s string) {
 	}
 }
 
-// token returns s bare where it is a token, otherwise quoted.
-func token(s string) string {
-	if isToken(s) {
+// value returns a cleaned value as a pvalue: bare where it is a token, an address
+// or a domain (RFC 8601 section 2.2), otherwise quoted.
+func value(s string) string {
+	if at := strings.LastIndexByte(s, '@'); at >= 0 && isDomain(s[at+1:]) {
 		return s
 	}
 	return quoted(s)
 }
 
-// value returns s as a pvalue: bare where it is a token, an address or a domain
-// (RFC 8601 section 2.2), otherwise quoted.
-func value(s string) string {
-	if at := strings.LastIndexByte(s, '@'); at >= 0 && isDomain(s[at+1:]) {
-		local := s[:at]
-		if isQuoted(local) {
-			// The quotes are there to be read, and may not be needed.
-			p := parser{s: local}
-			local, _ = p.quotedString()
-		}
-		if s[:at] == "" || isDotAtom(local) {
-			return local + s[at:]
-		}
-		return quoted(local) + s[at:]
-	}
-	return token(s)
-}
-
-// quoted returns s as a quoted-string.
+// quoted returns a cleaned value bare where it is a token, otherwise as a
+// quoted-string. There is nothing to escape in it.
 func quoted(s string) string {
-	var b strings.Builder
-	b.Grow(len(s) + 2)
-	b.WriteByte('"')
-	for i := 0; i < len(s); i++ {
-		if s[i] == '"' || s[i] == '\\' {
-			b.WriteByte('\\')
-		}
-		b.WriteByte(s[i])
+	if isToken(s) {
+		return s
 	}
-	b.WriteByte('"')
-	return b.String()
+	return `"` + s + `"`
 }
 
-// cleanComment returns s as the content of a comment. Parentheses and
-// backslashes, which could end it, become brackets and slashes instead of being
-// escaped, and semicolons commas, because readers in use do not know that a
-// comment may hold them.
-func cleanComment(s string) string {
-	return commentReplacer.Replace(clean.Text(s, maxComment))
-}
-
-var commentReplacer = strings.NewReplacer("(", "[", ")", "]", `\`, "/", ";", ",", `"`, "'")
-
-// isToken tells whether s is a token (RFC 2045 section 5.1).
+// isToken reports whether s is a token (RFC 2045 section 5.1).
 func isToken(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !isTokenChar(s[i]) {
@@ -182,14 +144,13 @@ func isTokenChar(c byte) bool {
 	return c > ' ' && c < 0x7f && strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
 }
 
-// isDomain tells whether s has the form of a domain name (RFC 6376 section
-// 3.5), with underscores, and with U-labels (RFC 8601 section 1.5.2). What was
-// cut has not: it ends in dots.
+// isDomain reports whether s has the form of a domain name (RFC 6376 section
+// 3.5), with underscores. What was cut has not: it ends in dots.
 func isDomain(s string) bool {
 	label := 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c >= 0x80:
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
 			label++
 		case c == '.' && label > 0:
 			label = 0
@@ -200,7 +161,7 @@ func isDomain(s string) bool {
 	return label > 0
 }
 
-// isQuoted tells whether s is one quoted-string already.
+// isQuoted reports whether s is one quoted-string already.
 func isQuoted(s string) bool {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return false
@@ -218,22 +179,18 @@ func isQuoted(s string) bool {
 	return true
 }
 
-// isDotAtom tells whether s is a dot-atom (RFC 5322 section 3.2.3), with UTF-8
+// isAtomChar reports whether c may stand in an atom (RFC 5322 section 3.2.3).
+func isAtomChar(c byte) bool {
+	return c > ' ' && c < 0x7f && strings.IndexByte(`()<>[]:;@\,."`, c) < 0
+}
+
+// isDotAtom reports whether s is a dot-atom (RFC 5322 section 3.2.3), with UTF-8
 // (RFC 6532 section 3.2).
 func isDotAtom(s string) bool {
-	atom := 0
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '.':
-			if atom == 0 {
-				return false
-			}
-			atom = 0
-		case c <= ' ' || c == 0x7f || strings.IndexByte(`()<>[]:;@\,"`, c) >= 0:
+		if s[i] < 0x80 && !isAtomChar(s[i]) && (s[i] != '.' || i == 0 || s[i-1] == '.') {
 			return false
-		default:
-			atom++
 		}
 	}
-	return atom > 0
+	return s != "" && s[len(s)-1] != '.'
 }

@@ -1,4 +1,4 @@
-// Package clean holds the one function through which text from outside passes
+// Package clean holds the functions through which text from outside passes
 // before it enters a header field, a log line or an SMTP reply.
 package clean
 
@@ -48,6 +48,20 @@ func Text(s string, max int) string {
 		cut--
 	}
 	return out[:cut] + ellipsis
+}
+
+// ASCII returns what [Text] does, with every character beyond ASCII replaced
+// too: readers of some header fields understand no other text.
+func ASCII(s string, max int) string {
+	if !plain(s) {
+		s = strings.Map(func(r rune) rune {
+			if r >= utf8.RuneSelf {
+				return Replacement
+			}
+			return r
+		}, s)
+	}
+	return Text(s, max)
 }
 
 func plain(s string) bool {

@@ -35,6 +35,28 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestASCII(t *testing.T) {
+	for _, test := range []struct {
+		in   string
+		max  int
+		want string
+	}{
+		{"", 10, ""},
+		{"plain text", 20, "plain text"},
+		{"a\r\nb\tc\x00d\x7f", 40, "a??b?c?d?"},
+		{"grün 日本 🙂", 40, "gr?n ?? ?"},
+		{"\xff\xfe|\xc3", 20, "??|?"},
+		{"\uFFFDa\u202eb", 20, "?a?b"},
+		{strings.Repeat("ü", 10), 10, "??????????"},
+		{strings.Repeat("ü", 11), 10, "???????..."},
+		{strings.Repeat("x", 1<<20), 8, "xxxxx..."},
+	} {
+		if got := ASCII(test.in, test.max); got != test.want {
+			t.Errorf("ASCII(%.40q, %d) = %q, want %q", test.in, test.max, got, test.want)
+		}
+	}
+}
+
 func FuzzText(f *testing.F) {
 	f.Add("a\r\nb", 20)
 	f.Add("日本語", 8)
@@ -57,6 +79,10 @@ func FuzzText(f *testing.F) {
 		}
 		if again := Text(out, max); again != out {
 			t.Fatalf("once %q, twice %q", out, again)
+		}
+		ascii := ASCII(s, max)
+		if len(ascii) > max || !plain(ascii) || ASCII(ascii, max) != ascii {
+			t.Fatalf("%q in ASCII", ascii)
 		}
 	})
 }

@@ -1,0 +1,25 @@
+package authres
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestClaimsShared reads messages of a folder beside the project, where there is
+// one: each begins with a forged field.
+func TestClaimsShared(t *testing.T) {
+	c := NewClaimant("mx.receiver.example")
+	for _, name := range []string{"ar-encoded-word", "ar-line-998"} {
+		text, err := os.ReadFile(filepath.Join("../../../shared/faults", name, "message.eml"))
+		if err != nil {
+			t.Skip(err)
+		}
+		line, _, _ := strings.Cut(string(text), "\n")
+		value, ok := strings.CutPrefix(strings.TrimSuffix(line, "\r"), "Authentication-Results:")
+		if !ok || !c.Claims(value) {
+			t.Errorf("%s: not claimed: %.80q", name, line)
+		}
+	}
+}

@@ -26,7 +26,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	defer s.guard()
 	t := s.message
 	if t == nil {
-		return resp, nil
+		return noMessage()
 	}
 	watch := stopwatch{time.Now()}
 	begun := watch.at

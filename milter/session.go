@@ -88,6 +88,8 @@ func (s *session) reset() {
 	s.message = nil
 	s.server.inFlight.Add(-1)
 	s.server.config.Counter.MessageEnded()
+	// A fault in what is left of one message must not cost the next one.
+	defer s.guard()
 	s.cancel(t)
 }
 
@@ -120,14 +122,16 @@ func (s *session) Connect(host, family string, _ uint16, addr string, m gomilter
 func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
+	s.reset() // RFC 5321 section 4.1.4
 	s.helo = name
 	return gomilter.RespContinue, nil
 }
 
-func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
+func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
 	s.reset()
+	macro, given := m.GetEx(gomilter.MacroMailAddr)
 	t := &transaction{
 		settings: s.server.settings.Load(),
 		begun:    time.Now(),
@@ -135,7 +139,7 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 			ClientIP:   s.client,
 			ClientName: s.clientName,
 			Helo:       s.helo,
-			MailFrom:   from,
+			MailFrom:   meantPath(path, macro, given),
 		},
 	}
 	s.message = t
@@ -167,11 +171,12 @@ func (t *transaction) skipReason(m gomilter.Modifier) policy.Skip {
 	return policy.NotSkipped
 }
 
-func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Response, err error) {
+func (s *session) RcptTo(path, _ string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
 	if t := s.message; t != nil && len(t.recipients) < maxRecipients {
-		t.recipients = append(t.recipients, to)
+		macro, given := m.GetEx(gomilter.MacroRcptAddr)
+		t.recipients = append(t.recipients, meantPath(path, macro, given))
 	}
 	return gomilter.RespContinue, nil
 }
@@ -185,7 +190,7 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 	defer s.guard()
 	t := s.message
 	if t == nil {
-		return resp, nil
+		return noMessage()
 	}
 	t.results.see(name, value, t.settings.Claimant)
 	if (t.check != nil || t.own != nil) && !t.headerDone {
@@ -202,6 +207,11 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 	return gomilter.RespContinue, nil
 }
 
+// noMessage answers part of a message that did not begin, or that was lost to a
+// command out of order: nobody has looked at all of it, so it must not pass. The
+// guard has counted and logged it.
+func noMessage() (*gomilter.Response, error) { return gomilter.RespTempFail, nil }
+
 // restoreSpace returns a value as it was after the colon, where the MTA eats one
 // space there. It does not eat a TAB, nor the fold of a line that is empty.
 func restoreSpace(value string) string {
@@ -214,9 +224,11 @@ func restoreSpace(value string) string {
 func (s *session) Headers(gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
-	if t := s.message; t != nil {
-		t.endHeader()
+	t := s.message
+	if t == nil {
+		return noMessage()
 	}
+	t.endHeader()
 	return gomilter.RespContinue, nil
 }
 
@@ -246,11 +258,12 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 	resp = gomilter.RespContinue
 	defer s.guard()
 	t := s.message
-	if t != nil {
-		t.endHeader()
-		if t.wantsBody(chunk) {
-			return gomilter.RespContinue, nil
-		}
+	if t == nil {
+		return noMessage()
+	}
+	t.endHeader()
+	if t.wantsBody(chunk) {
+		return gomilter.RespContinue, nil
 	}
 	if m.Protocol()&gomilter.OptSkip != 0 {
 		return gomilter.RespSkip, nil

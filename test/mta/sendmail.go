@@ -192,10 +192,14 @@ func sendmailReceived(c Client, m Message) *regexp.Regexp {
 	if c.Login != "" {
 		login = "(authenticated bits=0)\r\n\t"
 	}
+	rcpt := m.RcptArg // which it repeats
+	if rcpt == "" {
+		rcpt = "<" + m.To + ">"
+	}
 	quote := regexp.QuoteMeta
 	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo+" ("+client+")\r\n\t"+login+"by "+Hostname) +
 		` \([\d./]+\) with ESMTPA? id [0-9A-Za-z]+\r\n` +
-		`\tfor <` + quote(m.To) + `>; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} \(\w+\))\r\n`)
+		`\tfor ` + quote(rcpt) + `; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} \(\w+\))\r\n`)
 }
 
 // holds tells whether a message for a recipient is quarantined: its queue file

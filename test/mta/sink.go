@@ -167,11 +167,22 @@ func (s *Sink) serve(c net.Conn) error {
 	}
 }
 
-// path splits the argument of MAIL or RCPT into its path and its parameters.
+// path splits the argument of MAIL or RCPT into its path, which may have angle
+// brackets in its quoted local part, and its parameters.
 func path(line string) (address, args string) {
 	_, rest, _ := strings.Cut(line, "<")
-	address, args, _ = strings.Cut(rest, ">")
-	return address, strings.TrimSpace(args)
+	quoted := false
+	for i := 0; i < len(rest); i++ {
+		switch c := rest[i]; {
+		case c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '>' && !quoted:
+			return rest[:i], strings.TrimSpace(rest[i+1:])
+		}
+	}
+	return rest, ""
 }
 
 // readData reads a message up to the line with the dot, and removes dot

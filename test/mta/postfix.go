@@ -41,11 +41,17 @@ func StartPostfix(t testing.TB, milter string) *Postfix {
 
 // StartStockPostfix starts an instance that changes messages on the way as
 // Postfix does unless it is told otherwise. It passes mail for [Domain] on over
-// SMTP, and mail for [LMTPDomain] over LMTP.
-func StartStockPostfix(t testing.TB, milter string) *Postfix {
+// SMTP, and mail for [LMTPDomain] over LMTP. Every client is a stranger to it, or
+// one of its own network.
+func StartStockPostfix(t testing.TB, milter string, own bool) *Postfix {
 	t.Helper()
 	sink := NewSink(t)
-	return startPostfix(t, Hostname, milter, sink, fmt.Sprintf(stock, sink.Port(), LMTPDomain))
+	lines := fmt.Sprintf(stock, sink.Port(), LMTPDomain)
+	if !own {
+		// XCLIENT does not change that all clients of a test are at loopback.
+		lines += "\nlocal_header_rewrite_clients ="
+	}
+	return startPostfix(t, Hostname, milter, sink, lines)
 }
 
 // StartPostfixBefore starts an instance called name that passes everything on

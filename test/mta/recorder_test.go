@@ -15,6 +15,7 @@ import (
 type session struct {
 	events []string
 	fields []string // name and value, quoted
+	raw    []string // fields as in a message, without the last CRLF
 	body   []byte
 	macros []string // "name=value" of those with the paths that the MTA means
 }
@@ -106,6 +107,7 @@ func (c *recorder) Data(m milter.Modifier) (*milter.Response, error) {
 }
 
 func (c *recorder) Header(name, value string, _ milter.Modifier) (*milter.Response, error) {
+	c.raw = append(c.raw, name+":"+strings.ReplaceAll(value, "\n", "\r\n"))
 	c.fields = append(c.fields, fmt.Sprintf("%q %q", name, value))
 	return milter.RespContinue, nil
 }

@@ -129,6 +129,9 @@ func (d *dialogue) next(packets []byte, command byte) (extra []byte, stray bool,
 		packets = appendPacket(packets, cmdAbort, nil)
 		d.end(at)
 	}
+	if at == atConnect || at == atHelo {
+		d.end(at)
+	}
 	switch {
 	case restarts:
 		d.message, d.told, d.last = at == atMail, false, at
@@ -149,16 +152,17 @@ func (d *dialogue) next(packets []byte, command byte) (extra []byte, stray bool,
 }
 
 // end ends the message, if there is one, by the command of a place. What the MTA
-// said for later commands of it is void; what it said for that command, or for
-// the MAIL of the next message, is not.
+// said in it for commands to come is void, even for the next MAIL: nobody shall
+// pass as a user who logged in for another message. What it said for the command
+// that ends it is not.
 func (d *dialogue) end(by int) {
 	d.message, d.told = false, false
-	for at := atRcpt; at <= atEndMessage; at++ {
+	for at := atMail; at <= atEndMessage; at++ {
 		if at != by {
 			d.drop(at)
 		}
 	}
-	if len(d.macros[by]) == 0 && len(d.macros[atMail]) == 0 {
+	if len(d.macros[by]) == 0 {
 		d.queueID = ""
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"authmilter/policy"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/spf"
@@ -163,20 +164,43 @@ func TestMacrosOfAnotherStage(t *testing.T) {
 	}
 }
 
-// TestMacrosOfAMessageGivenUp holds that what was said of one message is not taken
-// for another one.
-func TestMacrosOfAMessageGivenUp(t *testing.T) {
+// TestMacrosOfAnotherMessage holds that what was said in one message is not taken
+// for another one: neither its queue ID nor who has logged in.
+func TestMacrosOfAnotherMessage(t *testing.T) {
 	p := partsOf(example(t))
-	for _, between := range [][]byte{frame(cmdAbort, ""), frame(cmdHelo, "x\x00"), frame(cmdQuitNew, ""), nil} {
+	for _, between := range [][]byte{frame(cmdAbort, ""), frame(cmdHelo, "x\x00"), frame(cmdQuitNew, ""), p.end} {
 		r := start(t, options{})
 		w := r.wire()
-		w.send(p.mail, frame(cmdMacro, "Ei\x00first\x00"), p.header, between, p.whole())
-		if _, final := w.verdict(); final != 'a' {
-			t.Errorf("final reply %q", final)
+		w.send(p.mail, p.header,
+			frame(cmdMacro, "Ei\x00first\x00"), frame(cmdMacro, "M{auth_authen}\x00joe\x00"), between, p.whole())
+		messages := 1
+		if bytes.Equal(between, p.end) {
+			messages = 2
 		}
-		if v := r.seen.list(); len(v) != 1 || v[0].QueueID != "" {
+		for range messages {
+			if _, final := w.verdict(); final != 'a' {
+				t.Errorf("final reply %q", final)
+			}
+		}
+		v := r.seen.list()
+		if len(v) != messages || v[messages-1].QueueID != "" || v[messages-1].Skip != policy.NotSkipped {
 			t.Errorf("after %q: %d verdicts, %+v", between, len(v), v)
 		}
+	}
+}
+
+// TestMacrosOfTheNextMessage holds that what is said for MAIL counts, though the MTA
+// says nothing of the end of the message before.
+func TestMacrosOfTheNextMessage(t *testing.T) {
+	p := partsOf(example(t))
+	r := start(t, options{})
+	w := r.wire()
+	w.send(p.mail, p.header, frame(cmdMacro, "Mi\x00second\x00{auth_authen}\x00joe\x00"), p.whole())
+	if _, final := w.verdict(); final != 'a' {
+		t.Errorf("final reply %q", final)
+	}
+	if v := r.seen.list(); len(v) != 1 || v[0].QueueID != "second" || v[0].Skip != policy.Authenticated {
+		t.Errorf("%+v", v)
 	}
 }
 

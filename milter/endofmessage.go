@@ -121,7 +121,7 @@ func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict, 
 	return fields
 }
 
-// passesOn tells whether a message is passed on with what was found about it.
+// passesOn reports whether a message is passed on with what was found about it.
 func passesOn(v *policy.Verdict) bool {
 	return v.Decision.Reply == (policy.Reply{}) && !v.Decision.Skip
 }

@@ -131,7 +131,6 @@ func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.
 	resp = gomilter.RespContinue
 	defer s.guard()
 	s.reset()
-	macro, given := m.GetEx(gomilter.MacroMailAddr)
 	t := &transaction{
 		settings: s.server.settings.Load(),
 		begun:    time.Now(),
@@ -139,12 +138,14 @@ func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.
 			ClientIP:   s.client,
 			ClientName: s.clientName,
 			Helo:       s.helo,
-			MailFrom:   meantPath(path, macro, given),
+			MailFrom:   path,
 		},
 	}
 	s.message = t
 	inFlight := s.server.inFlight.Add(1)
 	s.server.config.Counter.MessageBegan()
+	macro, given := m.GetEx(gomilter.MacroMailAddr)
+	t.env.MailFrom = meantPath(path, macro, given)
 	t.skip = t.skipReason(m)
 	if t.skip != policy.NotSkipped {
 		t.own = newOwnMail(t.settings, t.skip)
@@ -158,7 +159,7 @@ func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.
 	return gomilter.RespContinue, nil
 }
 
-// skipReason tells whether the message is not an inbound one.
+// skipReason returns why the message is not verified, if it is not an inbound one.
 func (t *transaction) skipReason(m gomilter.Modifier) policy.Skip {
 	if t.settings.SkipAuthenticated && (m.Get("{auth_authen}") != "" || m.Get("{auth_type}") != "") {
 		return policy.Authenticated
@@ -232,7 +233,7 @@ func (s *session) Headers(gomilter.Modifier) (resp *gomilter.Response, err error
 	return gomilter.RespContinue, nil
 }
 
-// endHeader is that of t, where it has not come yet. What goes wrong in it must not
+// endHeader ends the header of t if that has not happened. What goes wrong in it must not
 // keep forged fields from being removed.
 func (s *session) endHeader(t *transaction) {
 	defer s.guard()
@@ -271,7 +272,7 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 	return gomilter.RespContinue, nil
 }
 
-// wantsBody takes the next octets of the body, and tells whether any of those
+// wantsBody takes the next octets of the body, and reports whether any of those
 // after them matter.
 func (t *transaction) wantsBody(chunk []byte) bool {
 	switch {

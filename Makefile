@@ -26,6 +26,7 @@ test:
 # from the code: read the difference.
 golden:
 	AUTHMILTER_UPDATE=1 $(GO) test ./metrics/... ./milter ./verify/arc ./cmd/authmilter
+	AUTHMILTER_UPDATE=1 $(GO) test ./test/mta -run TestChanges
 	$(GO) test ./test -run 'TestPostfix$$/scenarios' -update
 
 lint:

@@ -104,7 +104,7 @@ func New(c Config) *Metrics {
 	m.delayed = m.counter("connections_delayed_total", "connections that waited because of limits.connections")
 	m.inFlight = m.gauge("messages_in_flight", "messages on their way through")
 	m.messagesLimit = m.gauge("messages_limit", "limits.messages")
-	m.violations = m.counterVec("milter_protocol_errors_total", "connections closed because the peer broke the milter protocol", "reason")
+	m.violations = m.counterVec("milter_protocol_errors_total", "times that a peer broke the milter protocol: no_message deferred a message, unreadable_address cost a client its SPF result, the others closed the connection", "reason")
 	m.errors = m.counterVec("errors_total", "things that went wrong by a fault of ours or the machine's, by where; the log says what", "stage")
 	m.panics = m.counter("panics_total", "faults of authmilter that were confined to one message, which then has temperrors; please report them")
 
@@ -164,7 +164,7 @@ func (m *Metrics) MessageBegan() { m.inFlight.Inc() }
 // MessageEnded is the end of what MessageBegan began.
 func (m *Metrics) MessageEnded() { m.inFlight.Dec() }
 
-// ProtocolError counts a connection closed for reason, which is of a known set.
+// ProtocolError counts a break of the milter protocol, whose reason is of a known set.
 func (m *Metrics) ProtocolError(reason string) { m.violations.WithLabelValues(reason).Inc() }
 
 // Error counts what went wrong in a stage, which is of a known set.

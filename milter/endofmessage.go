@@ -26,7 +26,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	defer s.guard()
 	t := s.message
 	if t == nil {
-		return resp, nil
+		return noMessage()
 	}
 	watch := stopwatch{time.Now()}
 	begun := watch.at
@@ -137,7 +137,7 @@ func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict, 
 	return fields
 }
 
-// passesOn tells whether a message is passed on with what was found about it.
+// passesOn reports whether a message is passed on with what was found about it.
 func passesOn(v *policy.Verdict) bool {
 	return v.Decision.Reply == (policy.Reply{}) && !v.Decision.Skip
 }

@@ -1,6 +1,11 @@
 package milter
 
-import "bytes"
+import (
+	"bytes"
+	"net"
+	"slices"
+	"strings"
+)
 
 // Commands of the milter protocol: the first octet of each packet that the MTA
 // sends.
@@ -40,20 +45,35 @@ const (
 // set.
 type Violation string
 
-// The violations.
+// The violations that end a connection.
 const (
 	EmptyPacket      Violation = "empty_packet"
 	PacketTooLarge   Violation = "packet_too_large"
 	UnknownCommand   Violation = "unknown_command"
 	NotNegotiated    Violation = "not_negotiated"
+	NegotiatedTwice  Violation = "negotiated_twice"
 	MalformedPayload Violation = "malformed_payload"
 	Truncated        Violation = "truncated"
 	TooSlow          Violation = "too_slow"
 )
 
+// The violations that a connection survives.
+const (
+	// NoMessage is a header field, body or end of a message that did not begin
+	// with MAIL, or that was lost to a command out of order. The MTA is told to
+	// try again later.
+	NoMessage Violation = "no_message"
+	// UnreadableAddress is a client address that cannot be read. It counts as
+	// unknown.
+	UnreadableAddress Violation = "unreadable_address"
+)
+
 // Violations returns every Violation.
 func Violations() []Violation {
-	return []Violation{EmptyPacket, PacketTooLarge, UnknownCommand, NotNegotiated, MalformedPayload, Truncated, TooSlow}
+	return []Violation{
+		EmptyPacket, PacketTooLarge, UnknownCommand, NotNegotiated, NegotiatedTwice, MalformedPayload, Truncated, TooSlow,
+		NoMessage, UnreadableAddress,
+	}
 }
 
 // Error makes a Violation the error of a read.
@@ -65,15 +85,18 @@ func checkLength(length uint32, command byte, first bool) error {
 	switch {
 	case first && command != cmdNegotiate:
 		return NotNegotiated
+	case !first && command == cmdNegotiate:
+		return NegotiatedTwice
 	case first && length > maxNegotiation, length > maxFrame:
 		return PacketTooLarge
 	}
 	return nil
 }
 
-// checkPayload returns the Violation of a whole packet but for a body chunk,
-// which may hold anything. It lets through what go-milter reads without
-// reaching beyond the payload, and no more.
+// checkPayload returns the Violation of a whole packet, unless it may hold
+// anything: a body chunk, which the end of a message is too, or CONNECT, which
+// [readableConnect] repairs. It lets through what go-milter reads without reaching
+// beyond the payload, and no more.
 func checkPayload(command byte, payload []byte) error {
 	ok := false
 	switch command {
@@ -82,15 +105,15 @@ func checkPayload(command byte, payload []byte) error {
 	case cmdMacro:
 		// The command it is for, then names and values in turn.
 		ok = len(payload) == 1 || len(payload) > 1 && ended(payload)
-	case cmdConnect:
-		ok = checkConnect(payload)
+	case cmdConnect, cmdBody, cmdEndMessage:
+		ok = true
 	case cmdHelo, cmdUnknown:
 		ok = ended(payload)
 	case cmdMail, cmdRcpt:
 		ok = ended(payload)
 	case cmdHeader:
 		ok = ended(payload) && bytes.Count(payload, []byte{0}) == 2
-	case cmdData, cmdEndHeader, cmdEndMessage, cmdAbort, cmdQuit, cmdQuitNew:
+	case cmdData, cmdEndHeader, cmdAbort, cmdQuit, cmdQuitNew:
 		ok = len(payload) == 0
 	default:
 		return UnknownCommand
@@ -101,24 +124,58 @@ func checkPayload(command byte, payload []byte) error {
 	return nil
 }
 
-// ended tells whether payload ends in the NUL of a string.
+// ended reports whether payload ends in the NUL of a string.
 func ended(payload []byte) bool {
 	return len(payload) > 0 && payload[len(payload)-1] == 0
 }
 
-// checkConnect holds a payload to: the name of the client, the family of its
-// address and, unless that is unknown, a port and the address.
-func checkConnect(payload []byte) bool {
-	end := bytes.IndexByte(payload, 0)
-	if end < 0 || end+1 == len(payload) {
+// Families of the address in CONNECT.
+const (
+	familyUnknown = 'U'
+	familyUnix    = 'L'
+	familyIPv4    = '4'
+	familyIPv6    = '6'
+)
+
+// readableConnect returns the payload of CONNECT as go-milter can read it: the name
+// of the client, the family of its address and, unless that is unknown, a port and
+// the address. If the address cannot be read, ok is false and the family unknown:
+// a client whose address is unknown has no SPF result, which is no reason to end
+// the connection of the MTA.
+func readableConnect(payload []byte) (readable []byte, ok bool) {
+	name, rest, found := bytes.Cut(payload, []byte{0})
+	if found && readableAddress(rest) {
+		return payload, true
+	}
+	return append(slices.Clip(bytes.Clone(name)), 0, familyUnknown), false
+}
+
+// readableAddress reports whether go-milter can read an address: a family and, if
+// it is a known one, a port and text.
+func readableAddress(address []byte) bool {
+	if len(address) == 0 {
 		return false
 	}
-	family, rest := payload[end+1], payload[end+2:]
-	switch family {
-	case 'U':
+	family, rest := address[0], address[1:]
+	if family == familyUnknown {
 		return true
-	case 'L', '4', '6':
-		return len(rest) > 2 && ended(rest[2:])
+	}
+	const portSize = 2
+	if len(rest) < portSize {
+		return false
+	}
+	text, _, _ := strings.Cut(string(rest[portSize:]), "\x00")
+	switch family {
+	case familyUnix:
+		return true
+	case familyIPv4:
+		return net.ParseIP(text).To4() != nil
+	case familyIPv6:
+		text = strings.TrimPrefix(text, "IPv6:")
+		if len(text) > len("[]") && text[0] == '[' && text[len(text)-1] == ']' {
+			text = text[1 : len(text)-1]
+		}
+		return net.ParseIP(text) != nil
 	}
 	return false
 }

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -39,7 +40,8 @@ var errEnded = errors.New("milter: shutting down")
 // guarded is a connection from an MTA on its way to go-milter, which trusts its
 // peer: it would panic at an empty packet or a string without its end, and
 // allocate whatever length it is told. guarded passes on only packets that have
-// been checked, for length and for the shape that their command asks for.
+// been checked, for length and for the shape that their command asks for, and
+// in an order that go-milter does not misunderstand (see dialogue).
 //
 // It also reads ahead and gathers writes, so that a batch of packets costs a
 // system call or two each way. Gathered output leaves before a read that would
@@ -54,17 +56,25 @@ type guarded struct {
 	start   int
 	end     int
 	passing int // octets of the current packet that may be passed on
-	first   bool
-	command byte // of the current packet
-	failed  error
+	// made is what is left of packets of ours, to be read before the current one;
+	// spare is memory for the next ones.
+	made, spare []byte
+	first       bool
+	command     byte // of the current packet
+	failed      error
 
-	// busy tells that a message is on its way: from MAIL to the reply at its
+	dialogue dialogue
+
+	// busy says that a message is on its way: from MAIL to the reply at its
 	// end.
 	busy atomic.Bool
 
 	mu      sync.Mutex
 	out     []byte
 	pending int // octets of out that are an incomplete packet
+	// unasked says that the next reply is to a packet of ours: the MTA does not
+	// wait for it.
+	unasked bool
 	closed  bool
 }
 
@@ -87,12 +97,17 @@ func (g *guarded) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if g.passing == 0 {
+	if len(g.made) == 0 && g.passing == 0 {
 		if err := g.next(); err != nil {
 			g.failed = err
 			g.owner.violation(g, err)
 			return 0, err
 		}
+	}
+	if len(g.made) > 0 {
+		n := copy(p, g.made)
+		g.made = g.made[n:]
+		return n, nil
 	}
 	if g.start < g.end {
 		n := copy(p, g.in[g.start:min(g.end, g.start+g.passing)])
@@ -111,48 +126,112 @@ func (g *guarded) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads and checks the next packet: all of it, or of a body chunk its
-// command.
+// next reads and checks the next packet that is not held back: all of it, or of a
+// body chunk its command.
 func (g *guarded) next() error {
 	if g.command == cmdEndMessage {
 		g.busy.Store(false)
 	}
-	if len(g.in) > inBuffer && g.start == g.end {
-		g.in, g.start, g.end = make([]byte, inBuffer), 0, 0
+	for {
+		if len(g.in) > inBuffer && g.start == g.end {
+			g.in, g.start, g.end = make([]byte, inBuffer), 0, 0
+		}
+		command, whole, err := g.packet()
+		if err != nil {
+			return err
+		}
+		g.first = false
+		payload := g.in[min(g.end, g.start+lengthSize+1):min(g.end, g.start+whole)]
+		if command != cmdMacro {
+			g.passOn(command, payload, whole)
+			return nil
+		}
+		if err := g.dialogue.hold(payload); err != nil {
+			return err
+		}
+		g.start += whole
 	}
+}
+
+// packet buffers the next packet, of a body chunk at least its command, and checks
+// it. It returns the command, and the size of the packet with its length.
+func (g *guarded) packet() (command byte, whole int, err error) {
 	if err := g.fill(lengthSize); err != nil {
-		return err
+		return 0, 0, err
 	}
 	length := binary.BigEndian.Uint32(g.in[g.start:])
 	if length == 0 {
-		return EmptyPacket
+		return 0, 0, EmptyPacket
 	}
 	if err := g.fill(lengthSize + 1); err != nil {
-		return err
+		return 0, 0, err
 	}
-	command := g.in[g.start+lengthSize]
+	command = g.in[g.start+lengthSize]
 	if err := checkLength(length, command, g.first); err != nil {
-		return err
+		return 0, 0, err
 	}
-	whole := lengthSize + int(length)
-	if command != cmdBody {
-		if err := g.fill(whole); err != nil {
-			return err
-		}
-		if err := checkPayload(command, g.in[g.start+lengthSize+1:g.start+whole]); err != nil {
-			return err
-		}
+	whole = lengthSize + int(length)
+	if command == cmdBody {
+		return command, whole, nil
 	}
-	g.first = false
+	if err := g.fill(whole); err != nil {
+		return 0, 0, err
+	}
+	return command, whole, checkPayload(command, g.in[g.start+lengthSize+1:g.start+whole])
+}
+
+// passOn makes a packet ready to be read, with what go-milter must see before it
+// and in a form that it understands.
+func (g *guarded) passOn(command byte, payload []byte, whole int) {
 	g.command = command
 	g.passing = whole
+	g.made = g.spare[:0]
+	// replaced says that a packet of ours is read instead of the MTA's.
+	replaced := false
+	switch {
+	case command == cmdConnect:
+		g.before(command)
+		if readable, ok := readableConnect(payload); !ok {
+			g.owner.unreadable(g)
+			g.made = appendPacket(g.made, command, readable)
+			replaced = true
+		}
+	case command == cmdEndMessage && len(payload) > 0:
+		// libmilter calls SMFIC_BODYEOB the final body chunk (mfdef.h). go-milter
+		// drops what is in it, so it becomes a chunk of its own.
+		g.before(cmdBody)
+		g.made = appendPacket(g.made, cmdBody, payload)
+		g.before(command)
+		g.made = appendPacket(g.made, command, nil)
+		replaced = true
+		g.mu.Lock()
+		g.unasked = true
+		g.mu.Unlock()
+	default:
+		g.before(command)
+	}
+	if replaced {
+		g.start, g.passing = g.start+whole, 0
+	}
 	switch command {
 	case cmdMail:
 		g.busy.Store(true)
 	case cmdAbort, cmdQuit, cmdQuitNew:
 		g.busy.Store(false)
 	}
-	return nil
+	g.spare = g.made
+	if cap(g.spare) > inBuffer {
+		g.spare = nil
+	}
+}
+
+// before has go-milter read first what it must see before a command.
+func (g *guarded) before(command byte) {
+	made, stray, queueID := g.dialogue.next(g.made, command)
+	g.made = made
+	if stray {
+		g.owner.stray(g, queueID)
+	}
 }
 
 // fill reads until n octets are buffered.
@@ -254,11 +333,16 @@ func (g *guarded) Write(p []byte) (int, error) {
 		if len(frame) < size {
 			break
 		}
-		urgent = urgent || frame[lengthSize] == replyProgress
 		g.pending -= size
+		if g.unasked {
+			g.unasked = false
+			g.out = append(g.out[:len(g.out)-len(frame)], frame[size:]...)
+			continue
+		}
+		urgent = urgent || frame[lengthSize] == replyProgress
 	}
 	if urgent || len(g.out) >= outFlush {
-		if err := g.flushLocked(); err != nil {
+		if err := g.flushLocked(g.pending); err != nil {
 			return 0, err
 		}
 	}
@@ -268,22 +352,27 @@ func (g *guarded) Write(p []byte) (int, error) {
 func (g *guarded) flush() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.flushLocked()
+	return g.flushLocked(0)
 }
 
-func (g *guarded) flushLocked() error {
-	if len(g.out) == 0 {
+// flushLocked writes the output gathered, but for the last octets, as many as keep
+// says.
+func (g *guarded) flushLocked(keep int) error {
+	ready := len(g.out) - keep
+	if ready == 0 {
 		return nil
 	}
 	if err := g.Conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return err
 	}
-	_, err := g.Conn.Write(g.out)
+	_, err := g.Conn.Write(g.out[:ready])
+	rest := g.out[ready:]
 	if cap(g.out) > inBuffer {
-		g.out = nil
+		g.out = bytes.Clone(rest)
+	} else {
+		g.out = append(g.out[:0], rest...)
 	}
-	g.out = g.out[:0]
-	g.pending = 0
+	g.pending = keep
 	return err
 }
 
@@ -293,7 +382,7 @@ func (g *guarded) Close() error {
 	// under it, instead of after it.
 	if g.mu.TryLock() {
 		if !g.closed {
-			_ = g.flushLocked() // the peer may be gone already
+			_ = g.flushLocked(0) // the peer may be gone already
 		}
 		g.closed = true
 		g.mu.Unlock()

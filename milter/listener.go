@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"authmilter/verify/clean"
 )
 
 // slots bound the connections of all listeners of a server.
@@ -33,10 +35,10 @@ type guardedListener struct {
 type ConnObserver interface {
 	ConnectionOpened()
 	ConnectionClosed()
-	// ConnectionDelayed tells that a connection waits because there are too
+	// ConnectionDelayed counts a connection that waits because there are too
 	// many.
 	ConnectionDelayed()
-	// ProtocolError tells that a connection was closed for a [Violation].
+	// ProtocolError counts a [Violation].
 	ProtocolError(violation string)
 }
 
@@ -131,14 +133,34 @@ func (l *guardedListener) forget(g *guarded) {
 	}
 }
 
-// violation counts and logs err if the peer is to blame for it.
+// violation counts and logs err if the peer is to blame for it. The connection is
+// closed.
 func (l *guardedListener) violation(g *guarded, err error) {
 	var v Violation
 	if !errors.As(err, &v) || l.ending.Load() {
 		return
 	}
+	l.tell(g, v, "connection closed", g.dialogue.queueID)
+}
+
+// stray counts and logs that octets of a message came without one.
+func (l *guardedListener) stray(g *guarded, queueID string) {
+	l.tell(g, NoMessage, "part of a message that did not begin or was lost: deferred", queueID)
+}
+
+// unreadable counts and logs that a client address cannot be read.
+func (l *guardedListener) unreadable(g *guarded) {
+	l.tell(g, UnreadableAddress, "client address not readable: taken for unknown", "")
+}
+
+// tell counts and logs a violation, and what comes of it.
+func (l *guardedListener) tell(g *guarded, v Violation, what, queueID string) {
 	l.observer.ProtocolError(string(v))
-	l.log.Warn("connection closed", "listener", l.Addr().String(), "peer", g.RemoteAddr().String(), "reason", string(v))
+	attrs := []any{"listener", l.Addr().String(), "peer", g.RemoteAddr().String(), "reason", string(v)}
+	if queueID != "" {
+		attrs = append(attrs, "queue_id", clean.Text(queueID, maxQueueID))
+	}
+	l.log.Warn(what, attrs...)
 }
 
 // replyLost counts and logs that an MTA did not take what was found out about a

@@ -83,6 +83,7 @@ type options struct {
 	set       func(*Settings)
 	verify    func(*verify.Options)
 	observers []policy.Observer
+	log       *slog.Logger // instead of none
 }
 
 func start(t *testing.T, o options) *rig {
@@ -107,11 +108,14 @@ func start(t *testing.T, o options) *rig {
 	if o.set != nil {
 		o.set(s)
 	}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
 	r := &rig{t: t, count: &counter{}, seen: &verdicts{}}
 	r.Server = NewServer(Config{
 		Observers: append(o.observers, r.seen),
 		Counter:   r.count,
-		Log:       slog.New(slog.DiscardHandler),
+		Log:       o.log,
 	}, s)
 	r.addr, r.listener = r.listen()
 	t.Cleanup(func() {
@@ -332,6 +336,14 @@ func (w *wire) reply() (code byte, payload []byte) {
 		w.t.Fatal(err)
 	}
 	return packet[0], packet[1:]
+}
+
+// answer returns the next reply that decides something; code 0 at the end of the
+// connection.
+func (w *wire) answer() byte {
+	w.t.Helper()
+	_, final := w.verdict()
+	return final
 }
 
 // verdict returns the changes up to the reply that ends a message, and it.

@@ -177,6 +177,7 @@ func (s *Server) Serve(l net.Listener, name string) error {
 		gomilter.WithProtocols(wantedProtocol),
 		gomilter.WithMacroRequest(gomilter.StageConnect, connectMacros),
 		gomilter.WithMacroRequest(gomilter.StageMail, mailMacros),
+		gomilter.WithMacroRequest(gomilter.StageRcpt, rcptMacros),
 		gomilter.WithMacroRequest(gomilter.StageData, queueMacros),
 		gomilter.WithMacroRequest(gomilter.StageEOH, queueMacros),
 		gomilter.WithMacroRequest(gomilter.StageEOM, queueMacros),
@@ -249,6 +250,7 @@ var (
 		"{client_addr}", "{client_name}", "{client_port}", "{client_ptr}", "v"}
 	mailMacros = []gomilter.MacroName{"i", "{auth_type}", "{auth_authen}", "{auth_ssf}", "{auth_author}",
 		"{mail_addr}", "{mail_host}", "{mail_mailer}"}
+	rcptMacros  = []gomilter.MacroName{"i", "{rcpt_addr}"}
 	queueMacros = []gomilter.MacroName{"i"}
 )
 

@@ -85,6 +85,8 @@ func (s *session) reset() {
 	s.message = nil
 	s.server.inFlight.Add(-1)
 	s.server.config.Counter.MessageEnded()
+	// A fault in what is left of one message must not cost the next one.
+	defer s.guard()
 	s.cancel(t)
 }
 
@@ -117,11 +119,12 @@ func (s *session) Connect(host, family string, _ uint16, addr string, m gomilter
 func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
+	s.reset() // RFC 5321 section 4.1.4
 	s.helo = name
 	return gomilter.RespContinue, nil
 }
 
-func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
+func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
 	s.reset()
@@ -132,12 +135,14 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 			ClientIP:   s.client,
 			ClientName: s.clientName,
 			Helo:       s.helo,
-			MailFrom:   from,
+			MailFrom:   path,
 		},
 	}
 	s.message = t
 	inFlight := s.server.inFlight.Add(1)
 	s.server.config.Counter.MessageBegan()
+	macro, given := m.GetEx(gomilter.MacroMailAddr)
+	t.env.MailFrom = meantPath(path, macro, given)
 	t.skip = t.skipReason(m)
 	if t.skip != policy.NotSkipped {
 		t.own = newOwnMail(t.settings, t.skip)
@@ -152,7 +157,7 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 	return gomilter.RespContinue, nil
 }
 
-// skipReason tells whether the message is not an inbound one.
+// skipReason returns why the message is not verified, if it is not an inbound one.
 func (t *transaction) skipReason(m gomilter.Modifier) policy.Skip {
 	if t.settings.SkipAuthenticated && (m.Get("{auth_authen}") != "" || m.Get("{auth_type}") != "") {
 		return policy.Authenticated
@@ -165,11 +170,12 @@ func (t *transaction) skipReason(m gomilter.Modifier) policy.Skip {
 	return policy.NotSkipped
 }
 
-func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Response, err error) {
+func (s *session) RcptTo(path, _ string, m gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
 	if t := s.message; t != nil {
-		t.recipients.Add(to)
+		macro, given := m.GetEx(gomilter.MacroRcptAddr)
+		t.recipients.Add(meantPath(path, macro, given))
 	}
 	return gomilter.RespContinue, nil
 }
@@ -183,7 +189,7 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 	defer s.guard()
 	t := s.message
 	if t == nil {
-		return resp, nil
+		return noMessage()
 	}
 	t.removals.see(name, value)
 	if (t.check != nil || t.own != nil) && !t.headerDone {
@@ -200,6 +206,11 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 	return gomilter.RespContinue, nil
 }
 
+// noMessage answers part of a message that did not begin, or that was lost to a
+// command out of order: nobody has looked at all of it, so it must not pass. The
+// guard has counted and logged it.
+func noMessage() (*gomilter.Response, error) { return gomilter.RespTempFail, nil }
+
 // restoreSpace returns a value as it was after the colon, where the MTA eats one
 // space there. It does not eat a TAB, nor the fold of a line that is empty.
 func restoreSpace(value string) string {
@@ -212,13 +223,15 @@ func restoreSpace(value string) string {
 func (s *session) Headers(gomilter.Modifier) (resp *gomilter.Response, err error) {
 	resp = gomilter.RespContinue
 	defer s.guard()
-	if t := s.message; t != nil {
-		t.endHeader()
+	t := s.message
+	if t == nil {
+		return noMessage()
 	}
+	t.endHeader()
 	return gomilter.RespContinue, nil
 }
 
-// endHeader is that of t, where it has not come yet. What goes wrong in it must not
+// endHeader ends the header of t if that has not happened. What goes wrong in it must not
 // keep forged fields from being removed.
 func (s *session) endHeader(t *transaction) {
 	defer s.guard()
@@ -244,11 +257,12 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 	resp = gomilter.RespContinue
 	defer s.guard()
 	t := s.message
-	if t != nil {
-		t.endHeader()
-		if t.wantsBody(chunk) {
-			return gomilter.RespContinue, nil
-		}
+	if t == nil {
+		return noMessage()
+	}
+	t.endHeader()
+	if t.wantsBody(chunk) {
+		return gomilter.RespContinue, nil
 	}
 	if m.Protocol()&gomilter.OptSkip != 0 {
 		return gomilter.RespSkip, nil
@@ -256,7 +270,7 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 	return gomilter.RespContinue, nil
 }
 
-// wantsBody takes the next octets of the body, and tells whether any of those
+// wantsBody takes the next octets of the body, and reports whether any of those
 // after them matter.
 func (t *transaction) wantsBody(chunk []byte) bool {
 	switch {

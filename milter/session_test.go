@@ -12,7 +12,6 @@ import (
 
 	"authmilter/policy"
 	"authmilter/verify"
-	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/spf"
 )
@@ -305,71 +304,6 @@ func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
 		len(third.Result.DKIM) != 2 || third.Recipients.Count != 1 || third.Result.DMARC.Status != dmarc.Pass ||
 		third.Result.SPF.Status != spf.Fail {
 		t.Errorf("third: %+v", third)
-	}
-}
-
-// TestPeerOutOfOrder sends what no MTA sends. Whatever comes, the connection
-// goes on, nothing panics, and the message after it is judged.
-func TestPeerOutOfOrder(t *testing.T) {
-	r := start(t, options{set: func(s *Settings) { s.EndOfMessage = 3 * time.Second }})
-	signed := example(t)
-	var header [][]byte
-	for _, f := range signed.fields {
-		header = append(header, frame(cmdHeader, f.name+"\x00"+f.value+"\x00"))
-	}
-	whole := slices.Concat(frame(cmdMail, "<joe@football.example.com>\x00"), slices.Concat(header...),
-		frame(cmdEndHeader, ""), frame(cmdBody, signed.body), frame(cmdEndMessage, ""))
-	mailFrame, fromFrame := frame(cmdMail, "<joe@football.example.com>\x00"), header[0]
-	n, b, e := frame(cmdEndHeader, ""), frame(cmdBody, signed.body), frame(cmdEndMessage, "")
-	for _, test := range []struct {
-		name   string
-		frames [][]byte
-		ends   int // ends of messages in it
-	}{
-		{"end without a message", [][]byte{e}, 1},
-		{"end right after MAIL", [][]byte{mailFrame, e}, 1},
-		{"end without the end of the header", [][]byte{mailFrame, fromFrame, e}, 1},
-		{"end of the header twice", [][]byte{mailFrame, slices.Concat(header...), n, n, n, b, e}, 1},
-		{"end of the header without a message", [][]byte{n, e}, 1},
-		{"body before the end of the header", [][]byte{mailFrame, fromFrame, b, n, e}, 1},
-		{"body without the end of the header", [][]byte{mailFrame, slices.Concat(header...), b, e}, 1},
-		{"body without a message", [][]byte{b, e}, 1},
-		{"field after the end of the header", [][]byte{mailFrame, fromFrame, n, fromFrame, n, b, e}, 1},
-		{"field after the body", [][]byte{mailFrame, fromFrame, n, b, fromFrame, n, e}, 1},
-		{"field without a message", [][]byte{fromFrame, n, e}, 1},
-		{"end twice", [][]byte{whole, e}, 2},
-		{"MAIL twice", [][]byte{mailFrame, mailFrame, fromFrame, mailFrame, n, whole}, 1},
-		{"MAIL after MAIL, without a word", [][]byte{whole, whole}, 2},
-		{"abort twice", [][]byte{mailFrame, fromFrame, frame(cmdAbort, ""), frame(cmdAbort, ""), whole}, 1},
-		{"abort without a message", [][]byte{frame(cmdAbort, ""), whole}, 1},
-		{"RCPT and DATA late", [][]byte{mailFrame, fromFrame, frame(cmdRcpt, "<a@b>\x00"), frame(cmdData, ""), n, e}, 1},
-		{"HELO within a message", [][]byte{mailFrame, fromFrame, frame(cmdHelo, "x\x00"), n, e}, 1},
-		{"CONNECT within a message", [][]byte{mailFrame, fromFrame, frame(cmdConnect, "x\x004\x00\x19192.0.2.1\x00"), n, e}, 1},
-		{"another session within a message", [][]byte{mailFrame, fromFrame, frame(cmdQuitNew, ""), n, e}, 1},
-		{"nothing before the message", [][]byte{whole}, 1},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			r := *r
-			r.t = t
-			w := r.wire()
-			w.send(test.frames...)
-			for range test.ends {
-				if _, final := w.verdict(); final != 'a' {
-					t.Fatalf("final reply %q", final)
-				}
-			}
-			before := len(r.seen.list())
-			w.send(frame(cmdAbort, ""), frame(cmdConnect, "x\x004\x00\x19192.0.2.1\x00"), frame(cmdHelo, "x\x00"), whole)
-			if changes, final := w.verdict(); changes != 1 || final != 'a' {
-				t.Errorf("next message: %d changes, then %q", changes, final)
-			}
-			if v := r.seen.list()[before:]; len(v) != 1 || v[0].Result.DMARC.Status != dmarc.Pass || v[0].Result.DKIM[0].Status != dkim.Pass {
-				t.Errorf("next message: %+v", v)
-			}
-		})
-	}
-	if got := r.count.get(); got.panics != 0 || len(got.violations) != 0 {
-		t.Errorf("%d panics, violations %v", got.panics, got.violations)
 	}
 }
 

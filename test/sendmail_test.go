@@ -9,6 +9,7 @@ import (
 
 	"authmilter/test/daemon"
 	"authmilter/test/mta"
+	"authmilter/test/paths"
 	"authmilter/verify/dns/dnstest"
 )
 
@@ -21,6 +22,8 @@ func TestSendmail(t *testing.T) {
 	t.Run("scenarios", func(t *testing.T) { runScenarios(t, r) })
 	t.Run("one connection", func(t *testing.T) { runOneConnection(t, r, "signed") })
 	t.Run("at once", func(t *testing.T) { runAtOnce(t, r) })
+	t.Run("paths", func(t *testing.T) { runPaths(t, r, func(p paths.Path) paths.Word { return p.Sendmail }) })
+	t.Run("paths of recipients", func(t *testing.T) { runRecipientPaths(t, r) })
 	t.Run("stop", func(t *testing.T) { runStop(t, r, "signed") })
 	t.Run("reload", func(t *testing.T) { runReload(t, r, "signed") })
 	t.Run("down", func(t *testing.T) {

@@ -10,10 +10,10 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"authmilter/milter"
 	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/dkim"
@@ -87,7 +87,7 @@ func loadWith(path, resolver string) (*Config, *dns.Client, error) {
 }
 
 func (f *checkFlags) run(cmd *cobra.Command, file string) error {
-	env := verify.Envelope{Helo: f.helo, ClientName: f.clientName, MailFrom: strings.TrimSuffix(strings.TrimPrefix(f.mailFrom, "<"), ">")}
+	env := verify.Envelope{Helo: f.helo, ClientName: f.clientName, MailFrom: milter.ParsePath(f.mailFrom)}
 	var err error
 	if env.ClientIP, err = clientFlag(f.ip); err != nil {
 		return err
@@ -110,6 +110,9 @@ func (f *checkFlags) run(cmd *cobra.Command, file string) error {
 	r, removed, err := verifyFile(cmd.Context(), cfg, opts, env, in)
 	if err != nil {
 		return pathReason(file, err)
+	}
+	for i, path := range f.recipients {
+		f.recipients[i] = milter.ParsePath(path)
 	}
 	rep := newReport(cfg, &policy.Message{Envelope: env, Recipients: policy.NewRecipients(f.recipients...), Listener: f.listener, Result: r}, removed)
 	out := cmd.OutOrStdout()

@@ -15,10 +15,12 @@ import (
 )
 
 // Hostname is the name of every MTA of this package, and so of the host that
-// verifies. Each accepts mail for [Domain].
+// verifies. Each accepts mail for [Domain]. Those that are called stock accept
+// mail for [LMTPDomain] too, and pass it on over LMTP.
 const (
-	Hostname = "mx.example.org"
-	Domain   = "rcpt.example.org"
+	Hostname   = "mx.example.org"
+	Domain     = "rcpt.example.org"
+	LMTPDomain = "lmtp.example.org"
 )
 
 // MTA takes mail from a client, asks the milter under test about it, and
@@ -44,6 +46,10 @@ type Client struct {
 type Message struct {
 	// From and To are the paths of the envelope, without angle brackets.
 	From, To string
+	// MailArg and RcptArg are how the client writes the paths in its commands,
+	// "<From>" and "<To>" if empty. A "#" in RcptArg is the number that the
+	// mailbox gets, with a dot behind it.
+	MailArg, RcptArg string
 	// Args are the parameters of MAIL, such as "BODY=8BITMIME SMTPUTF8".
 	Args string
 	// Data is the message as it travels, with CRLF line ends and before dot
@@ -61,9 +67,10 @@ type Delivery struct {
 	Reply string
 	// Held tells that the MTA has the message in its quarantine.
 	Held bool
-	// Args are the parameters of MAIL with which the message was passed on.
-	// They, and all below, are empty where it was not accepted, or is held.
-	Args string
+	// From and Args are the sender and the parameters of MAIL with which the
+	// message was passed on. They, and all below, are empty if it was not
+	// accepted, or is held.
+	From, Args string
 	// Top holds the header fields above the MTA's own Received field, Header
 	// those beneath, and Body what follows the empty line: all as passed on,
 	// with CRLF line ends.

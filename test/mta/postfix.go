@@ -36,7 +36,22 @@ var _ MTA = (*Postfix)(nil)
 func StartPostfix(t testing.TB, milter string) *Postfix {
 	t.Helper()
 	sink := NewSink(t)
-	return startPostfix(t, Hostname, milter, sink, sink.Port())
+	return startPostfix(t, Hostname, milter, sink, fmt.Sprintf(asItCame, sink.Port()))
+}
+
+// StartStockPostfix starts an instance that changes messages on the way as
+// Postfix does unless it is told otherwise. It passes mail for [Domain] on over
+// SMTP, and mail for [LMTPDomain] over LMTP. Every client is a stranger to it, or
+// one of its own network.
+func StartStockPostfix(t testing.TB, milter string, own bool) *Postfix {
+	t.Helper()
+	sink := NewSink(t)
+	lines := fmt.Sprintf(stock, sink.Port(), LMTPDomain)
+	if !own {
+		// XCLIENT does not change that all clients of a test are at loopback.
+		lines += "\nlocal_header_rewrite_clients ="
+	}
+	return startPostfix(t, Hostname, milter, sink, lines)
 }
 
 // StartPostfixBefore starts an instance called name that passes everything on
@@ -51,12 +66,12 @@ func StartPostfixBefore(t testing.TB, next *Postfix, name, milter string) *Postf
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startPostfix(t, name, milter, next.sink, n)
+	return startPostfix(t, name, milter, next.sink, fmt.Sprintf(asItCame, n))
 }
 
-// startPostfix starts an instance that passes everything on to a port, from
-// where it comes to the sink.
-func startPostfix(t testing.TB, name, milter string, sink *Sink, next int) *Postfix {
+// startPostfix starts an instance with lines of configuration that say where it
+// passes everything on to, from where it comes to the sink.
+func startPostfix(t testing.TB, name, milter string, sink *Sink, next string) *Postfix {
 	t.Helper()
 	postfix, owner, err := findPostfix()
 	Require(t, err)
@@ -65,7 +80,7 @@ func startPostfix(t testing.TB, name, milter string, sink *Sink, next int) *Post
 	port := FreePort(t)
 	p.addr = Loopback(port)
 	p.dir = p.makeDirs(t, owner)
-	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, p.name, Domain, milterLines(t, milter), next))
+	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, p.name, Domain+" "+LMTPDomain, milterLines(t, milter), next))
 	p.write(t, "master.cf", fmt.Sprintf(masterCF, port))
 
 	// What "postfix start" does before it starts the master, which then would
@@ -233,13 +248,12 @@ func milterLines(t testing.TB, address string) string {
 		"\n" + documented(t, page, "milter_protocol", "6", "6")
 }
 
-// mainCF takes the directory, the host name, the domain accepted, the lines for
-// the milter and the port of the sink.
+// mainCF takes the directory, the host name, the domains accepted, the lines for
+// the milter and those for the next hop.
 //
 // Everything goes to the sink: no local delivery, and bounces too go nowhere
-// else. Nothing rewrites a message: neither headers of local clients, nor line
-// ends, nor long lines. The client is whom XCLIENT names. No name is looked up
-// but by the milter.
+// else. The client is the one that XCLIENT names. No name is looked up but by
+// the milter.
 const mainCF = `compatibility_level = 3.6
 queue_directory = %[1]s/queue
 data_directory = %[1]s/data
@@ -258,16 +272,14 @@ alias_database =
 local_transport = error:no local delivery
 relay_domains = %[3]s
 relay_transport = smtp
-relayhost = [127.0.0.1]:%[5]d
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
-smtp_line_length_limit = 0
 smtpd_peername_lookup = no
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_recipient_restrictions =
 smtpd_authorized_xclient_hosts = 127.0.0.0/8
 %[4]s
-local_header_rewrite_clients =
+%[5]s
 smtputf8_enable = yes
 message_size_limit = 52428800
 mailbox_size_limit = 0
@@ -276,6 +288,16 @@ smtpd_client_connection_count_limit = 0
 in_flow_delay = 0
 minimal_backoff_time = 1000s
 `
+
+// asItCame takes the port of the next hop, which gets each message as it came:
+// neither headers of local clients are rewritten, nor long lines broken.
+const asItCame = `relayhost = [127.0.0.1]:%d
+smtp_line_length_limit = 0
+local_header_rewrite_clients =`
+
+// stock takes the port of the sink, and the domain whose mail it gets over LMTP.
+const stock = `relayhost = [127.0.0.1]:%[1]d
+transport_maps = inline:{%[2]s=lmtp:inet:127.0.0.1:%[1]d}`
 
 // masterCF takes the port of smtpd.
 const masterCF = `127.0.0.1:%d inet n - n - - smtpd
@@ -290,6 +312,7 @@ verify unix - - n - 1 verify
 flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard

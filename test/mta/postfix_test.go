@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"authmilter/test/mta"
+	"authmilter/test/paths"
 )
 
 // TestPostfix holds the rig to what it promises, and Postfix to what authmilter
@@ -19,6 +20,9 @@ func TestPostfix(t *testing.T) {
 
 	t.Run("fields", func(t *testing.T) { testFields(t, rec, p, client, postfixFields()) })
 	t.Run("body", func(t *testing.T) { testBody(t, rec, p, client, postfixBodies()) })
+	t.Run("paths", func(t *testing.T) {
+		testPaths(t, rec, p, client, func(path paths.Path) paths.Word { return path.Postfix })
+	})
 	t.Run("dialogue", func(t *testing.T) { testPostfixDialogue(t, rec, p, client) })
 	t.Run("refused", func(t *testing.T) {
 		d := p.Deliver(t, client, mta.Message{From: "a@example.com", To: "b@elsewhere.example", Data: []byte("\r\n")})[0]

@@ -15,7 +15,9 @@ import (
 type session struct {
 	events []string
 	fields []string // name and value, quoted
+	raw    []string // fields as in a message, without the last CRLF
 	body   []byte
+	macros []string // "name=value" of those with the paths that the MTA means
 }
 
 // insertedValue is the value of the field that the recording milter inserts.
@@ -33,6 +35,8 @@ func serveRecorder(t *testing.T) (recording, int) {
 		milter.WithMilter(func() milter.Milter { return &recorder{ended: ended} }),
 		milter.WithActions(milter.OptAddHeader),
 		milter.WithProtocol(milter.OptHeaderLeadingSpace),
+		milter.WithMacroRequest(milter.StageMail, []milter.MacroName{milter.MacroQueueId, milter.MacroAuthAuthen, milter.MacroMailAddr}),
+		milter.WithMacroRequest(milter.StageRcpt, []milter.MacroName{milter.MacroQueueId, milter.MacroRcptAddr}),
 	)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,10 +90,12 @@ func (c *recorder) Helo(name string, _ milter.Modifier) (*milter.Response, error
 }
 
 func (c *recorder) MailFrom(from, args string, m milter.Modifier) (*milter.Response, error) {
+	c.note(milter.MacroMailAddr, m)
 	return c.event("MAIL <%s> %q login=%q", from, args, m.Get(milter.MacroAuthAuthen))
 }
 
 func (c *recorder) RcptTo(to, _ string, m milter.Modifier) (*milter.Response, error) {
+	c.note(milter.MacroRcptAddr, m)
 	_, mailbox, _ := strings.Cut(to, ".") // behind the message's number
 	_, known := m.GetEx(milter.MacroQueueId)
 	return c.event("RCPT <%s> queue id: %t", mailbox, known)
@@ -101,6 +107,7 @@ func (c *recorder) Data(m milter.Modifier) (*milter.Response, error) {
 }
 
 func (c *recorder) Header(name, value string, _ milter.Modifier) (*milter.Response, error) {
+	c.raw = append(c.raw, name+":"+strings.ReplaceAll(value, "\n", "\r\n"))
 	c.fields = append(c.fields, fmt.Sprintf("%q %q", name, value))
 	return milter.RespContinue, nil
 }

@@ -126,7 +126,8 @@ func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery 
 	}
 	defer s.quit()
 	for i, m := range messages {
-		m.To = fmt.Sprintf("%d.%s", r.sent.Add(1), m.To)
+		number := fmt.Sprintf("%d.", r.sent.Add(1))
+		m.To, m.RcptArg = number+m.To, strings.Replace(m.RcptArg, "#", number, 1)
 		d := &deliveries[i]
 		d.MTA = strings.ToLower(r.program)
 		if d.Code, d.Reply, err = s.send(m); err != nil {
@@ -146,7 +147,7 @@ func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery 
 		if err != nil {
 			t.Fatalf("%s answered %q, but: %v", r.program, d.Reply, err)
 		}
-		if mail.From != m.From {
+		if d.From = mail.From; mail.From != m.From && m.MailArg == "" {
 			t.Errorf("%s passed a message from <%s> on as from <%s>", r.program, m.From, mail.From)
 		}
 		d.Args = mail.Args

@@ -47,6 +47,21 @@ var _ MTA = (*Sendmail)(nil)
 // is stopped at the end of the test, which shows its log if the test failed.
 func StartSendmail(t testing.TB, milter string) *Sendmail {
 	t.Helper()
+	return startSendmail(t, milter, fmt.Sprintf(sendmailAsItCame, sinkPort))
+}
+
+// StartStockSendmail starts an instance that changes messages on the way as
+// Sendmail does unless it is told otherwise. It passes mail for [Domain] on over
+// SMTP, and mail for [LMTPDomain] over LMTP.
+func StartStockSendmail(t testing.TB, milter string) *Sendmail {
+	t.Helper()
+	return startSendmail(t, milter, fmt.Sprintf(sendmailStock, sinkPort, LMTPDomain))
+}
+
+// startSendmail starts an instance with lines of configuration that say how it
+// passes everything on to the sink.
+func startSendmail(t testing.TB, milter, next string) *Sendmail {
+	t.Helper()
 	Require(t, findSendmail())
 	s := &Sendmail{dir: SafeDir(t)}
 	s.host = newHost(t, s.dir)
@@ -54,7 +69,7 @@ func StartSendmail(t testing.TB, milter string) *Sendmail {
 	if err := os.Mkdir(filepath.Join(s.dir, "queue"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cf := s.configure(t, milter)
+	cf := s.configure(t, milter, next)
 	// -bD: a daemon, but in the foreground.
 	cmd := s.host.command(filepath.Join(sendmailDir, "usr/libexec/sendmail/sendmail"), "-bD", "-C"+cf)
 	s.start(t, cmd, func() (net.Conn, error) { return s.host.dial(netip.MustParseAddr("127.0.0.1"), smtpPort) })
@@ -94,11 +109,11 @@ func findSendmail() error {
 
 // configure writes the configuration, and returns the path of what m4 makes of
 // it.
-func (s *Sendmail) configure(t testing.TB, milter string) string {
+func (s *Sendmail) configure(t testing.TB, milter, next string) string {
 	t.Helper()
 	s.host.write(t, "service.switch", "hosts files\naliases files\npasswd files\n")
 	s.host.write(t, "Sendmail.conf", fmt.Sprintf(saslConf, s.dir))
-	s.host.write(t, "sendmail.mc", fmt.Sprintf(sendmailMC, s.dir, Domain, milterMacros(t, milter), sinkPort))
+	s.host.write(t, "sendmail.mc", fmt.Sprintf(sendmailMC, s.dir, Domain+" "+LMTPDomain, milterMacros(t, milter), next))
 	macros := filepath.Join(sendmailDir, "usr/share/sendmail/cf")
 	m4 := exec.Command("m4", "-D_CF_DIR_="+macros+"/", "-D_NO_MAKEINFO_",
 		filepath.Join(macros, "m4/cf.m4"), filepath.Join(s.dir, "sendmail.mc"))
@@ -177,10 +192,14 @@ func sendmailReceived(c Client, m Message) *regexp.Regexp {
 	if c.Login != "" {
 		login = "(authenticated bits=0)\r\n\t"
 	}
+	rcpt := m.RcptArg // which it repeats
+	if rcpt == "" {
+		rcpt = "<" + m.To + ">"
+	}
 	quote := regexp.QuoteMeta
 	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo+" ("+client+")\r\n\t"+login+"by "+Hostname) +
 		` \([\d./]+\) with ESMTPA? id [0-9A-Za-z]+\r\n` +
-		`\tfor <` + quote(m.To) + `>; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} \(\w+\))\r\n`)
+		`\tfor ` + quote(rcpt) + `; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} \(\w+\))\r\n`)
 }
 
 // holds tells whether a message for a recipient is quarantined: its queue file
@@ -230,11 +249,30 @@ func milterMacros(t testing.TB, address string) string {
 		"\n" + documented(t, page, "define(`confMUST_QUOTE_CHARS'", "", "")
 }
 
-// sendmailMC takes the directory, the domain accepted, the lines for the milter
-// and the port of the sink.
-//
-// Everything goes to the sink. No name is looked up but in the host's table of
+// sendmailMC takes the directory, the domains accepted, the lines for the milter
+// and those for the next hop. No name is looked up but in the host's table of
 // hosts.
 //
 //go:embed sendmail.mc
 var sendmailMC string
+
+// sendmailAsItCame takes the port of the sink, which gets each message as it
+// came as far as Sendmail can: no field is added, no octet changed, no line
+// folded, no header too large.
+const sendmailAsItCame = "define(`SMART_HOST', `relay:[127.0.0.1]')\n" +
+	"define(`RELAY_MAILER_ARGS', `TCP $h %d')\n" +
+	"define(`RELAY_MAILER_LL', `0')\n" +
+	"MODIFY_MAILER_FLAGS(`RELAY', `-DFM')\n" +
+	"define(`confEIGHT_BIT_HANDLING', `pass8')\n" +
+	"define(`confMAX_HEADERS_LENGTH', `0')\n" +
+	"define(`confMAX_MIME_HEADER_LENGTH', `0/0')\n"
+
+// sendmailStock takes the port of the sink, and the domain whose mail it gets
+// over LMTP. That mailer is as that of Cyrus, but for keeping the domain of the
+// recipient.
+const sendmailStock = "define(`SMART_HOST', `esmtp:[127.0.0.1]')\n" +
+	"define(`ESMTP_MAILER_ARGS', `TCP $h %[1]d')\n" +
+	"LOCAL_RULE_0\n" +
+	"R$+ < @ %[2]s . >\t$#lmtp $@ [127.0.0.1] $: $1 < @ %[2]s . >\n" +
+	"MAILER_DEFINITIONS\n" +
+	"Mlmtp, P=[IPC], F=lsDFMnqXzA@/:|m, S=EnvFromSMTP/HdrFromL, R=EnvToSMTP/HdrToL, E=\\r\\n, T=DNS/RFC822/SMTP, A=TCP $h %[1]d\n"

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"authmilter/test/mta"
+	"authmilter/test/paths"
 )
 
 // TestSendmail holds the rig to what it promises, and Sendmail to what
@@ -19,6 +20,9 @@ func TestSendmail(t *testing.T) {
 
 	t.Run("fields", func(t *testing.T) { testFields(t, rec, s, client, sendmailFields()) })
 	t.Run("body", func(t *testing.T) { testBody(t, rec, s, client, sendmailBodies()) })
+	t.Run("paths", func(t *testing.T) {
+		testPaths(t, rec, s, client, func(path paths.Path) paths.Word { return path.Sendmail })
+	})
 	t.Run("dialogue", func(t *testing.T) { testSendmailDialogue(t, rec, s, client) })
 	t.Run("refused", func(t *testing.T) {
 		d := s.Deliver(t, client, mta.Message{From: "a@example.com", To: "b@elsewhere.example", Data: []byte("\r\n")})[0]

@@ -25,7 +25,7 @@ type Mail struct {
 	Data []byte
 }
 
-// Sink is an SMTP server that accepts everything, for its tests to look at.
+// Sink is an SMTP and LMTP server that accepts everything, for its tests to look at.
 type Sink struct {
 	listener net.Listener
 	sessions sync.WaitGroup
@@ -109,7 +109,7 @@ func (s *Sink) close() {
 }
 
 // serve holds one SMTP session (RFC 5321), with 8BITMIME (RFC 6152) and
-// SMTPUTF8 (RFC 6531).
+// SMTPUTF8 (RFC 6531), or one of LMTP (RFC 2033), whose client says LHLO.
 func (s *Sink) serve(c net.Conn) error {
 	r := bufio.NewReaderSize(c, 64<<10)
 	reply := func(text string) error {
@@ -121,6 +121,7 @@ func (s *Sink) serve(c net.Conn) error {
 	}
 	var m Mail
 	var recipients []string
+	lmtp := false
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -130,7 +131,8 @@ func (s *Sink) serve(c net.Conn) error {
 		verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
 		answer := "250 2.0.0 Ok"
 		switch verb {
-		case "EHLO":
+		case "EHLO", "LHLO":
+			lmtp = verb == "LHLO"
 			answer = fmt.Sprintf("250-sink.example.org\r\n250-SIZE %d\r\n250-8BITMIME\r\n250 SMTPUTF8", maxMail)
 		case "MAIL":
 			m, recipients = Mail{}, nil
@@ -149,6 +151,10 @@ func (s *Sink) serve(c net.Conn) error {
 				m.To = to
 				s.box(to) <- m
 			}
+			if lmtp {
+				// One reply for each recipient (RFC 2033 section 4.2).
+				answer = strings.TrimSuffix(strings.Repeat(answer+"\r\n", len(recipients)), "\r\n")
+			}
 		case "HELO", "RSET", "NOOP":
 		case "QUIT":
 			return reply("221 2.0.0 Bye")
@@ -161,11 +167,22 @@ func (s *Sink) serve(c net.Conn) error {
 	}
 }
 
-// path splits the argument of MAIL or RCPT into its path and its parameters.
+// path splits the argument of MAIL or RCPT into its path, which may have angle
+// brackets in its quoted local part, and its parameters.
 func path(line string) (address, args string) {
 	_, rest, _ := strings.Cut(line, "<")
-	address, args, _ = strings.Cut(rest, ">")
-	return address, strings.TrimSpace(args)
+	quoted := false
+	for i := 0; i < len(rest); i++ {
+		switch c := rest[i]; {
+		case c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '>' && !quoted:
+			return rest[:i], strings.TrimSpace(rest[i+1:])
+		}
+	}
+	return rest, ""
 }
 
 // readData reads a message up to the line with the dot, and removes dot

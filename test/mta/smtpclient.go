@@ -97,11 +97,17 @@ func (s *smtpClient) send(m Message) (code int, reply string, err error) {
 	if err := s.conn.SetDeadline(time.Now().Add(smtpTimeout)); err != nil {
 		return 0, "", err
 	}
-	mail := "MAIL FROM:<" + m.From + ">"
+	mail, rcpt := m.MailArg, m.RcptArg
+	if mail == "" {
+		mail = "<" + m.From + ">"
+	}
+	if rcpt == "" {
+		rcpt = "<" + m.To + ">"
+	}
 	if m.Args != "" {
 		mail += " " + m.Args
 	}
-	for _, line := range []string{mail, "RCPT TO:<" + m.To + ">", "DATA"} {
+	for _, line := range []string{"MAIL FROM:" + mail, "RCPT TO:" + rcpt, "DATA"} {
 		if code, reply, err = s.command(line); err != nil {
 			return 0, "", err
 		}

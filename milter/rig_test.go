@@ -66,6 +66,15 @@ func (v *verdicts) list() []*policy.Verdict {
 	return slices.Clone(v.all)
 }
 
+// take returns what was seen since it was last called.
+func (v *verdicts) take() []*policy.Verdict {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := v.all
+	v.all = nil
+	return all
+}
+
 // rig is a Server on a loopback port.
 type rig struct {
 	*Server

@@ -1,0 +1,334 @@
+package milter
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"authmilter/policy"
+	"authmilter/verify"
+)
+
+// attack is a message as an attacker sends it, and what they add to it.
+type attack struct {
+	mail
+	recipients []string
+	// dead reports that a name below the author domain was added whose servers do
+	// not answer: whether it vouches for the message is not known then.
+	dead bool
+}
+
+// attackZone is the DNS that attacks are made with: of the bank, of the attacker,
+// and names of both that fail.
+const attackZone = `
+bank.example. TXT "v=spf1 ip4:192.0.2.10 -all"
+_dmarc.bank.example. TXT "v=DMARC1; p=reject"
+shop.example. TXT "v=spf1 -all"
+_dmarc.shop.example. TXT "v=DMARC1; p=quarantine"
+own.example. TXT "v=spf1 -all"
+_dmarc.quiet.example. TXT "v=DMARC1; p=none"
+attacker.example. TXT "v=spf1 ip4:203.0.113.5 -all"
+_dmarc.attacker.example. TXT "v=DMARC1; p=reject"
+loop._domainkey.bank.example. CNAME loop2.bank.example.
+loop2.bank.example. CNAME loop._domainkey.bank.example.
+$RCODE SERVFAIL dead._domainkey.bank.example
+$RCODE SERVFAIL dead._domainkey.shop.example
+$RCODE SERVFAIL dead._domainkey.own.example
+$RCODE SERVFAIL dead._domainkey.attacker.example
+$RCODE SERVFAIL dead.bank.example
+$RCODE SERVFAIL _dmarc.dead.bank.example
+$TIMEOUT silent.example
+$TIMEOUT _dmarc.silent.example
+$TIMEOUT _dmarc.silent.attacker.example
+`
+
+// victims are messages that are not accepted, and the rules under which they are
+// not.
+var victims = []struct {
+	name string
+	from string
+	mail string
+	// authorDomain is whose name the attacker uses.
+	authorDomain string
+	rules        policy.Rules
+}{
+	{name: "p=reject", from: "joe@bank.example", authorDomain: "bank.example"},
+	{name: "p=quarantine", from: "joe@shop.example", authorDomain: "shop.example"},
+	{name: "p=reject, below it", from: "joe@gone.bank.example", authorDomain: "bank.example"},
+	{name: "p=reject, below a dead name", from: "joe@dead.bank.example", authorDomain: "bank.example"},
+	{name: "an author that nobody can judge", from: "joe@%bank.example"},
+	{name: "spf_fail", from: "joe@own.example", mail: "joe@own.example", authorDomain: "own.example",
+		rules: policy.Rules{Grounds: policy.Grounds{SPF: policy.Reject, Author: policy.Quarantine, SeveralFrom: policy.Quarantine}}},
+	{name: "dkim_missing", from: "joe@own.example", authorDomain: "own.example",
+		rules: policy.Rules{Grounds: policy.Grounds{DKIM: policy.Reject, DKIMRequired: []string{"own.example"}, Author: policy.Quarantine, SeveralFrom: policy.Quarantine}}},
+	{name: "override by author", from: "joe@quiet.example", authorDomain: "quiet.example",
+		rules: policy.Rules{Overrides: []policy.Override{
+			{Action: policy.Accept, AuthorDomains: []string{"attacker.example"}},
+			{Action: policy.Mark, AuthorDomains: []string{"silent.example"}},
+			{Action: policy.Refuse, AuthorDomains: []string{"quiet.example"}},
+		}}},
+	{name: "override by recipient", from: "joe@quiet.example", authorDomain: "quiet.example",
+		rules: policy.Rules{Overrides: []policy.Override{
+			{Action: policy.Accept, Recipients: []string{"other.example"}},
+			{Action: policy.Mark, Recipients: []string{"third.example"}},
+			{Action: policy.Refuse, Recipients: []string{"receiver.example"}},
+		}}},
+	{name: "override by list", from: "joe@quiet.example", authorDomain: "quiet.example",
+		rules: policy.Rules{Overrides: []policy.Override{
+			{Action: policy.ReportOnly, ListIDs: []string{"other.example"}},
+			{Action: policy.Refuse, ListIDs: []string{"list.example"}},
+		}}},
+	{name: "accepted for others", from: "joe@bank.example", authorDomain: "bank.example",
+		rules: policy.Rules{Overrides: []policy.Override{
+			{Action: policy.Skipped, AuthorDomains: []string{"attacker.example"}, MailFrom: []string{"attacker.example"}},
+			{Action: policy.Accept, Recipients: []string{"other.example"}},
+			{Action: policy.Mark, ListIDs: []string{"list.example"}, AuthorDomains: []string{"quiet.example"}},
+		}}},
+}
+
+// additions are what a sender can add to a message at no cost.
+var additions = []struct {
+	name string
+	add  func(rnd *rand.Rand, a *attack, domain string)
+}{
+	{"another author", func(rnd *rand.Rand, a *attack, _ string) {
+		author := choose(rnd,
+			"x@attacker.example", "x@silent.example", "x@silent.attacker.example", "x@a.b.c.d.e.f.g.h.silent.example",
+			"x@quiet.example", "x@nothing.example", "x@dead.bank.example", `"X, Y" <x@attacker.example>`, "G: x@attacker.example;",
+			"x@localhost", "=?utf-8?q?x?= <x@attacker.example>", "<@attacker.example:x@attacker.example>")
+		a.edit("From", func(v string) string {
+			if rnd.IntN(2) == 0 {
+				return " " + author + "," + v
+			}
+			return v + ", " + author
+		})
+	}},
+	{"many authors", func(rnd *rand.Rand, a *attack, _ string) {
+		a.edit("From", func(v string) string {
+			for i := range 1 + rnd.IntN(12) {
+				v = fmt.Sprintf(" x@a%d.attacker.example,%s", i, v)
+			}
+			return v
+		})
+	}},
+	{"decoration of the author", func(rnd *rand.Rand, a *attack, _ string) {
+		a.edit("From", func(v string) string {
+			return choose(rnd, " (x@attacker.example)"+v, v+" (x@attacker.example)", " "+v+" ", "\n\t"+v, v+"\n (c)", " ,"+v, v+",", v+";", v+" <")
+		})
+	}},
+	{"another From field", func(rnd *rand.Rand, a *attack, _ string) {
+		a.put(rnd, field{choose(rnd, "From", "FROM", "From ", "from\t"), choose(rnd,
+			" x@attacker.example", " x@silent.example", "", " ", " <>", " undisclosed:;", " x@[192.0.2.1]", " \xff", " joe")})
+	}},
+	{"a field", func(rnd *rand.Rand, a *attack, _ string) {
+		a.put(rnd, field{
+			choose(rnd, "Sender", "Reply-To", "Subject", "List-Id", "List-ID", "To", "Resent-From", "X-Disposition-Quarantine",
+				"Authentication-Results", "ARC-Authentication-Results", "Received-SPF", "Received", "Return-Path"),
+			choose(rnd, " <other.example>", " <list.example>", " x@attacker.example", " mx.example.org; dmarc=pass header.from=bank.example",
+				" i=1; mx.example.org; dmarc=pass header.from=bank.example", " pass", ""),
+		})
+	}},
+	{"a list", func(rnd *rand.Rand, a *attack, _ string) {
+		a.put(rnd, field{"List-Id", choose(rnd, " <other.example>", " x <y.other.example>", " <other.example> <list.example>", " none", " <")})
+	}},
+	{"a signature", func(rnd *rand.Rand, a *attack, domain string) {
+		if domain == "" {
+			domain = "bank.example"
+		}
+		d := choose(rnd, domain, "attacker.example", "sub."+domain, "silent.example")
+		s := choose(rnd, "dead", "loop", "none", "revoked")
+		a.dead = a.dead || s == "dead" && strings.HasSuffix(d, domain)
+		a.put(rnd, field{"DKIM-Signature", fmt.Sprintf(" v=%s; a=%s; c=%s; d=%s; s=%s; h=%s;\n bh=%s; b=%s%s",
+			choose(rnd, "1", "1", "1", "2"), choose(rnd, "rsa-sha256", "ed25519-sha256", "rsa-sha1"), choose(rnd, "relaxed/relaxed", "simple/simple"),
+			d, s, choose(rnd, "from", "from:to:subject", "to"),
+			choose(rnd, bodyHash, bodyHash, "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+			choose(rnd, strings.Repeat("A", 342)+"==", strings.Repeat("A", 86)+"==", "AAAA"), choose(rnd, "", "; l=0", "; x=1", "; t=99999999999"))})
+	}},
+	{"a seal", func(rnd *rand.Rand, a *attack, _ string) {
+		a.put(rnd, field{"ARC-Seal", " i=1; cv=none; a=rsa-sha256; d=attacker.example; s=dead; b=" + strings.Repeat("A", 342) + "=="})
+		a.put(rnd, field{"ARC-Message-Signature", " i=1; a=rsa-sha256; d=attacker.example; s=dead; h=from; bh=" + bodyHash + "; b=" + strings.Repeat("A", 342) + "=="})
+		a.put(rnd, field{"ARC-Authentication-Results", " i=1; attacker.example; dmarc=pass header.from=bank.example"})
+	}},
+	{"recipients", func(rnd *rand.Rand, a *attack, _ string) {
+		for i := range 1 + rnd.IntN(4) {
+			r := choose(rnd, "x@other.example", "<x@other.example>", "x@third.example", "postmaster", "x@[192.0.2.1]", fmt.Sprintf("x@d%d.example", i))
+			if rnd.IntN(2) == 0 {
+				a.recipients = append(a.recipients, r)
+			} else {
+				a.recipients = append([]string{r}, a.recipients...)
+			}
+		}
+	}},
+	{"decoration of the sender", func(rnd *rand.Rand, a *attack, _ string) {
+		if a.from != "" && !strings.ContainsAny(a.from, "<>() ") {
+			a.from = fmt.Sprintf(choose(rnd, "<%s>", "< %s >", "(c)<%s>", "<<%s>>", "<%s> SIZE=100", "<@attacker.example:%s>"), a.from)
+		}
+	}},
+	{"another greeting", func(rnd *rand.Rand, a *attack, _ string) {
+		a.helo = choose(rnd, "silent.example", "attacker.example", "dead.bank.example", `"a"`, "[203.0.113.5]", "x", strings.Repeat("a.", 200)+"example")
+	}},
+}
+
+// bodyHash is that of attackBody in relaxed canonicalization.
+const (
+	attackBody = "Your account is locked.\r\n"
+	bodyHash   = "2txMo8DoPqZCRA/DLZ0j6GQtNBgSNyZ6R3bqYIhNK1g="
+)
+
+// edit changes the value of the first field called name.
+func (a *attack) edit(name string, change func(string) string) {
+	for i, f := range a.fields {
+		if f.name == name {
+			a.fields[i].value = change(f.value)
+			return
+		}
+	}
+}
+
+// put adds a field at the top or at the bottom.
+func (a *attack) put(rnd *rand.Rand, f field) {
+	if rnd.IntN(2) == 0 {
+		a.fields = append([]field{f}, a.fields...)
+	} else {
+		a.fields = append(a.fields, f)
+	}
+}
+
+func choose(rnd *rand.Rand, list ...string) string { return list[rnd.IntN(len(list))] }
+
+// severity orders what becomes of a message.
+func severity(d policy.Disposition) int {
+	switch d {
+	case policy.Reject:
+		return 3
+	case policy.Defer:
+		return 2
+	case policy.Quarantine:
+		return 1
+	}
+	return 0
+}
+
+// judge sends a over the wire, and returns the verdict on it.
+func (r *rig) judge(a *attack) *policy.Verdict {
+	r.t.Helper()
+	s, err := gomilter.NewClient("tcp", r.addr).Session(gomilter.NewMacroBag())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer s.Close()
+	r.open(s, a.mail)
+	r.must(s.Mail(a.from, ""))
+	for _, rcpt := range a.recipients {
+		r.must(s.Rcpt(rcpt, ""))
+	}
+	r.must(s.DataStart())
+	r.header(s, a.mail)
+	if _, _, err := s.BodyReadFrom(strings.NewReader(a.body)); err != nil {
+		r.t.Fatal(err)
+	}
+	v := r.seen.take()
+	if len(v) != 1 {
+		r.t.Fatalf("%d verdicts on one message", len(v))
+	}
+	return v[0]
+}
+
+// victim returns the message of one of victims.
+func victim(n int) attack {
+	v := victims[n]
+	a := attack{
+		mail: mail{
+			client: "203.0.113.5", helo: "h.attacker.example", from: "x@attacker.example",
+			fields: []field{{"From", " " + v.from}, {"Subject", " x"}, {"List-Id", " <list.example>"}},
+			body:   attackBody,
+		},
+		recipients: []string{"ann@receiver.example"},
+	}
+	if v.mail != "" {
+		a.from = v.mail
+	}
+	return a
+}
+
+// checkAttack holds that what is added to a message that is not accepted, by
+// random, never makes its disposition milder. Documented exceptions: a signature
+// of the author's domain, or a sender below it, whose servers do not answer turns
+// a rejection into a deferral; and so many authors that not all are judged turn
+// it into a quarantine.
+func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
+	t.Helper()
+	n := rnd.IntN(len(victims))
+	v := victims[n]
+	s := *r.settings.Load()
+	rules := v.rules
+	rules.Mode = policy.Enforce
+	if rules.Grounds.Author == "" {
+		rules.Grounds.Author, rules.Grounds.SeveralFrom = policy.Quarantine, policy.Quarantine
+	}
+	s.Rules = &rules
+	r.Set(&s)
+	plain := victim(n)
+	want := r.judge(&plain).Decision.Disposition
+	if severity(want) == 0 {
+		t.Fatalf("%s: accepted before anything was added", v.name)
+	}
+	a := victim(n)
+	var added []string
+	for range 1 + rnd.IntN(4) {
+		add := additions[rnd.IntN(len(additions))]
+		add.add(rnd, &a, v.authorDomain)
+		added = append(added, add.name)
+	}
+	last := r.judge(&a)
+	got := last.Decision.Disposition
+	least := severity(want)
+	if a.dead {
+		least = min(least, severity(policy.Defer))
+	}
+	if severity(got) < least {
+		t.Errorf("%s was %s, and is %s by adding %s\nMAIL %q RCPT %q HELO %q\n%q\nground %s, override %+v, dmarc=%s (%v) spf=%s (%v)\nauthors %q (%v)",
+			v.name, want, got, strings.Join(added, ", "), a.from, a.recipients, a.helo, a.fields,
+			last.Decision.Ground, last.Decision.Reason, last.Result.DMARC.Status, last.Result.DMARC.Err, last.Result.SPF.Status, last.Result.SPF.Err,
+			last.Result.Author.Domains, last.Result.Author.Err)
+	}
+}
+
+// adversary starts a rig that enforces, for attacks.
+func adversary(t *testing.T) *rig {
+	return start(t, options{zone: attackZone, verify: func(o *verify.Options) { o.IPRev = true }})
+}
+
+// attacks returns how many attacks are tried: a few hundred, or tens of thousands
+// where AUTHMILTER_LONG is set.
+func attacks() int {
+	if os.Getenv("AUTHMILTER_LONG") != "" {
+		return 50_000
+	}
+	return 1_000
+}
+
+// TestNothingAddedHelps tries random additions to messages that are not accepted.
+func TestNothingAddedHelps(t *testing.T) {
+	r := adversary(t)
+	rnd := rand.New(rand.NewPCG(10, 1998))
+	for range attacks() {
+		if checkAttack(t, r, rnd); t.Failed() {
+			return
+		}
+	}
+}
+
+// FuzzNothingAddedHelps is TestNothingAddedHelps with a seed of the fuzzer's.
+func FuzzNothingAddedHelps(f *testing.F) {
+	for seed := range uint64(20) {
+		f.Add(seed, seed*seed)
+	}
+	f.Fuzz(func(t *testing.T, a, b uint64) {
+		checkAttack(t, adversary(t), rand.New(rand.NewPCG(a, b)))
+	})
+}

@@ -132,6 +132,7 @@ func (c *Check) EndHeader() {
 	// the answer.
 	query := dmarc.Query{
 		Authors:    c.author.Domains,
+		Unjudged:   c.author.Unjudged(),
 		Candidates: c.candidates(),
 		Mode:       c.opts.Discovery,
 	}

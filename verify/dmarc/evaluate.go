@@ -25,6 +25,9 @@ var errNotLookedUp = errors.New("organizational domain was not looked up")
 type Query struct {
 	// Authors are the author domains of the message, distinct, in any form.
 	Authors []string
+	// Unjudged is set if the message has, or may have, an author besides whose
+	// domain is not known.
+	Unjudged bool
 	// Candidates are the identifiers that may turn out to be authenticated. Only
 	// their Method and Domain count.
 	Candidates []Identifier
@@ -35,8 +38,10 @@ type Query struct {
 // evaluation needs from the DNS. It may be used by several goroutines.
 type Evaluation struct {
 	authors []author
-	// dropped tells that there are more author domains than are judged.
+	// dropped tells that there are more author domains than are judged, unjudged
+	// that there is an author without one.
 	dropped  bool
+	unjudged bool
 	exceeded bool
 	orgs     orgDomains
 }
@@ -54,7 +59,7 @@ func (a *author) applies() bool { return a.err == nil && a.policy.Applies() }
 // temporary error of the evaluation.
 func Lookup(ctx context.Context, r dns.Resolver, q Query) *Evaluation {
 	f := &finder{ctx: ctx, dns: r, mode: q.Mode}
-	e := &Evaluation{orgs: orgDomains{finder: f}}
+	e := &Evaluation{unjudged: q.Unjudged, orgs: orgDomains{finder: f}}
 	for _, name := range q.Authors {
 		if len(e.authors) == MaxAuthors {
 			e.dropped = true
@@ -126,16 +131,19 @@ func (e *Evaluation) Evaluate(ids []Identifier) Result {
 }
 
 // EvaluateEach judges each author domain, in their order. There is always a
-// result: one without an Author stands for author domains that are missing or
-// too many.
+// result: one without an Author stands for author domains that are missing,
+// unknown or too many.
 func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 	results := make([]Result, 0, len(e.authors)+1)
 	for i := range e.authors {
 		results = append(results, e.evaluate(&e.authors[i], ids))
 	}
 	// RFC 9989 section 11.5: neither may escape.
-	if len(e.authors) == 0 {
+	switch {
+	case len(e.authors) == 0:
 		results = append(results, Result{Status: PermError, Reason: ReasonNoAuthor, Err: errNoAuthor})
+	case e.unjudged:
+		results = append(results, Result{Status: PermError, Reason: ReasonAuthorSyntax, Err: errUnjudged})
 	}
 	if e.dropped {
 		results = append(results, Result{Status: PermError, Reason: ReasonTooManyAuthors, Err: errTooManyAuthors})

@@ -25,7 +25,7 @@ var authorCases = []struct {
 	{`"Giant; \"Big\" Box" <sysservices@example.net>`, "example.net", nil},
 	{`Pete(A nice \) chap) <pete(his account)@silly.test(his host)>`, "silly.test", []error{ErrFromAmbiguous}},
 	{"a@B.Example", "b.example", nil},
-	{"a@host", "host", nil},
+	{"a@host", "", []error{ErrNoDomain, ErrFromAmbiguous}},
 	{"a@_x.b.example", "_x.b.example", nil},
 	{"a.b+c_d=e@b.example", "b.example", nil},
 	{"a@b.example (Display Name)", "b.example", nil},
@@ -36,8 +36,6 @@ var authorCases = []struct {
 	{"John Q. Public <a@b.example>", "b.example", nil},
 	{`"" <a@b.example>`, "b.example", nil},
 	{`"a"@b.example`, "b.example", nil},
-	{`"admin@c.example"@b.example`, "b.example", nil},
-	{`"a <b@c.example>"@d.example`, "d.example", nil},
 	{`"admin@c.example" <a@b.example>`, "b.example", nil},
 	{`"admin@c.example, x" <a@b.example>`, "b.example", nil},
 	{`"<admin@c.example>" <a@b.example>`, "b.example", nil},
@@ -54,8 +52,8 @@ var authorCases = []struct {
 	{"a @ b.example", "b.example", []error{ErrFromAmbiguous}},
 	{"a . b@c.example", "c.example", []error{ErrFromAmbiguous}},
 	{`a."b c".d@c.example`, "c.example", nil},
-	{"a@b . example", "b.example,b", []error{ErrFromAmbiguous}},
-	{"a@b(comment).example", "b.example,b", []error{ErrFromAmbiguous}},
+	{"a@b . example", "b.example", []error{ErrFromAmbiguous}},
+	{"a@b(comment).example", "b.example", []error{ErrFromAmbiguous}},
 	{"a@c.example (x).b.example", "c.example.b.example,c.example", []error{ErrFromAmbiguous}},
 	{"a@(c.example) b.example", "b.example,c.example", []error{ErrFromAmbiguous}},
 	{"<@c.example:a@b.example>", "b.example,c.example", []error{ErrFromAmbiguous}},
@@ -77,7 +75,7 @@ var authorCases = []struct {
 	{`<a@b.example>\,<c@d.example>`, "b.example,d.example", []error{ErrFromSyntax}},
 	{"a@b.example,c", "b.example", []error{ErrFromSyntax}},
 	{"a, c@d.example", "d.example", []error{ErrFromSyntax}},
-	{"a@, c@d.example", "d.example", []error{ErrFromSyntax}},
+	{"a@, c@d.example", "d.example", []error{ErrFromSyntax, ErrNoDomain}},
 
 	// Groups (RFC 6854).
 	{"Group: a@b.example;", "b.example", nil},
@@ -107,7 +105,7 @@ var authorCases = []struct {
 	{"a@[192.0.2.1], b@c.example", "c.example", []error{ErrNoDomain}},
 	{"a@[192.0.2.1", "", []error{ErrFromSyntax, ErrNoDomain}},
 	{"a@[[192.0.2.1]]", "", []error{ErrFromSyntax, ErrNoDomain}},
-	{"a@b!c", "b", []error{ErrNoDomain, ErrFromAmbiguous}},
+	{"a@b!c", "", []error{ErrNoDomain, ErrFromAmbiguous}},
 	{"a@" + strings.Repeat("x", 64) + ".example", "", []error{ErrNoDomain, ErrFromAmbiguous}},
 
 	// Broken, yet shown by some reader.
@@ -141,7 +139,7 @@ var authorCases = []struct {
 	// NUL, control characters, lone CR and LF.
 	{"<a@b.example>\x00@c.example", "b.example,c.example", []error{ErrFromSyntax}},
 	{"a@b.example\x00.c.example", "b.example,b.example.c.example", []error{ErrFromSyntax}},
-	{"a@b\x00.example", "b,b.example", []error{ErrFromSyntax}},
+	{"a@b\x00.example", "b.example", []error{ErrFromSyntax, ErrNoDomain}},
 	{"\"\x00 c@d.example\" <a@b.example>", "d.example,b.example", []error{ErrFromSyntax}},
 	{"(\x00) <a@b.example>", "b.example", []error{ErrFromSyntax}},
 	{"\"x\x01\" <a@b.example>", "b.example", []error{ErrFromAmbiguous}},
@@ -177,8 +175,8 @@ var authorCases = []struct {
 	{"用户@例え.テスト", "xn--r8jz45g.xn--zckzah", nil},
 	{"a@b。example", "b.example", nil},
 	{"J\xf6rg <a@b.example>", "b.example", nil},
-	{"a@b\xf6.example", "b", []error{ErrNoDomain, ErrFromAmbiguous}},
-	{"a@b.example\u3000", "b.example", []error{ErrNoDomain, ErrFromAmbiguous}},
+	{"a@b\xf6.example", "b.example", []error{ErrNoDomain, ErrFromAmbiguous}},
+	{"a@b.example\u3000", "b.example", []error{ErrFromAmbiguous}},
 	{"a@b.example\u2003<c@d.example>", "d.example", nil},
 	{"a@b.example\r\n <c@d.example>", "d.example", nil},
 	{"a@b.example <c@d.example>, e@f.example", "d.example,f.example", nil},
@@ -207,7 +205,7 @@ func TestAuthor(t *testing.T) {
 // checkAuthorErr checks that err is exactly all of want.
 func checkAuthorErr(t *testing.T, err error, want []error) {
 	t.Helper()
-	for _, e := range []error{ErrNoFrom, ErrSeveralFrom, ErrFromName, ErrFromSyntax, ErrFromAmbiguous, ErrFromGroup, ErrNoDomain, ErrAuthorBounds} {
+	for _, e := range []error{ErrNoFrom, ErrSeveralFrom, ErrFromName, ErrFromSyntax, ErrFromAmbiguous, ErrFromGroup, ErrNoDomain, ErrFromLine, ErrAuthorBounds} {
 		if errors.Is(err, e) != slices.Contains(want, e) {
 			t.Errorf("error %v, want %v", err, want)
 		}
@@ -247,8 +245,9 @@ func TestAuthorFields(t *testing.T) {
 		{"two, one domain", Header{{"From", "a@b.example"}, {"From", "a@b.example"}}, "b.example", 2, []error{ErrSeveralFrom}},
 		{"two, one with a space", Header{{"From ", "a@b.example"}, {"From", "c@d.example"}}, "b.example,d.example", 2, []error{ErrSeveralFrom}},
 		{"two, one broken", Header{{"From", "a@b.example"}, {"From", "<c@d.example"}}, "b.example,d.example", 2, []error{ErrSeveralFrom, ErrFromSyntax}},
-		{"two, both broken", Header{{"From", "<a@b.example"}, {"From", "c"}}, "b.example", 2, []error{ErrSeveralFrom, ErrFromSyntax}},
-		{"two, one empty", Header{{"From", ""}, {"From", "c@d.example"}}, "d.example", 2, []error{ErrSeveralFrom, ErrFromSyntax}},
+		{"two, both broken", Header{{"From", "<a@b.example"}, {"From", "c"}}, "b.example", 2, []error{ErrSeveralFrom, ErrFromSyntax, ErrNoDomain}},
+		{"two, one empty", Header{{"From", ""}, {"From", "c@d.example"}}, "d.example", 2, []error{ErrSeveralFrom, ErrFromSyntax, ErrNoDomain}},
+		{"two, one empty group", Header{{"From", "c@d.example"}, {"From", "x:;"}}, "d.example", 2, []error{ErrSeveralFrom, ErrFromGroup}},
 		{"space in front", Header{{" From", "a@b.example"}, {"From", "c@d.example"}}, "b.example,d.example", 2, []error{ErrSeveralFrom, ErrFromName}},
 		{"folded name", Header{{"From\r\n ", "a@b.example"}}, "b.example", 1, []error{ErrFromName}},
 		{"NUL in the name", Header{{"From\x00", "a@b.example"}, {"From", "c@d.example"}}, "b.example,d.example", 2, []error{ErrSeveralFrom, ErrFromName}},
@@ -282,11 +281,11 @@ func list(n int, format string) string {
 	for i := range addresses {
 		addresses[i] = fmt.Sprintf(format, i)
 	}
-	return strings.Join(addresses, ",")
+	return strings.Join(addresses, ",\r\n ")
 }
 
 func TestAuthorBounds(t *testing.T) {
-	long := strings.Repeat(" ", MaxAddressList)
+	long := strings.Repeat("\r\n ", MaxAddressList/3)
 	for _, c := range []struct {
 		name    string
 		header  Header
@@ -296,9 +295,10 @@ func TestAuthorBounds(t *testing.T) {
 	}{
 		{"100 addresses", Header{{"From", list(100, "a@d%d.example")}}, 100, "d0.example", nil},
 		{"101 addresses", Header{{"From", list(101, "a@d%d.example")}}, 100, "d0.example", []error{ErrFromSyntax, ErrAuthorBounds}},
-		{"5000 addresses of one domain", Header{{"From", list(5000, "a%d@d.example")}}, 1, "d.example", []error{ErrFromSyntax, ErrAuthorBounds}},
+		{"5000 addresses of one domain", Header{{"From", list(5000, "a%d@d.example")}}, 1, "d.example", []error{ErrFromSyntax}},
+		{"20000 addresses of one domain", Header{{"From", list(20000, "a%d@d.example")}}, 1, "d.example", []error{ErrFromSyntax, ErrAuthorBounds}},
 		{"101 fields", slices.Repeat(Header{{"From", "a@b.example"}}, 101), 1, "b.example", []error{ErrSeveralFrom}},
-		{"2000 fields", slices.Repeat(Header{{"From", "a@b.example,a@c.example"}}, 2000), 2, "b.example", []error{ErrSeveralFrom, ErrAuthorBounds}},
+		{"2000 fields", slices.Repeat(Header{{"From", "a@b.example,a@c.example"}}, 2000), 2, "b.example", []error{ErrSeveralFrom}},
 		{"over 64 KiB", Header{{"From", long + "a@b.example"}}, 1, "b.example", []error{ErrFromSyntax}},
 		{"domains that are none", Header{{"From", "<" + list(2000, "a@%d..example")}}, 0, "", []error{ErrFromSyntax, ErrNoDomain, ErrAuthorBounds}},
 	} {

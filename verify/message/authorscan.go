@@ -82,7 +82,7 @@ func (s *scanner) read(text string) {
 	// longer than this was made to.
 	const stepsPerOctet = 16
 	s.text, s.steps = text, stepsPerOctet*len(text)+1024
-	inside := false
+	depth := 0
 	for at := 0; at < len(text); {
 		n := atSign(text[at:])
 		switch {
@@ -92,11 +92,18 @@ func (s *scanner) read(text string) {
 				return
 			}
 			s.finder.readings++
-			s.address(at+n, inside)
+			s.address(at+n, depth > 0)
 		case text[at] == '<':
-			inside = true
+			depth++
+		case text[at] == '>' && depth > 1:
+			// To some readers a bracket within brackets ends nothing.
+			next := at + 1 + s.gap(at+1)
+			if s.judging && next < len(text) && text[next] != '>' {
+				s.finder.note(ErrNoDomain)
+			}
+			depth = 0
 		case text[at] == '>':
-			inside = false
+			depth = 0
 		}
 		at += max(n, 1)
 	}
@@ -114,6 +121,7 @@ func (s *scanner) address(at int, inside bool) {
 	if d.start != d.first {
 		s.try(d.start)
 	}
+	glued := inside && s.joining && s.glued(d)
 	token := d.first
 	// A reader may overlook what stands between "@" and a domain.
 	start := at
@@ -135,9 +143,9 @@ func (s *scanner) address(at int, inside bool) {
 	}
 	switch {
 	case found && !inside:
-	case found && joined && s.closes(d.end):
+	case found && joined && !glued && s.closes(d.end):
 		s.bracketed = true
-	case !found && !inside && s.harmless(token, d.end):
+	case !found && !inside && s.harmless(d, token):
 		s.bare = true
 	default:
 		s.finder.note(ErrNoDomain)
@@ -158,22 +166,59 @@ func (s *scanner) try(name string) bool {
 	return found
 }
 
-// harmless reports whether token, or the domain literal that begins at end, is
-// nothing that could be taken for a domain of somebody's: it has no dot or no
-// letter, as in "Joe @ home, inc. <joe@example.com>". Beside an address in
-// angle brackets such text does not matter; alone it is an address that cannot
-// be judged.
-func (s *scanner) harmless(token string, end int) bool {
-	if token == "" && strings.HasPrefix(s.text[end:], "[") {
-		literal, _, _ := strings.Cut(s.text[end:min(len(s.text), end+domain.MaxLength)], "]")
+// harmless reports whether what stands behind an "@", d or token, is nothing that
+// could be taken for a domain of somebody's: it has no dot or no letter, as in
+// "Joe @ home, inc. <joe@example.com>". Beside an address in angle brackets such
+// text does not matter; alone it is an address that cannot be judged.
+func (s *scanner) harmless(d domainText, token string) bool {
+	rest := s.text[d.end:]
+	if token == "" && strings.HasPrefix(rest, "[") {
+		literal, _, _ := strings.Cut(rest[:min(len(rest), domain.MaxLength)], "]")
 		return !strings.ContainsAny(literal, ".:")
+	}
+	// Some readers end a domain later, or leave these characters out.
+	if n := strings.IndexAny(rest, " \t\r\n<>(),;@"); n != 0 && token == d.first {
+		if n < 0 {
+			n = len(rest)
+		}
+		s.steps -= n
+		token += rest[:n]
 	}
 	if strings.Contains(token, "=?") {
 		return false // it may become anything
 	}
-	token = strings.Trim(visible(token), ".")
+	token = strings.Trim(visible(token), ".:\"\\")
 	letter := func(r rune) bool { return r >= utf8.RuneSelf || 'a' <= r|0x20 && r|0x20 <= 'z' }
 	return !strings.ContainsAny(token, ".\u2024\u3002\ufe52\uff0e\uff61") || !strings.ContainsFunc(token, letter)
+}
+
+// glued tries what becomes of d, in angle brackets, if the same mailbox has more
+// addresses in brackets, which some readers put together: of "<joe@bank.exam>
+// <ple@example.net>" they show joe@bank.example@example.net. It reports whether
+// what they show is not known.
+func (s *scanner) glued(d domainText) bool {
+	rest := s.text[d.end:]
+	if !strings.HasPrefix(rest, ">") {
+		return false
+	}
+	n := strings.IndexAny(rest, "<,;")
+	if n < 0 {
+		s.steps -= len(rest)
+		return false
+	}
+	s.steps -= n
+	if rest[n] != '<' {
+		return false
+	}
+	next := d.end + n + len("<")
+	next += s.gap(next)
+	word := wordLength(s.text[next:])
+	rest = s.text[next+word+s.gap(next+word):]
+	if word > 0 {
+		s.steps -= word
+		s.try(d.joined + s.text[next:next+word])
+	}
+	return rest != "" && rest[0] != '>' && atSign(rest) == 0
 }
 
 // closes reports whether an address within angle brackets may end at end: at the
@@ -202,7 +247,7 @@ type domainText struct {
 	// start is the text up to the first gap of any kind.
 	start string
 	// joined is the text with all gaps closed, up to a word that is the local
-	// part of the next address.
+	// part of the next address, unless a dot joins it.
 	joined string
 	// end is where the text ends that was looked at.
 	end int
@@ -229,14 +274,15 @@ func (s *scanner) domainAt(at int) domainText {
 		}
 		s.steps -= n
 		word := s.text[next : next+n]
-		if atSign(s.text[next+n+s.gap(next+n):]) > 0 {
+		dotted := word[0] == '.' || strings.HasSuffix(d.joined, ".")
+		if !dotted && atSign(s.text[next+n+s.gap(next+n):]) > 0 {
 			d.end = next + n
 			break
 		}
 		if b.Len() == 0 {
 			b.WriteString(d.start)
 		}
-		open = open && (word[0] == '.' || strings.HasSuffix(d.joined, "."))
+		open = open && dotted
 		b.WriteString(word)
 		d.joined = b.String()
 		d.end = next + n

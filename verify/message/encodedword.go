@@ -6,8 +6,8 @@ import (
 )
 
 // decodeWords returns s with its encoded words (RFC 2047 section 2) decoded,
-// wherever they stand, and without the white space between two of them (section
-// 6.2). In nearly all character sets in use an address looks as it does in
+// wherever they stand. The white space between two of them, which section 6.2
+// drops, is kept, as some readers do. In nearly all character sets in use an address looks as it does in
 // ASCII, so that the character set does not matter; hidden reports that there
 // is a word in another one.
 func decodeWords(s string) (decoded string, hidden bool) {
@@ -34,9 +34,6 @@ func decodeWords(s string) (decoded string, hidden bool) {
 		b.WriteString(s[:start])
 		b.WriteString(w.text)
 		s = w.rest
-		if next := strings.TrimLeft(s, " \t\r\n"); strings.HasPrefix(next, "=?") {
-			s = next
-		}
 	}
 	return b.String(), hidden
 }

@@ -277,7 +277,7 @@ func TestNotSigned(t *testing.T) {
 
 		{"another domain", from(" joe@example.net"), ownBody, errNoSigningKey},
 		{"a domain that ends alike", from(" joe@badexample.org"), ownBody, errNoSigningKey},
-		{"the domain above", from(" joe@org"), ownBody, errNoSigningKey},
+		{"the domain above", from(" joe@org"), ownBody, errNoAuthor},
 	} {
 		done := noLeak(t)
 		for _, next := range []func() int{whole, func() int { return 1 }} {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -41,7 +40,7 @@ func authorDomains(m *Message) known[string] {
 	a := &m.Result.Author
 	return known[string]{
 		values:     a.Domains,
-		incomplete: errors.Is(a.Err, message.ErrAuthorBounds) || errors.Is(a.Err, message.ErrNoDomain),
+		incomplete: a.Unjudged(),
 	}
 }
 

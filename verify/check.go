@@ -145,6 +145,7 @@ func (c *Check) EndHeader() {
 	// the answer.
 	c.dmarc = dmarc.Prepare(dmarc.Query{
 		Authors:    c.author.Domains,
+		Unjudged:   c.author.Unjudged(),
 		Candidates: c.candidates(),
 		Mode:       c.opts.Discovery,
 	})

@@ -20,7 +20,7 @@ const (
 	Pass      Status = "pass"      // an authenticated identifier aligns
 	Fail      Status = "fail"      // a policy applies, and no authenticated identifier aligns
 	TempError Status = "temperror" // a look-up or a check that could decide did not finish
-	PermError Status = "permerror" // there is no author domain, or there are too many
+	PermError Status = "permerror" // there is no author domain, or one that cannot be known, or there are too many
 )
 
 // Statuses returns every Status.
@@ -189,5 +189,6 @@ var (
 	errIdentifier       = errors.New("check of an identifier that aligns did not finish")
 	errNoAuthor         = errors.New("no author domain")
 	errAuthorSyntax     = errors.New("author domain is not a valid domain name")
+	errUnjudged         = errors.New("an author that cannot be judged")
 	errTooManyAuthors   = errors.New("too many author domains")
 )

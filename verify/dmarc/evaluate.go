@@ -34,9 +34,9 @@ var (
 type Query struct {
 	// Authors are the author domains of the message, distinct, in any form.
 	Authors []string
-	// Unjudged is why not all authors of the message are among Authors; nil if
-	// they are.
-	Unjudged error
+	// Unjudged is set if the message has, or may have, an author besides whose
+	// domain is not known.
+	Unjudged bool
 	// Candidates are the identifiers that may turn out to be authenticated. Only
 	// their Method and Domain count.
 	Candidates []Identifier
@@ -48,7 +48,7 @@ type Query struct {
 type Evaluation struct {
 	authors    []author
 	candidates []Identifier
-	unjudged   error
+	unjudged   bool
 	// tooMany reports that there are more author domains than MaxAuthors.
 	tooMany bool
 	finder  finder
@@ -231,8 +231,8 @@ func (e *Evaluation) Evaluate(ids []Identifier) Result {
 }
 
 // EvaluateEach judges each author domain, in their order. There is always a
-// result: one without an Author stands for author domains that are missing or
-// too many.
+// result: one without an Author stands for author domains that are missing,
+// unknown or too many.
 func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 	results := make([]Result, 0, len(e.authors)+1)
 	for i := range e.authors {
@@ -240,10 +240,10 @@ func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 	}
 	// RFC 9989 section 11.5: none of these may escape.
 	switch {
-	case e.unjudged != nil:
-		results = append(results, Result{Status: PermError, Reason: ReasonAuthorSyntax, Err: e.unjudged})
 	case len(e.authors) == 0:
 		results = append(results, Result{Status: PermError, Reason: ReasonNoAuthor, Err: errNoAuthor})
+	case e.unjudged:
+		results = append(results, Result{Status: PermError, Reason: ReasonAuthorSyntax, Err: errUnjudged})
 	}
 	if e.tooMany {
 		results = append(results, Result{Status: PermError, Reason: ReasonTooManyAuthors, Err: errTooManyAuthors})

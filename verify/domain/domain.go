@@ -59,7 +59,7 @@ func ToASCII(name string) (string, error) {
 	return name, nil
 }
 
-// hasLongLabel tells whether some label has more characters than any A-label
+// hasLongLabel reports whether some label has more characters than any A-label
 // has octets. Such a label would be refused in the end, but Punycode takes time
 // quadratic in it to say so.
 func hasLongLabel(name string) bool {
@@ -77,7 +77,7 @@ func hasLongLabel(name string) bool {
 	return false
 }
 
-// valid tells whether name is made of one or more non-empty labels of
+// valid reports whether name is made of one or more non-empty labels of
 // letters, digits, hyphens and underscores within the length limits.
 func valid(name string) bool {
 	if name == "" || len(name) > MaxLength {
@@ -102,7 +102,7 @@ func valid(name string) bool {
 	return label > 0
 }
 
-// IsSubdomain tells whether name equals parent or lies below it. Both are
+// IsSubdomain reports whether name equals parent or lies below it. Both are
 // outputs of [ToASCII].
 func IsSubdomain(name, parent string) bool {
 	rest, ok := strings.CutSuffix(name, parent)

@@ -19,8 +19,8 @@ type addressParser struct {
 	groups  int
 	// odd is set by what is valid, yet read differently by different readers:
 	// routes, white space or comments within an address, control characters,
-	// and encoded words in an address, where they mean nothing (RFC 2047
-	// section 5).
+	// encoded words in an address, where they mean nothing (RFC 2047 section 5),
+	// and a local part or the name of a group that looks like an address.
 	odd       bool
 	mailboxes []Mailbox
 }
@@ -113,8 +113,8 @@ func (p *addressParser) address() error {
 // nameBefore returns the length of what stands in s, which begins with the "@"
 // of a first address, before an opening angle bracket: the rest of a display
 // name that holds an address without quotes, as in "a@example.com
-// <b@example.net>". No grammar has that, much mail does, and every reader takes
-// the address in brackets. It returns 0 where there is none, or where anything
+// <b@example.net>". No grammar has that, much mail does, and nearly every reader
+// takes the address in brackets. It returns 0 if there is none, or if anything
 // but words, dots, "@" and spaces comes before it.
 func nameBefore(s string) int {
 	for i := 0; i < len(s); i++ {
@@ -133,9 +133,12 @@ func nameBefore(s string) int {
 
 // group reads a group from its colon.
 func (p *addressParser) group() error {
-	if _, err := p.phrase(); err != nil {
+	name, err := p.phrase()
+	if err != nil {
 		return err
 	}
+	// Some readers show the name of a group as an address.
+	p.odd = p.odd || strings.ContainsAny(name, atSigns) || strings.Contains(name, "=?")
 	if p.inGroup {
 		return malformed("group within a group")
 	}
@@ -226,7 +229,9 @@ func (p *addressParser) addrSpec(name string) error {
 	if len(p.mailboxes) == MaxMailboxes {
 		return ErrAddressBounds
 	}
-	p.odd = p.odd || strings.Contains(local, "=?") || strings.Contains(domain, "=?")
+	// Some readers show a local part without its quotes, and some end an address
+	// at the first domain.
+	p.odd = p.odd || strings.ContainsAny(local, "<>"+atSigns) || strings.Contains(local, "=?") || strings.Contains(domain, "=?")
 	p.mailboxes = append(p.mailboxes, Mailbox{Name: name, Local: local, Domain: domain})
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"authmilter/verify/domain"
 )
@@ -13,8 +12,10 @@ import (
 const (
 	// maxAuthorDomains bounds the domains that an [Author] names.
 	maxAuthorDomains = 100
-	// maxCandidates bounds the texts that are tried as domains for an Author.
+	// maxCandidates bounds the texts that are tried as domains for an Author,
+	// and maxReadings how often one is looked for behind an "@".
 	maxCandidates = 1000
+	maxReadings   = 10 * maxCandidates
 )
 
 // What can be wrong with the From fields of a message. An [Author] with one of
@@ -36,9 +37,17 @@ var (
 	ErrFromAmbiguous = errors.New("ambiguous From field")
 	// ErrFromGroup says that a From field holds only groups without members.
 	ErrFromGroup = errors.New("group without members in the From field")
-	// ErrNoDomain says that an author's address has no domain name, but a
-	// literal, or what is not a domain name, or that there is no address.
+	// ErrNoDomain says that a From field has no address, or that an author's
+	// address has no domain name, but a literal, or what is not a domain name of
+	// the form that [domain.OfAddress] wants.
 	ErrNoDomain = errors.New("author address without a domain")
+	// ErrFromLine says that a line of a From field is longer than RFC 5322
+	// section 2.1.1 allows. MTAs break it on the way on, so that what people
+	// see is not what was judged.
+	ErrFromLine = errors.New("line over 998 octets in the From field")
+	// ErrFromNUL says that a From field holds a NUL octet. Some readers end the
+	// line there and take the next one for a part of it.
+	ErrFromNUL = errors.New("NUL in the From field")
 	// ErrAuthorBounds says that the From fields hold more addresses than are
 	// looked at: Domains is incomplete.
 	ErrAuthorBounds = errors.New("too many author addresses")
@@ -47,10 +56,11 @@ var (
 // Author is whom a message says it is from.
 type Author struct {
 	// Domains are the distinct Author Domains (RFC 9989 section 3.2.2) in order
-	// of appearance, as [domain.ToASCII] returns them, 100 at most. Where a
-	// From field is malformed or ambiguous, they are all domains that some
-	// reader could take for the author's, so that no such message escapes its
-	// policy (RFC 9989 section 11.5).
+	// of appearance, as [domain.OfAddress] returns them, 100 at most. If a From
+	// field is malformed or ambiguous, they are all domains that some reader
+	// could take for the author's, so that no such message escapes its policy
+	// (RFC 9989 section 11.5). They need not be all authors: see
+	// [Author.Unjudged].
 	Domains []string
 	// Mailboxes are those of the From fields that could be parsed, at most
 	// MaxMailboxes.
@@ -60,6 +70,18 @@ type Author struct {
 	// Err is all that is wrong, nil for what RFC 5322 section 3.6.2 and RFC
 	// 6854 allow. Several authors are not an error.
 	Err error
+}
+
+// Unjudged reports whether there is, or may be, an author whom Domains leaves
+// out, so that no judgement of Domains alone holds for the message. Err says
+// why.
+func (a *Author) Unjudged() bool {
+	for _, err := range []error{ErrNoFrom, ErrFromGroup, ErrNoDomain, ErrFromLine, ErrFromNUL, ErrAuthorBounds} {
+		if errors.Is(a.Err, err) {
+			return true
+		}
+	}
+	return false
 }
 
 // Author returns the author of the message: the contents of all its From
@@ -74,7 +96,7 @@ func (h Header) Author() Author {
 			f.note(ErrFromName)
 		}
 		f.Fields++
-		f.addField(h[i].Raw)
+		f.addField(h[i])
 	}
 	switch f.Fields {
 	case 0:
@@ -82,9 +104,6 @@ func (h Header) Author() Author {
 	case 1:
 	default:
 		f.note(ErrSeveralFrom)
-	}
-	if f.Fields > 0 && len(f.Domains) == 0 && !errors.Is(f.Err, ErrFromGroup) {
-		f.note(ErrNoDomain)
 	}
 	return f.Author
 }
@@ -97,7 +116,7 @@ const (
 	nameMalformed
 )
 
-// fromName tells whether name is that of the From field: exactly, or with white
+// fromName reports whether name is that of the From field: exactly, or with white
 // space behind it (RFC 5322 section 4.5), or only to readers that drop what is
 // not printable, which makes it malformed.
 func fromName(name string) nameClass {
@@ -124,12 +143,30 @@ func fromName(name string) nameClass {
 // authorFinder fills an Author.
 type authorFinder struct {
 	Author
-	// tried counts the texts tried as domains.
-	tried int
+	// tried are the texts tried as domains, and whether they are.
+	tried    map[string]bool
+	readings int
+	// found is set by a domain in the field that is being looked at.
+	found bool
 }
 
 // addField adds what one From field holds.
-func (f *authorFinder) addField(raw string) {
+func (f *authorFinder) addField(field Field) {
+	f.found = false
+	f.addAddresses(field.Raw)
+	if broken := breakLines(field); broken != field.Raw {
+		f.note(ErrFromLine)
+		f.scanBroken(broken)
+	}
+	if strings.Contains(field.Raw, "\x00") {
+		f.note(ErrFromNUL)
+	}
+	if !f.found && !errors.Is(f.Err, ErrFromGroup) {
+		f.note(ErrNoDomain)
+	}
+}
+
+func (f *authorFinder) addAddresses(raw string) {
 	p := addressParser{text: raw}
 	if err := p.parse(); err != nil {
 		f.note(fmt.Errorf("%w: %w", ErrFromSyntax, err))
@@ -140,41 +177,77 @@ func (f *authorFinder) addField(raw string) {
 		f.note(ErrFromGroup)
 	}
 	f.Mailboxes = append(f.Mailboxes, p.mailboxes[:min(len(p.mailboxes), MaxMailboxes-len(f.Mailboxes))]...)
+	literal := false
 	for _, m := range p.mailboxes {
-		if !f.try(m.Domain) {
-			f.note(ErrNoDomain)
-			p.odd = p.odd || m.Domain[0] != '['
+		switch {
+		case f.try(m.Domain):
+		case m.Domain[0] == '[':
+			literal = true
+		default:
+			p.odd = true
 		}
 	}
 	if p.odd {
 		f.note(ErrFromAmbiguous)
+	}
+	if p.odd || literal {
 		f.scan(raw)
 	}
 }
 
-// try adds name to the domains if it is one, and tells whether it is. Past the
+// maxLine is the longest line of a header in octets, without its CRLF (RFC 5322
+// section 2.1.1).
+const maxLine = 998
+
+// breakLines returns the contents of field as MTAs make of it what goes on: with
+// a fold in each line that is too long, after as many octets as a line may have.
+func breakLines(field Field) string {
+	var b strings.Builder
+	room := max(maxLine-len(field.Name)-len(":"), 0)
+	for line := range strings.SplitAfterSeq(field.Raw, "\r\n") {
+		for len(strings.TrimSuffix(line, "\r\n")) > room {
+			b.WriteString(line[:room])
+			b.WriteString("\r\n ")
+			line, room = line[room:], maxLine
+		}
+		b.WriteString(line)
+		room = maxLine
+	}
+	return b.String()
+}
+
+// full reports whether as much has been tried as may be.
+func (f *authorFinder) full() bool {
+	return len(f.tried) >= maxCandidates || f.readings >= maxReadings
+}
+
+// try adds name to the domains if it is one, and reports whether it is. Past the
 // bound it adds nothing.
 func (f *authorFinder) try(name string) bool {
-	if f.tried == maxCandidates {
+	valid, known := f.tried[name]
+	if known {
+		f.found = f.found || valid
+		return valid
+	}
+	if f.full() {
 		f.note(ErrAuthorBounds)
 		return true
 	}
-	f.tried++
-	// What is not UTF-8 is no U-label (RFC 6532 section 3.1), whatever its octets
-	// may be mapped to.
-	if !utf8.ValidString(name) {
-		return false
+	if f.tried == nil {
+		f.tried = make(map[string]bool)
 	}
-	name, err := domain.ToASCII(name)
+	ascii, err := domain.OfAddress(name)
+	f.tried[name] = err == nil
 	if err != nil {
 		return false
 	}
+	f.found = true
 	switch {
-	case slices.Contains(f.Domains, name):
+	case slices.Contains(f.Domains, ascii):
 	case len(f.Domains) == maxAuthorDomains:
 		f.note(ErrAuthorBounds)
 	default:
-		f.Domains = append(f.Domains, name)
+		f.Domains = append(f.Domains, ascii)
 	}
 	return true
 }

@@ -1,172 +1,510 @@
 package message
 
 import (
-	"encoding/base64"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"authmilter/verify/domain"
 )
 
 // scan adds every domain that some reader could see in raw, a From field that
 // is not what it should be: what follows each "@", wherever it stands, in quotes
-// and comments too, in the text as it is, without its control characters, and
-// with its encoded words decoded.
+// and comments too, in the text as it is, without its control characters, with
+// its encoded words decoded, and without quoting.
 //
 // It finds too much rather than too little: a domain found here is asked for
-// its policy, one overlooked is open to forgery.
+// its policy, one overlooked is open to forgery. Text that is no domain name
+// counts for nothing; if an address has only such text, ErrNoDomain says so,
+// with the exception that [scanner.harmless] describes.
 func (f *authorFinder) scan(raw string) {
-	f.scanVisible(raw)
-	if decoded := decodeWords(raw); decoded != raw {
-		f.scanVisible(decoded)
+	s := scanner{finder: f}
+	if bracketQuoted(raw) {
+		f.note(ErrNoDomain)
+	}
+	s.judge(raw)
+	s.readAltered(raw)
+	words := decodeWords(raw)
+	if words.hidden {
+		f.note(ErrNoDomain)
+	}
+	if words.text != raw {
+		s.foreign = words.foreign
+		s.judge(words.text)
+		s.readAltered(words.text)
 	}
 }
 
-func (f *authorFinder) scanVisible(text string) {
-	f.scanAddresses(text)
-	if visible := withoutControls(text); visible != text {
-		f.scanAddresses(visible)
+// scanBroken adds the domains that are seen in raw once an MTA has broken its
+// lines.
+func (f *authorFinder) scanBroken(raw string) {
+	s := scanner{finder: f}
+	s.read(raw)
+	s.readAltered(raw)
+}
+
+// scanner looks for addresses in a text of any form.
+type scanner struct {
+	finder *authorFinder
+	text   string
+	// judging is set while an address without a domain matters.
+	judging bool
+	// foreign is set while octets beyond ASCII may mean anything.
+	foreign bool
+	// steps is how many more octets may be looked at while a domain is joined.
+	steps int
+	// bracketed is set by an address in angle brackets with a domain, and bare
+	// by one outside of them without a domain that is harmless beside it.
+	bracketed, bare bool
+}
+
+// bracketQuoted reports whether an angle bracket stands within quotes. Only a
+// parser knows then which brackets belong together.
+func bracketQuoted(text string) bool {
+	quoted, bracket := false, false
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			if quoted && bracket {
+				return true
+			}
+			quoted, bracket = !quoted, false
+		case '<', '>':
+			bracket = true
+		}
+	}
+	return false
+}
+
+// judge reads text and notes whether it has an address without a domain.
+func (s *scanner) judge(text string) {
+	s.judging, s.bracketed, s.bare = true, false, false
+	s.read(text)
+	s.judging = false
+	if s.bare && !s.bracketed {
+		s.finder.note(ErrNoDomain)
 	}
 }
 
-// scanAddresses tries what follows each "@" of text.
-func (f *authorFinder) scanAddresses(text string) {
-	for {
-		_, rest, found := strings.Cut(text, "@")
-		if !found {
-			return
-		}
-		text = rest
-		start := 0
-		for start < len(rest) && leadsDomain(rest[start]) {
-			start++
-		}
-		end := start
-		for end < len(rest) && inDomain(rest[end]) {
-			end++
-		}
-		name := strings.Trim(rest[start:end], ".")
-		if name == "" || f.try(name) {
-			continue
-		}
-		// What follows the ASCII text may be a space, or punctuation of another
-		// script.
-		ascii := 0
-		for ascii < len(name) && name[ascii] < 0x80 {
-			ascii++
-		}
-		f.try(strings.TrimRight(name[:ascii], "."))
+// readAltered reads text without its control characters, with and without those
+// that are white space, and also without what quotes: readers print the ones as
+// nothing and leave out the others.
+func (s *scanner) readAltered(text string) {
+	seen := without(text, func(c byte) bool { return isControl(c) && spaceLength(string(c)) == 0 })
+	if seen != text {
+		s.read(seen)
+	}
+	plain := without(text, isControl)
+	if plain != seen {
+		s.read(plain)
+	}
+	if unquoted := without(plain, func(c byte) bool { return c == '"' || c == '\\' }); unquoted != plain {
+		s.read(unquoted)
 	}
 }
 
-// leadsDomain tells whether a reader may overlook c between "@" and a domain.
+// read tries what follows each "@" of text.
+func (s *scanner) read(text string) {
+	// Several comments may be looked at again from several places. What takes
+	// longer than this was made to.
+	const stepsPerOctet = 16
+	s.text, s.steps = text, stepsPerOctet*len(text)+1024
+	depth, open := 0, -1
+	for at := 0; at < len(text); {
+		n := atSign(text[at:])
+		switch {
+		case n > 0:
+			if s.finder.full() || s.steps <= 0 {
+				s.finder.note(ErrAuthorBounds)
+				return
+			}
+			s.finder.readings++
+			s.address(at+n, open)
+		case text[at] == '<':
+			depth, open = depth+1, at
+		case text[at] == '>' && depth > 1:
+			// To some readers a bracket within brackets ends nothing.
+			next := at + 1 + s.gap(at+1)
+			if s.judging && next < len(text) && text[next] != '>' {
+				s.finder.note(ErrNoDomain)
+			}
+			depth, open = 0, -1
+		case text[at] == '>':
+			depth, open = 0, -1
+		}
+		at += max(n, 1)
+	}
+}
+
+// address tries the readings of what stands at at, behind an "@" and behind the
+// angle bracket at open, which is negative if there is none.
+func (s *scanner) address(at, open int) {
+	inside := open >= 0
+	d := s.domainAt(at, inside)
+	found := s.try(d.first)
+	if !found && !inside {
+		// A sentence goes on, or ends.
+		found = s.try(strings.TrimRight(d.first, punctuation))
+		s.tryStart(strings.Trim(d.joined, punctuation))
+	}
+	joined := d.joined == d.first || s.try(d.joined)
+	token := d.first
+	// A reader may overlook what stands between "@" and a domain.
+	start := at
+	for start < len(s.text) && leadsDomain(s.text[start]) {
+		start++
+	}
+	if n := wordLength(s.text[start:]); s.text[start:start+n] != d.start {
+		lead := s.try(s.text[start : start+n])
+		if token == "" {
+			token, found = s.text[start:start+n], lead
+		}
+	}
+	if !found {
+		s.tryStart(token)
+	}
+	if s.foreign && !isASCII(s.text[at:d.end]+token) {
+		s.finder.note(ErrNoDomain)
+	}
+	if !s.judging {
+		return
+	}
+	switch {
+	case found && !inside && s.ends(d.end, joined):
+	case found && inside && joined && s.closes(d.end) && s.alone(d, open):
+		s.bracketed = true
+	case !found && !inside && s.harmless(d, token):
+		s.bare = true
+	default:
+		s.finder.note(ErrNoDomain)
+	}
+}
+
+// punctuation are characters that may stand around an address in a sentence, and
+// are no end of it to a parser.
+const punctuation = ".!?'*~|`{}/&"
+
+// try tries name as a domain, also without what is not shown of it, and reports
+// whether it is one as it stands.
+func (s *scanner) try(name string) bool {
+	name = strings.Trim(name, ".")
+	if name == "" {
+		return false
+	}
+	found := s.finder.try(name)
+	if seen := strings.Trim(visible(name), "."); seen != name && seen != "" {
+		s.finder.try(seen)
+	}
+	return found
+}
+
+// tryStart tries name, or else what stands before a character in it that no
+// domain has.
+func (s *scanner) tryStart(name string) {
+	if !s.try(name) {
+		s.try(name[:ldhLength(name)])
+	}
+}
+
+// harmless reports whether what stands behind an "@", d or token, is nothing that
+// could be taken for a domain of somebody's: it has no dot or no letter, as in
+// "Joe @ home, inc. <joe@example.com>". Beside an address in angle brackets such
+// text does not matter; alone it is an address that cannot be judged.
+func (s *scanner) harmless(d domainText, token string) bool {
+	rest := s.text[d.end:]
+	if token == "" && strings.HasPrefix(rest, "[") {
+		literal, _, _ := strings.Cut(rest[:min(len(rest), domain.MaxLength)], "]")
+		return !strings.ContainsAny(literal, ".:")
+	}
+	if strings.HasPrefix(rest, ">") || strings.HasPrefix(rest, `"`) && !s.endsQuoted(d.end) {
+		return false
+	}
+	// Some readers end a domain later, or leave these characters out.
+	if n := strings.IndexAny(rest, " \t\r\n@"); n != 0 && token == d.first && !d.spaced {
+		if n < 0 {
+			n = len(rest)
+		}
+		s.steps -= n
+		token += rest[:n]
+	}
+	if strings.Contains(token+d.joined, "=?") {
+		return false // it may become anything
+	}
+	token = strings.Trim(visible(token), ".:\"\\")
+	letter := func(r rune) bool { return r >= utf8.RuneSelf || 'a' <= r|0x20 && r|0x20 <= 'z' }
+	return !strings.ContainsAny(token, ".\u2024\u3002\ufe52\uff0e\uff61") || !strings.ContainsFunc(token, letter)
+}
+
+// endsQuoted reports whether the quotes at at end what is before them, so that
+// no reader who leaves them out joins it to what follows.
+func (s *scanner) endsQuoted(at int) bool {
+	gap := s.gap(at + 1)
+	rest := s.text[at+1+gap:]
+	return rest == "" || strings.IndexByte(",;:<>)", rest[0]) >= 0 || gap > 0 && rest[0] != '.'
+}
+
+// alone reports whether the mailbox of an address with the domain d, in the angle
+// brackets that begin at open, holds no more than it and words. Some readers put
+// addresses in several brackets together: of "<joe@bank.exam> <ple@example.net>"
+// they show joe@bank.example@example.net. The same address once more is met in
+// honest mail; it is tried what they make of that.
+func (s *scanner) alone(d domainText, open int) bool {
+	rest := s.text[d.end:]
+	if !strings.HasPrefix(rest, ">") {
+		return true
+	}
+	quoted, end, more := false, 1, false
+	for ; end < len(rest) && (quoted || rest[end] != ',' && rest[end] != ';'); end++ {
+		quoted = quoted != (rest[end] == '"')
+		more = more || rest[end] == '"' || rest[end] == '<' || atSign(rest[end:]) > 0
+	}
+	s.steps -= end
+	behind := strings.Trim(rest[1:end], " \t\r\n")
+	address := s.text[open:d.end] + ">"
+	if behind == address {
+		local, _, _ := strings.Cut(address[1:], "@")
+		s.tryStart(d.joined + local)
+		return true
+	}
+	if more {
+		return false
+	}
+	next := s.gap(d.end+1) + 1
+	return next >= end || rest[next] != '.' && !strings.HasSuffix(d.joined, ".")
+}
+
+// closes reports whether an address within angle brackets may end at end: at the
+// bracket, at the "@" of another address, or as a part of a route.
+func (s *scanner) closes(end int) bool {
+	rest := s.text[end:]
+	if strings.HasPrefix(rest, ",") {
+		rest = strings.TrimLeft(rest, ", \t\r\n")
+		s.steps -= len(s.text) - end - len(rest)
+		return strings.HasPrefix(rest, "@") || strings.HasPrefix(rest, ":")
+	}
+	if strings.HasPrefix(rest, ":") {
+		// The route must lead to an address.
+		next := strings.IndexAny(rest, "@>")
+		s.steps -= max(next, 0)
+		return next > 0 && rest[next] == '@'
+	}
+	return rest == "" || rest[0] == '>' || atSign(rest) > 0
+}
+
+// ends reports whether an address outside of angle brackets ends at end for every
+// reader: it is in a display name, or what follows ends it. Joined reports whether
+// it is still a domain with all the words behind it.
+func (s *scanner) ends(end int, joined bool) bool {
+	rest := s.text[end:]
+	if strings.HasPrefix(rest, ">") {
+		// The bracket was opened within quotes or not at all.
+		next := 1 + s.gap(end+1)
+		return joined && (next == len(rest) || rest[next] == ',' || rest[next] == ';')
+	}
+	n := strings.IndexAny(rest, "<,;@")
+	if n < 0 {
+		s.steps -= len(rest)
+	} else if s.steps -= n; rest[n] == '<' {
+		return true
+	}
+	if strings.HasPrefix(rest, `"`) {
+		rest = rest[1+s.gap(end+1):]
+	}
+	return joined && (rest == "" || rest[0] < ' ' || strings.IndexByte(",;):", rest[0]) >= 0 || atSign(rest) > 0)
+}
+
+// domainText is what stands where a domain is expected.
+type domainText struct {
+	// first is the text up to the first gap, white space or a comment, that has
+	// no dot beside it. RFC 5322 section 4.4 obs-domain allows those that have.
+	first string
+	// start is the text up to the first gap of any kind.
+	start string
+	// joined is the text with all gaps closed, up to a word that is the local
+	// part of the next address, unless a dot joins it.
+	joined string
+	// end is where the text ends that was looked at, and spaced is set if there
+	// is white space or a comment before it.
+	end    int
+	spaced bool
+}
+
+// domainAt returns the text of a domain at at, inside or outside of angle
+// brackets, and tries what of it a reader may stop at.
+func (s *scanner) domainAt(at int, inside bool) domainText {
+	at += s.gap(at)
+	n := wordLength(s.text[at:])
+	d := domainText{start: s.text[at : at+n], end: at + n}
+	d.first, d.joined = d.start, d.start
+	if n == 0 {
+		return d
+	}
+	var b strings.Builder
+	open := true // first has not ended
+	for s.steps > 0 && b.Len() < len(d.start)+maxJoined {
+		gap := s.gap(d.end)
+		next := d.end + gap
+		n := wordLength(s.text[next:])
+		if gap == 0 || n == 0 {
+			d.end, d.spaced = next, gap > 0
+			break
+		}
+		s.steps -= n
+		word := s.text[next : next+n]
+		dotted := word[0] == '.' || strings.HasSuffix(d.joined, ".")
+		if at := s.text[next+n+s.gap(next+n):]; !dotted && atSign(at) > 0 {
+			// Within brackets, or if it only looks like an "@", it may all be one
+			// local part.
+			if inside || at[0] != '@' {
+				s.tryStart(d.joined + word)
+			}
+			d.end = next + n
+			break
+		}
+		if b.Len() == 0 {
+			b.WriteString(d.start)
+			s.try(d.start)
+		}
+		open = open && dotted
+		b.WriteString(word)
+		d.joined = b.String()
+		s.try(d.joined)
+		d.end = next + n
+		if open {
+			d.first = d.joined
+		}
+	}
+	return d
+}
+
+// maxJoined bounds the text that is joined to a domain. What is longer is none.
+const maxJoined = 4 * domain.MaxLength
+
+// gap returns the length of the white space and the comments at at.
+func (s *scanner) gap(at int) int {
+	start := at
+	for at < len(s.text) && s.steps > 0 {
+		n := spaceLength(s.text[at:])
+		if n == 0 {
+			n = s.comment(at)
+		}
+		if n == 0 {
+			break
+		}
+		s.steps -= n
+		at += n
+	}
+	return at - start
+}
+
+// comment returns the length of the comment at at, 0 where there is none or it
+// does not end.
+func (s *scanner) comment(at int) int {
+	if s.text[at] != '(' {
+		return 0
+	}
+	depth := 0
+	for i := at; i < len(s.text) && s.steps > 0; i++ {
+		s.steps--
+		switch s.text[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case '\\':
+			i++
+		}
+		if depth == 0 {
+			return i + 1 - at
+		}
+	}
+	return 0
+}
+
+// wordLength returns the length of the text at the start of s that some reader
+// could take for a part of a domain: up to white space, a control character, or
+// a character that ends an address, in ASCII or as East Asian writing has it.
+func wordLength(s string) int {
+	for i, r := range s {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune("()<>[]@,;:\"\\\u3001\ufe6b\uff08\uff09\uff0c\uff1a\uff1b\uff1c\uff1e\uff20", r) ||
+			r >= utf8.RuneSelf && unicode.Is(unicode.Zs, r) {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// ldhLength returns the length of the letters, digits, hyphens, underscores and
+// dots at the start of s, with all beyond ASCII.
+func ldhLength(s string) int {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c < utf8.RuneSelf && c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// spaceLength returns the length of the white space at the start of s.
+func spaceLength(s string) int {
+	n := 0
+	for _, r := range s {
+		if (r < '\t' || r > '\r') && !unicode.Is(unicode.Zs, r) {
+			break
+		}
+		n += utf8.RuneLen(r)
+	}
+	return n
+}
+
+// atSigns are "@" and the characters that readers show, and some take, as one.
+const atSigns = "@\uff20\ufe6b"
+
+// atSign returns the length of the character of atSigns at the start of s, 0 if
+// there is none.
+func atSign(s string) int {
+	switch {
+	case strings.HasPrefix(s, "@"):
+		return len("@")
+	case strings.HasPrefix(s, "\uff20"), strings.HasPrefix(s, "\ufe6b"):
+		return len("\uff20")
+	}
+	return 0
+}
+
+// leadsDomain reports whether a reader may overlook c between "@" and a domain.
 func leadsDomain(c byte) bool {
 	return c <= ' ' || c == 0x7f || strings.IndexByte("(<\"\\", c) >= 0
 }
 
-func inDomain(c byte) bool {
-	return c >= 0x80 || c == '.' || c == '-' || c == '_' ||
-		'0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+// visible returns s without what readers drop or show as nothing: the characters
+// that are invisible, and octets that are no UTF-8.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if domain.Invisible(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
 }
 
-// withoutControls returns s without control characters, CR, LF and HTAB among
-// them.
-func withoutControls(s string) string {
+func isControl(c byte) bool { return c < ' ' || c == 0x7f }
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}
+
+// without returns s without the ASCII characters that drop is true for.
+func without(s string, drop func(c byte) bool) string {
 	var b strings.Builder
+	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c >= ' ' && c != 0x7f {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
-// decodeWords returns s with its encoded words (RFC 2047 section 2) decoded,
-// wherever they stand, and without the white space between two of them (section
-// 6.2). The character set is overlooked: in all that are in use, but UTF-7 and
-// the wider ones, an address looks as it does in ASCII.
-func decodeWords(s string) string {
-	if !strings.Contains(s, "=?") {
-		return s
-	}
-	var b strings.Builder
-	for s != "" {
-		start := strings.Index(s, "=?")
-		if start < 0 {
-			b.WriteString(s)
-			break
-		}
-		text, rest, ok := cutWord(s[start:])
-		if !ok {
-			// What was looked at may hold the start of the next encoded word,
-			// at its end only.
-			b.WriteString(s[:start+len("=?")])
-			s = s[start+len("=?"):]
-			continue
-		}
-		b.WriteString(s[:start])
-		b.WriteString(text)
-		s = rest
-		if next := strings.TrimLeft(rest, " \t\r\n"); strings.HasPrefix(next, "=?") {
-			s = next
-		}
-	}
-	return b.String()
-}
-
-// cutWord decodes the encoded word at the start of s, which begins with "=?",
-// and returns its text and what follows it.
-func cutWord(s string) (text, rest string, ok bool) {
-	const maxCharset = 64
-	s = s[len("=?"):]
-	mark := strings.IndexByte(s[:min(len(s), maxCharset)], '?')
-	if mark < 0 || len(s) < mark+3 || s[mark+2] != '?' {
-		return "", "", false
-	}
-	encoding := s[mark+1]
-	// An encoded text holds no "?", so that each octet is searched once.
-	text, rest, ok = strings.Cut(s[mark+3:], "?")
-	if !ok || !strings.HasPrefix(rest, "=") {
-		return "", "", false
-	}
-	switch encoding {
-	case 'B', 'b':
-		return decodeB(text), rest[1:], true
-	case 'Q', 'q':
-		return decodeQ(text), rest[1:], true
-	}
-	return "", "", false
-}
-
-// decodeB returns what it can decode of s, in base64, with or without padding.
-func decodeB(s string) string {
-	s = strings.TrimRight(s, "=")
-	buf := make([]byte, base64.RawStdEncoding.DecodedLen(len(s)))
-	n, _ := base64.RawStdEncoding.Decode(buf, []byte(s))
-	return string(buf[:n])
-}
-
-// decodeQ decodes s, in the encoding "Q" of RFC 2047 section 4.2.
-func decodeQ(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '_':
-			b.WriteByte(' ')
-		case s[i] == '=' && i+2 < len(s) && hex(s[i+1]) >= 0 && hex(s[i+2]) >= 0:
-			b.WriteByte(byte(hex(s[i+1])<<4 | hex(s[i+2])))
-			i += 2
-		default:
+		if !drop(s[i]) {
 			b.WriteByte(s[i])
 		}
 	}
 	return b.String()
-}
-
-// hex returns the value of a hexadecimal digit, or -1.
-func hex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return int(c|0x20-'a') + 10
-	}
-	return -1
 }

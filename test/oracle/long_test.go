@@ -1,0 +1,14 @@
+package oracle
+
+import "os"
+
+// long reports whether the long form of the tests is asked for.
+func long() bool { return os.Getenv("AUTHMILTER_LONG") != "" }
+
+// readings returns how many inputs are shown to readers of mail.
+func readings() int {
+	if long() {
+		return 40_000
+	}
+	return 600
+}

@@ -1,0 +1,16 @@
+# Tells what Perl's Mail::Address shows of From fields: each line of the input is
+# the contents of one in base64, each line of the output the addresses, each in
+# base64, with spaces between them.
+use strict;
+use warnings;
+use Mail::Address;
+use MIME::Base64;
+
+$SIG{__WARN__} = sub { }; # it complains of what it cannot parse
+
+while (my $line = <STDIN>) {
+    my $raw = decode_base64($line);
+    $raw =~ s/\r?\n(?=[ \t])//g;
+    my @shown = eval { grep { defined && length } map { $_->address } Mail::Address->parse($raw) };
+    print join(' ', map { encode_base64($_, '') } @shown), "\n";
+}

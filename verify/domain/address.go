@@ -1,0 +1,93 @@
+package domain
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/net/idna"
+)
+
+// shown is profile for names that are A-labels already. A label of ASCII may
+// have hyphens anywhere: the DNS has such names.
+var shown = idna.New(
+	idna.MapForLookup(),
+	idna.Transitional(false),
+	idna.BidiRule(),
+	idna.StrictDomainName(false),
+	idna.CheckHyphens(false),
+)
+
+// OfAddress returns text, the domain of an address that people see, as [ToASCII]
+// does, and is stricter: what it returns can be the domain of a mailbox and
+// hides nothing from a reader. It refuses, with an error wrapping [ErrInvalid],
+//
+//   - a single label: it is a top-level domain or a name of the local network,
+//     and publishes no policy;
+//   - a last label of digits, which is an IP address without its brackets (RFC
+//     1123 section 2.1);
+//   - an A-label that is not what its U-label is encoded to (RFC 5890 section
+//     2.3.2.1, RFC 5891 section 5.4): readers that decode it show something else
+//     than what is looked up;
+//   - a U-label with a character that is [Invisible], in either form.
+//
+// Labels that UTS #46 accepts beyond IDNA 2008, such as those of emoji, are
+// accepted: names with them are registered and in use.
+func OfAddress(text string) (string, error) {
+	name, err := ToASCII(text)
+	if err != nil {
+		return "", err
+	}
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	if len(last) == len(name) || strings.Trim(last, "0123456789") == "" {
+		return "", ErrInvalid
+	}
+	if !strings.Contains("."+name, ".xn--") {
+		return name, nil
+	}
+	if again, err := shown.ToASCII(name); err != nil || again != name {
+		return "", ErrInvalid
+	}
+	unicodeName, err := shown.ToUnicode(name)
+	if err != nil {
+		return "", ErrInvalid
+	}
+	for _, r := range unicodeName {
+		// Between letters that it joins or parts, a joiner is seen; anywhere else
+		// the profile has refused it (RFC 5892 appendix A.1).
+		if Invisible(r) && r != '\u200c' && r != '\u200d' {
+			return "", ErrInvalid
+		}
+	}
+	return name, nil
+}
+
+// blanks are characters that are shown as nothing or as an empty space although
+// Unicode calls them letters, symbols or marks.
+var blanks = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{Lo: 0x2800, Hi: 0x2800, Stride: 1}, // Braille pattern blank
+		{Lo: 0x2d7f, Hi: 0x2d7f, Stride: 1}, // Tifinagh consonant joiner
+		{Lo: 0xfffc, Hi: 0xfffc, Stride: 1}, // object replacement character
+	},
+	R32: []unicode.Range32{
+		{Lo: 0x1107f, Hi: 0x1107f, Stride: 1}, // Brahmi number joiner
+		{Lo: 0x13441, Hi: 0x13442, Stride: 1}, // Egyptian hieroglyph full and half blank
+		{Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}, // Khitan small script filler
+		{Lo: 0x1d159, Hi: 0x1d159, Stride: 1}, // musical symbol null notehead
+		{Lo: 0xe0000, Hi: 0xe0fff, Stride: 1}, // tags, and what is reserved beside them
+	},
+}
+
+// Invisible reports whether readers drop r or show nothing in its place:
+// controls, format characters, what Unicode calls default-ignorable (fillers,
+// variation selectors, the combining grapheme joiner, tags, reserved code points
+// among them), line and paragraph separators, and characters whose glyph is
+// empty. White space is seen and is not among them, but for line ends and HTAB,
+// which are controls.
+func Invisible(r rune) bool {
+	if r < 0x7f {
+		return r < ' '
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp,
+		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, blanks)
+}

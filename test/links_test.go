@@ -113,3 +113,50 @@ func readPage(t *testing.T, page string) string {
 	}
 	return string(text)
 }
+
+// named are the tests and scenarios that a page names.
+var (
+	namedTest     = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w+`)
+	namedScenario = regexp.MustCompile("`((?:attack|forged|override|local|enforce)-[a-z-]+)(\\*?)`")
+)
+
+// TestNamedTests holds that what docs/security.md says is held by a test is: that
+// each one it names is there.
+func TestNamedTests(t *testing.T) {
+	text := readPage(t, "docs/security.md")
+	defined := definedTests(t)
+	names := namedTest.FindAllString(text, -1)
+	if len(names) < 20 {
+		t.Errorf("only %d tests are named", len(names))
+	}
+	for _, name := range names {
+		if !slices.Contains(defined, name) {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	for _, m := range namedScenario.FindAllStringSubmatch(text, -1) {
+		if found, _ := filepath.Glob("testdata/scenarios/" + m[1] + m[2] + ".txtar"); len(found) == 0 {
+			t.Errorf("there is no scenario %s%s", m[1], m[2])
+		}
+	}
+}
+
+// definedTests returns the names of all tests, fuzz targets and benchmarks.
+func definedTests(t *testing.T) (names []string) {
+	t.Helper()
+	definition := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range definition.FindAllSubmatch(text, -1) {
+			names = append(names, string(m[1]))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}

@@ -154,8 +154,9 @@ func (c *Check) EndHeader() {
 			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meters.keys) })
 		}
 	}
+	once := dns.NewOnce(c.meters.dmarc)
 	for i := range c.dmarc.Authors() {
-		c.work.may(c.timed(func(ctx context.Context) { c.lookupAuthor(ctx, i) }))
+		c.work.may(c.timed(func(ctx context.Context) { c.lookupAuthor(ctx, once, i) }))
 	}
 	if c.arc != nil {
 		c.beginARC()
@@ -168,13 +169,13 @@ func (c *Check) EndHeader() {
 // for at once, so that what is published above them is known in time.
 const askAhead = time.Second
 
-// lookupAuthor makes the look-ups for one author domain.
-func (c *Check) lookupAuthor(ctx context.Context, number int) {
+// lookupAuthor makes the look-ups for one author domain, by its number.
+func (c *Check) lookupAuthor(ctx context.Context, r dns.Resolver, number int) {
 	asked := make(chan struct{})
 	ahead := time.AfterFunc(askAhead, func() {
 		defer close(asked)
-		for _, target := range c.dmarc.Targets(number) {
-			c.work.may(c.timed(func(ctx context.Context) { c.dmarc.LookupAhead(ctx, c.meters.dmarc, target) }))
+		for _, name := range c.dmarc.Records(number) {
+			c.work.may(c.timed(func(ctx context.Context) { _, _ = r.TXT(ctx, name) }))
 		}
 	})
 	// Nothing is started once this has ended: see group.may.
@@ -183,9 +184,10 @@ func (c *Check) lookupAuthor(ctx context.Context, number int) {
 			<-asked
 		}
 	}()
-	c.dmarc.LookupPolicy(ctx, c.meters.dmarc, number)
-	c.work.progress()
-	c.dmarc.LookupAlignment(ctx, c.meters.dmarc, number)
+	found := c.dmarc.LookupPolicy(ctx, r, number)
+	c.work.progress(func() { c.dmarc.Add(found) })
+	found = c.dmarc.LookupAlignment(ctx, found)
+	c.work.progress(func() { c.dmarc.Add(found) })
 }
 
 // settled reports whether the result depends on no look-up of DMARC that still

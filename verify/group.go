@@ -71,10 +71,12 @@ func (g *group) end(count *int) {
 	g.update()
 }
 
-// progress says that a function that may matter has found something out.
-func (g *group) progress() {
+// progress runs note, which a function that may matter notes its findings with,
+// while nothing reads them.
+func (g *group) progress(note func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	note()
 	g.update()
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"authmilter/verify/dns"
 	"authmilter/verify/domain"
@@ -46,12 +45,18 @@ type Query struct {
 // Evaluation is a message's author domains with everything that their
 // evaluation needs from the DNS.
 type Evaluation struct {
+	// names are the author domains, "" for what is not a domain name. They do not
+	// change, unlike authors, which has what was found of each.
+	names      []string
 	authors    []author
 	candidates []Identifier
 	unjudged   bool
 	// tooMany reports that there are more author domains than MaxAuthors.
-	tooMany bool
-	finder  finder
+	tooMany  bool
+	exceeded bool
+	mode     Mode
+	// spare is how many look-ups each author domain has for its candidates.
+	spare int
 }
 
 // author is one author domain.
@@ -60,24 +65,24 @@ type author struct {
 	policy *Policy // nil for what is not a domain name
 	err    error   // why the policy is not known
 	orgs   orgDomains
-	// stage is how far the look-ups have come. What they found may be read once
-	// it says so.
-	stage atomic.Int32
+	stage  stage
 }
 
-// Stages of the look-ups for an author domain.
+// stage is how far the look-ups for an author domain have come.
+type stage uint8
+
 const (
-	stageNothing = iota // nothing is known yet
-	stagePolicy         // policy and err are known
-	stageAll            // so is orgs
+	stageNothing stage = iota // nothing is known yet
+	stagePolicy               // policy and err are known
+	stageAll                  // so is orgs
 )
 
 func (a *author) applies() bool { return a.err == nil && a.policy.Applies() }
 
 // Prepare returns an Evaluation without any look-up made. For each author domain
-// LookupPolicy is to be called, and LookupAlignment after it; author domains may
-// be looked up at the same time. What is not looked up is a temporary error of
-// the evaluation.
+// LookupPolicy is to be called, and LookupAlignment after it, and what they find is
+// to be added. Author domains may be looked up at the same time. What is not
+// looked up is a temporary error of the evaluation.
 func Prepare(q Query) *Evaluation {
 	e := &Evaluation{
 		candidates: q.Candidates[:min(len(q.Candidates), MaxCandidates)],
@@ -85,18 +90,20 @@ func Prepare(q Query) *Evaluation {
 		tooMany:    len(q.Authors) > MaxAuthors,
 	}
 	names, reserved := judged(q.Authors)
-	e.finder.mode = q.Mode
+	e.mode = q.Mode
 	// No candidate can use up the look-ups that a fail of an author depends on.
-	e.finder.spare = MaxLookups - reserved
+	e.spare = (MaxLookups - reserved) / max(1, len(names))
+	e.names = make([]string, len(names))
 	e.authors = make([]author, len(names))
 	for i, name := range names {
 		a := &e.authors[i]
 		var err error
 		if a.name, err = domain.ToASCII(name); err != nil {
 			a.err = errAuthorSyntax
-			a.stage.Store(stageAll)
+			a.stage = stageAll
 			continue
 		}
+		e.names[i] = a.name
 		a.policy = &Policy{AuthorDomain: a.name, Percent: DefaultPercent}
 		a.err = errNotLookedUp
 	}
@@ -136,83 +143,90 @@ func judged(authors []string) (names []string, lookups int) {
 // [MaxLookups] at most.
 func Lookup(ctx context.Context, r dns.Resolver, q Query) *Evaluation {
 	e := Prepare(q)
-	for i := range e.authors {
-		e.LookupPolicy(ctx, r, i)
+	r = dns.NewOnce(r)
+	found := make([]Found, len(e.authors))
+	for i := range found {
+		found[i] = e.LookupPolicy(ctx, r, i)
 	}
-	for i := range e.authors {
-		e.LookupAlignment(ctx, r, i)
+	for _, f := range found {
+		e.Add(e.LookupAlignment(ctx, f))
 	}
 	return e
 }
 
 // Authors returns the number of author domains that are judged.
-func (e *Evaluation) Authors() int { return len(e.authors) }
+func (e *Evaluation) Authors() int { return len(e.names) }
 
-// LookupPolicy finds the policy of an author domain, by its number. It returns
-// promptly once ctx ends.
-func (e *Evaluation) LookupPolicy(ctx context.Context, r dns.Resolver, number int) {
-	a := &e.authors[number]
-	if a.name == "" {
-		return
-	}
-	a.policy, a.err = e.finder.policy(ctx, r, a.name)
-	a.stage.Store(stagePolicy)
+// Found is what look-ups have found out about an author domain.
+type Found struct {
+	number int
+	author author
+	finder *finder // nil for what is not a domain name
 }
 
-// LookupAlignment finds the Organizational Domains by which candidates may align
-// with an author domain whose policy has been looked up. It returns promptly once
-// ctx ends.
-func (e *Evaluation) LookupAlignment(ctx context.Context, r dns.Resolver, number int) {
-	a := &e.authors[number]
-	if a.name == "" {
-		return
+// LookupPolicy finds the policy of an author domain, by its number. It returns
+// promptly once ctx ends. Author domains have records in common: r makes each
+// look-up once, as [dns.Once] does.
+func (e *Evaluation) LookupPolicy(ctx context.Context, r dns.Resolver, number int) Found {
+	f := Found{number: number, author: author{name: e.names[number], stage: stagePolicy}}
+	if f.author.name == "" {
+		f.author.err = errAuthorSyntax
+		return f
 	}
-	defer a.stage.Store(stageAll)
-	if !a.applies() {
-		return
+	f.finder = &finder{dns: r, mode: e.mode, spare: e.spare}
+	f.author.policy, f.author.err = f.finder.policy(ctx, f.author.name)
+	return f
+}
+
+// LookupAlignment goes on from what LookupPolicy found: it finds the Organizational
+// Domains by which candidates may align with the author domain. It returns promptly
+// once ctx ends.
+func (e *Evaluation) LookupAlignment(ctx context.Context, f Found) Found {
+	f.author.stage = stageAll
+	if f.finder == nil || !f.author.applies() {
+		return f
 	}
-	a.orgs.find = func(name string, c claim) (string, error) { return e.finder.orgDomain(ctx, r, name, c) }
-	if p := a.policy; p.OrgDomain != "" {
-		a.orgs.set(p.AuthorDomain, p.OrgDomain, nil)
+	p, orgs := f.author.policy, &f.author.orgs
+	orgs.find = func(name string, c claim) (string, error) { return f.finder.orgDomain(ctx, name, c) }
+	if p.OrgDomain != "" {
+		orgs.set(p.AuthorDomain, p.OrgDomain, nil)
 	}
 	for _, c := range e.candidates {
 		// What an alignment needs, it asks for. The answers are kept.
-		_, _ = a.orgs.aligned(a.policy, c)
+		_, _ = orgs.aligned(p, c)
 	}
-	a.orgs.find = nil
-	a.policy.OrgDomain, _ = a.orgs.of(a.name, reserved)
+	orgs.find = nil
+	// Nobody else reads it before it is added.
+	p.OrgDomain, _ = orgs.of(p.AuthorDomain, reserved)
+	return f
 }
 
-// Targets returns the domains whose records the policy of an author domain may
-// depend on, by the number of that domain, in the order in which LookupPolicy
-// asks for them.
-func (e *Evaluation) Targets(number int) []string {
-	author := e.authors[number].name
+// Add has the evaluation take account of what was found. Unlike the look-ups it
+// must not run at the same time as any other method.
+func (e *Evaluation) Add(f Found) {
+	e.authors[f.number] = f.author
+	e.exceeded = e.exceeded || f.finder != nil && f.finder.exceeded
+}
+
+// Records returns the names of the records that the policy of an author domain may
+// depend on, by its number, in the order in which LookupPolicy asks for them.
+func (e *Evaluation) Records(number int) []string {
+	author := e.names[number]
 	if author == "" {
 		return nil
 	}
-	if e.finder.mode == PSL {
-		return []string{author, registered(author)}
+	if e.mode == PSL {
+		return []string{prefix + author, prefix + registered(author)}
 	}
 	names := make([]string, 0, MaxWalk)
 	for name := author; name != ""; name = nextTarget(name) {
-		names = append(names, name)
+		names = append(names, prefix+name)
 	}
 	return names
 }
 
-// LookupAhead looks up the record of one of the Targets, so that it need not be
-// waited for when its turn comes.
-func (e *Evaluation) LookupAhead(ctx context.Context, r dns.Resolver, target string) {
-	e.finder.at(ctx, r, target, reserved)
-}
-
 // Exceeded reports whether MaxLookups look-ups were not enough.
-func (e *Evaluation) Exceeded() bool {
-	e.finder.mu.Lock()
-	defer e.finder.mu.Unlock()
-	return e.finder.exceeded
-}
+func (e *Evaluation) Exceeded() bool { return e.exceeded }
 
 // Policies returns what was found for each author domain, in their order, nil
 // for what is not a domain name. All look-ups must have ended.
@@ -265,8 +279,7 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	if a.name == "" {
 		return Result{}.because(PermError, ReasonAuthorSyntax, a.err)
 	}
-	stage := a.stage.Load()
-	if stage == stageNothing {
+	if a.stage == stageNothing {
 		res := Result{Author: a.name, Policy: &Policy{AuthorDomain: a.name, Percent: DefaultPercent}}
 		return res.because(TempError, ReasonPolicyLookup, errNotLookedUp)
 	}
@@ -286,11 +299,7 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 			continue
 		}
 		authenticated = authenticated || id.Pass
-		orgs := &a.orgs
-		if stage < stageAll {
-			orgs = &orgDomains{}
-		}
-		aligned, err := orgs.aligned(a.policy, id)
+		aligned, err := a.orgs.aligned(a.policy, id)
 		switch {
 		case err != nil:
 			open = res.because(TempError, ReasonAlignmentLookup, err)
@@ -320,9 +329,9 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	return res.because(Fail, ReasonNotAligned, errNotAligned)
 }
 
-// Settled reports whether the result can still change, if ids are what the
-// identifiers turn out to be at best: once it is true, look-ups that have not
-// ended need not be waited for. It may be called while they are made.
+// Settled reports whether nothing that is still to be added can change the result,
+// if ids are what the identifiers turn out to be at best: look-ups that have not
+// ended then need not be waited for.
 func (e *Evaluation) Settled(ids []Identifier) bool {
 	settled := true
 	for i := range e.authors {
@@ -339,7 +348,7 @@ func (e *Evaluation) Settled(ids []Identifier) bool {
 
 // settled reports whether all is known that the result for a depends on.
 func (a *author) settled(ids []Identifier) bool {
-	switch a.stage.Load() {
+	switch a.stage {
 	case stageNothing:
 		return false
 	case stagePolicy:
@@ -387,11 +396,11 @@ func (o *orgDomains) of(name string, c claim) (string, error) {
 	return org, err
 }
 
-func (f *finder) orgDomain(ctx context.Context, r dns.Resolver, name string, c claim) (string, error) {
+func (f *finder) orgDomain(ctx context.Context, name string, c claim) (string, error) {
 	if f.mode == PSL {
 		return registered(name), nil
 	}
-	steps, err := f.treeWalk(ctx, r, name, c)
+	steps, err := f.treeWalk(ctx, name, c)
 	if err != nil {
 		return "", fmt.Errorf("organizational domain of %s: %w", name, err)
 	}

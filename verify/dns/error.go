@@ -61,6 +61,9 @@ type rcodeError string
 
 func (e rcodeError) Error() string { return string(e) }
 
+// errPanicked is the end of a look-up that panicked, for those who waited for it.
+var errPanicked = errors.New("internal error")
+
 // errMalformed is a response that cannot be read whole.
 var errMalformed = errors.New("malformed answer")
 
@@ -75,11 +78,6 @@ func (e endedError) Error() string {
 }
 
 func (e endedError) Unwrap() error { return e.cause }
-
-// Ended returns the error of a look-up of name whose caller's ctx has ended.
-func Ended(ctx context.Context, qtype, name string) *Error {
-	return &Error{Type: qtype, Name: name, Err: endedError{ctx.Err()}}
-}
 
 // timeoutError replaces the errors of contexts and sockets by what happened.
 type timeoutError struct{ after time.Duration }

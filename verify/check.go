@@ -185,9 +185,16 @@ func (c *Check) lookupAuthor(ctx context.Context, r dns.Resolver, number int) {
 		}
 	}()
 	found := c.dmarc.LookupPolicy(ctx, r, number)
-	c.work.progress(func() { c.dmarc.Add(found) })
-	found = c.dmarc.LookupAlignment(ctx, found)
-	c.work.progress(func() { c.dmarc.Add(found) })
+	c.add(found)
+	c.add(c.dmarc.LookupAlignment(ctx, found))
+}
+
+// add adds what was found about an author domain, while nothing reads it.
+func (c *Check) add(found dmarc.Found) {
+	c.work.mu.Lock()
+	defer c.work.mu.Unlock()
+	c.dmarc.Add(found)
+	c.work.update()
 }
 
 // settled reports whether the result depends on no look-up of DMARC that still

@@ -12,39 +12,76 @@ type Once struct {
 	Resolver
 
 	mu    sync.Mutex
-	asked map[string]*onceAnswer
+	asked []*onceAnswer
 }
 
-// onceAnswer is there once done is closed.
+// onceAnswer is the answer for one name, there once ended is set.
 type onceAnswer struct {
-	done   chan struct{}
+	name   string
+	ended  bool
 	answer Answer[string]
 	err    error
+	// done is closed then; nil as long as nobody waits for it.
+	done chan struct{}
 }
 
 // NewOnce returns a Once that asks r.
-func NewOnce(r Resolver) *Once { return &Once{Resolver: r, asked: map[string]*onceAnswer{}} }
+func NewOnce(r Resolver) *Once { return &Once{Resolver: r} }
 
 // TXT implements [Resolver]. The first who asks for a name makes the look-up, with
 // their ctx; others wait for it until their own ends.
 func (o *Once) TXT(ctx context.Context, name string) (Answer[string], error) {
-	o.mu.Lock()
-	a, found := o.asked[name]
-	if !found {
-		// The error stands if the look-up panics.
-		a = &onceAnswer{done: make(chan struct{}), err: &Error{Type: "TXT", Name: name, Err: errPanicked}}
-		o.asked[name] = a
-	}
-	o.mu.Unlock()
-	if !found {
-		defer close(a.done)
-		a.answer, a.err = o.Resolver.TXT(ctx, name)
-		return a.answer, a.err
+	a, done := o.find(name)
+	if a == nil {
+		return o.ask(ctx, name)
 	}
 	select {
-	case <-a.done:
+	case <-done:
 		return a.answer, a.err
 	case <-ctx.Done():
 		return Answer[string]{}, &Error{Type: "TXT", Name: name, Err: endedError{ctx.Err()}}
 	}
+}
+
+// closed is what nobody waits for long.
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// find returns the answer for name, and what is closed when it is there; nil if
+// nobody has asked yet, which the caller then has.
+func (o *Once) find(name string) (*onceAnswer, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, a := range o.asked {
+		switch {
+		case a.name != name:
+		case a.ended:
+			return a, closed
+		default:
+			if a.done == nil {
+				a.done = make(chan struct{})
+			}
+			return a, a.done
+		}
+	}
+	o.asked = append(o.asked, &onceAnswer{name: name})
+	return nil, nil
+}
+
+// ask makes the look-up of name.
+func (o *Once) ask(ctx context.Context, name string) (answer Answer[string], err error) {
+	err = &Error{Type: "TXT", Name: name, Err: errPanicked} // which stands if it does
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, a := range o.asked {
+			if a.name == name {
+				a.answer, a.err, a.ended = answer, err, true
+				if a.done != nil {
+					close(a.done)
+				}
+			}
+		}
+	}()
+	answer, err = o.Resolver.TXT(ctx, name)
+	return answer, err
 }

@@ -2,10 +2,12 @@ package oracle
 
 import "os"
 
-// readings returns how many inputs are shown to readers of mail: a few hundred,
-// or tens of thousands if AUTHMILTER_LONG is set in the environment.
+// long reports whether the long form of the tests is asked for.
+func long() bool { return os.Getenv("AUTHMILTER_LONG") != "" }
+
+// readings returns how many inputs are shown to readers of mail.
 func readings() int {
-	if os.Getenv("AUTHMILTER_LONG") != "" {
+	if long() {
 		return 40_000
 	}
 	return 600

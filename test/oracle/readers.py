@@ -28,7 +28,9 @@ def octets(text):
 
 
 def shown(raw):
-    text = b"From:" + raw + b"\r\nSubject: s\r\n\r\nbody\r\n"
+    # With the line ends of a file, as messages are stored: a CR ends comments
+    # and quoted strings to getaddresses.
+    text = b"From:" + raw.replace(b"\r\n", b"\n") + b"\nSubject: s\n\nbody\n"
     new = message_from_bytes(text, policy=email.policy.default)
     old = message_from_bytes(text, policy=email.policy.compat32)
     value = dict(old.raw_items()).get("From", "")

@@ -20,7 +20,7 @@ type addressParser struct {
 	// odd is set by what is valid, yet read differently by different readers:
 	// routes, white space or comments within an address, control characters,
 	// encoded words in an address, where they mean nothing (RFC 2047 section 5),
-	// and a local part that looks like an address.
+	// and a local part or the name of a group that looks like an address.
 	odd       bool
 	mailboxes []Mailbox
 }
@@ -133,9 +133,12 @@ func nameBefore(s string) int {
 
 // group reads a group from its colon.
 func (p *addressParser) group() error {
-	if _, err := p.phrase(); err != nil {
+	name, err := p.phrase()
+	if err != nil {
 		return err
 	}
+	// Some readers show the name of a group as an address.
+	p.odd = p.odd || strings.ContainsAny(name, atSigns)
 	if p.inGroup {
 		return malformed("group within a group")
 	}
@@ -228,7 +231,7 @@ func (p *addressParser) addrSpec(name string) error {
 	}
 	// Some readers show a local part without its quotes, and some end an address
 	// at the first domain.
-	p.odd = p.odd || strings.ContainsAny(local, "@<>\ufe6b\uff20") || strings.Contains(local, "=?") || strings.Contains(domain, "=?")
+	p.odd = p.odd || strings.ContainsAny(local, "<>"+atSigns) || strings.Contains(local, "=?") || strings.Contains(domain, "=?")
 	p.mailboxes = append(p.mailboxes, Mailbox{Name: name, Local: local, Domain: domain})
 	return nil
 }

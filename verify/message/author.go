@@ -45,6 +45,9 @@ var (
 	// section 2.1.1 allows. MTAs break it on the way on, so that what people
 	// see is not what was judged.
 	ErrFromLine = errors.New("line over 998 octets in the From field")
+	// ErrFromNUL says that a From field holds a NUL octet. Some readers end the
+	// line there and take the next one for a part of it.
+	ErrFromNUL = errors.New("NUL in the From field")
 	// ErrAuthorBounds says that the From fields hold more addresses than are
 	// looked at: Domains is incomplete.
 	ErrAuthorBounds = errors.New("too many author addresses")
@@ -73,7 +76,7 @@ type Author struct {
 // out, so that no judgement of Domains alone holds for the message. Err says
 // why.
 func (a *Author) Unjudged() bool {
-	for _, err := range []error{ErrNoFrom, ErrFromGroup, ErrNoDomain, ErrFromLine, ErrAuthorBounds} {
+	for _, err := range []error{ErrNoFrom, ErrFromGroup, ErrNoDomain, ErrFromLine, ErrFromNUL, ErrAuthorBounds} {
 		if errors.Is(a.Err, err) {
 			return true
 		}
@@ -154,6 +157,9 @@ func (f *authorFinder) addField(field Field) {
 	if broken := breakLines(field); broken != field.Raw {
 		f.note(ErrFromLine)
 		f.scanBroken(broken)
+	}
+	if strings.Contains(field.Raw, "\x00") {
+		f.note(ErrFromNUL)
 	}
 	if !f.found && !errors.Is(f.Err, ErrFromGroup) {
 		f.note(ErrNoDomain)

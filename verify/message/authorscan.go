@@ -18,22 +18,17 @@ import (
 // counts for nothing; if an address has only such text, ErrNoDomain says so,
 // with the exception that [scanner.harmless] describes.
 func (f *authorFinder) scan(raw string) {
-	s := scanner{finder: f, judging: true, joining: true}
-	s.read(raw)
-	if s.bare && !s.bracketed {
-		f.note(ErrNoDomain)
-	}
-	s.judging = false
-	decoded, hidden := decodeWords(raw)
-	if hidden {
-		f.note(ErrNoDomain)
-	}
-	if decoded != raw {
-		s.read(decoded)
-	}
+	s := scanner{finder: f, joining: true}
+	s.judge(raw)
 	s.readAltered(raw)
-	if decoded != raw {
-		s.readAltered(decoded)
+	words := decodeWords(raw)
+	if words.hidden {
+		f.note(ErrNoDomain)
+	}
+	if words.text != raw {
+		s.foreign = words.foreign
+		s.judge(words.text)
+		s.readAltered(words.text)
 	}
 }
 
@@ -54,11 +49,23 @@ type scanner struct {
 	// joining is set while a domain goes on past white space and comments, as it
 	// does for readers that drop them.
 	joining bool
+	// foreign is set while octets beyond ASCII may mean anything.
+	foreign bool
 	// steps is how many more octets may be looked at while a domain is joined.
 	steps int
 	// bracketed is set by an address in angle brackets with a domain, and bare
 	// by one outside of them without a domain that is harmless beside it.
 	bracketed, bare bool
+}
+
+// judge reads text and notes whether it has an address without a domain.
+func (s *scanner) judge(text string) {
+	s.judging, s.bracketed, s.bare = true, false, false
+	s.read(text)
+	s.judging = false
+	if s.bare && !s.bracketed {
+		s.finder.note(ErrNoDomain)
+	}
 }
 
 // readAltered reads text without its control characters, and also without what
@@ -82,7 +89,7 @@ func (s *scanner) read(text string) {
 	// longer than this was made to.
 	const stepsPerOctet = 16
 	s.text, s.steps = text, stepsPerOctet*len(text)+1024
-	depth := 0
+	depth, open := 0, -1
 	for at := 0; at < len(text); {
 		n := atSign(text[at:])
 		switch {
@@ -92,36 +99,35 @@ func (s *scanner) read(text string) {
 				return
 			}
 			s.finder.readings++
-			s.address(at+n, depth > 0)
+			s.address(at+n, open)
 		case text[at] == '<':
-			depth++
+			depth, open = depth+1, at
 		case text[at] == '>' && depth > 1:
 			// To some readers a bracket within brackets ends nothing.
 			next := at + 1 + s.gap(at+1)
 			if s.judging && next < len(text) && text[next] != '>' {
 				s.finder.note(ErrNoDomain)
 			}
-			depth = 0
+			depth, open = 0, -1
 		case text[at] == '>':
-			depth = 0
+			depth, open = 0, -1
 		}
 		at += max(n, 1)
 	}
 }
 
-// address tries the readings of what stands at at, behind an "@".
-func (s *scanner) address(at int, inside bool) {
-	d := s.domainAt(at)
+// address tries the readings of what stands at at, behind an "@" and behind the
+// angle bracket at open, which is negative if there is none.
+func (s *scanner) address(at, open int) {
+	inside := open >= 0
+	d := s.domainAt(at, inside)
 	found := s.try(d.first)
 	if !found && !inside {
 		// A sentence goes on, or ends.
-		found = s.try(strings.TrimRight(d.first, ".!?'*~|`}/"))
+		found = s.try(strings.TrimRight(d.first, punctuation))
+		s.try(strings.Trim(d.joined, punctuation))
 	}
 	joined := d.joined == d.first || s.try(d.joined)
-	if d.start != d.first {
-		s.try(d.start)
-	}
-	glued := inside && s.joining && s.glued(d)
 	token := d.first
 	// A reader may overlook what stands between "@" and a domain.
 	start := at
@@ -135,15 +141,17 @@ func (s *scanner) address(at int, inside bool) {
 		}
 	}
 	if !found {
-		// Or end the domain at a character that none has.
-		s.try(token[:ldhLength(token)])
+		s.tryStart(token)
+	}
+	if s.foreign && !isASCII(d.joined+token) {
+		s.finder.note(ErrNoDomain)
 	}
 	if !s.judging {
 		return
 	}
 	switch {
-	case found && !inside:
-	case found && joined && !glued && s.closes(d.end):
+	case found && !inside && s.ends(d.end, joined):
+	case found && inside && joined && s.closes(d.end) && s.alone(d, open):
 		s.bracketed = true
 	case !found && !inside && s.harmless(d, token):
 		s.bare = true
@@ -151,6 +159,10 @@ func (s *scanner) address(at int, inside bool) {
 		s.finder.note(ErrNoDomain)
 	}
 }
+
+// punctuation are characters that may stand around an address in a sentence, and
+// are no end of it to a parser.
+const punctuation = ".!?'*~|`{}/&"
 
 // try tries name as a domain, also without what is not shown of it, and reports
 // whether it is one as it stands.
@@ -166,6 +178,14 @@ func (s *scanner) try(name string) bool {
 	return found
 }
 
+// tryStart tries name, or else what stands before a character in it that no
+// domain has.
+func (s *scanner) tryStart(name string) {
+	if !s.try(name) {
+		s.try(name[:ldhLength(name)])
+	}
+}
+
 // harmless reports whether what stands behind an "@", d or token, is nothing that
 // could be taken for a domain of somebody's: it has no dot or no letter, as in
 // "Joe @ home, inc. <joe@example.com>". Beside an address in angle brackets such
@@ -177,14 +197,14 @@ func (s *scanner) harmless(d domainText, token string) bool {
 		return !strings.ContainsAny(literal, ".:")
 	}
 	// Some readers end a domain later, or leave these characters out.
-	if n := strings.IndexAny(rest, " \t\r\n<>(),;@"); n != 0 && token == d.first {
+	if n := strings.IndexAny(rest, " \t\r\n@"); n != 0 && token == d.first {
 		if n < 0 {
 			n = len(rest)
 		}
 		s.steps -= n
 		token += rest[:n]
 	}
-	if strings.Contains(token, "=?") {
+	if strings.Contains(token+d.joined, "=?") {
 		return false // it may become anything
 	}
 	token = strings.Trim(visible(token), ".:\"\\")
@@ -192,33 +212,30 @@ func (s *scanner) harmless(d domainText, token string) bool {
 	return !strings.ContainsAny(token, ".\u2024\u3002\ufe52\uff0e\uff61") || !strings.ContainsFunc(token, letter)
 }
 
-// glued tries what becomes of d, in angle brackets, if the same mailbox has more
-// addresses in brackets, which some readers put together: of "<joe@bank.exam>
-// <ple@example.net>" they show joe@bank.example@example.net. It reports whether
-// what they show is not known.
-func (s *scanner) glued(d domainText) bool {
+// alone reports whether the mailbox of an address in angle brackets, which begin
+// at open and end at end, holds no more than it and words. Some readers put
+// addresses in several brackets together: of "<joe@bank.exam> <ple@example.net>"
+// they show joe@bank.example@example.net. The same address once more is met in
+// honest mail; it is tried what they make of that.
+func (s *scanner) alone(d domainText, open int) bool {
 	rest := s.text[d.end:]
 	if !strings.HasPrefix(rest, ">") {
-		return false
+		return true
 	}
-	n := strings.IndexAny(rest, "<,;")
-	if n < 0 {
-		s.steps -= len(rest)
-		return false
+	quoted, end, more := false, 1, false
+	for ; end < len(rest) && (quoted || rest[end] != ',' && rest[end] != ';'); end++ {
+		quoted = quoted != (rest[end] == '"')
+		more = more || rest[end] == '"' || rest[end] == '<' || atSign(rest[end:]) > 0
 	}
-	s.steps -= n
-	if rest[n] != '<' {
-		return false
+	s.steps -= end
+	behind := strings.Trim(rest[1:end], " \t\r\n")
+	address := s.text[open:d.end] + ">"
+	if behind == address {
+		local, _, _ := strings.Cut(address[1:], "@")
+		s.tryStart(d.joined + local)
+		return true
 	}
-	next := d.end + n + len("<")
-	next += s.gap(next)
-	word := wordLength(s.text[next:])
-	rest = s.text[next+word+s.gap(next+word):]
-	if word > 0 {
-		s.steps -= word
-		s.try(d.joined + s.text[next:next+word])
-	}
-	return rest != "" && rest[0] != '>' && atSign(rest) == 0
+	return !more && (behind == "" || behind[0] != '.' && !strings.HasSuffix(d.joined, "."))
 }
 
 // closes reports whether an address within angle brackets may end at end: at the
@@ -236,7 +253,30 @@ func (s *scanner) closes(end int) bool {
 		s.steps -= max(next, 0)
 		return next > 0 && rest[next] == '@'
 	}
-	return rest == "" || rest[0] == '>' || rest[0] == '<' || atSign(rest) > 0
+	return rest == "" || rest[0] == '>' || atSign(rest) > 0
+}
+
+// ends reports whether an address outside of angle brackets ends at end, for all
+// readers or for none that takes more for a domain: it is in a display name, or
+// what follows ends it. Joined tells whether it is a domain with all the words
+// behind it.
+func (s *scanner) ends(end int, joined bool) bool {
+	rest := s.text[end:]
+	if strings.HasPrefix(rest, ">") {
+		// The bracket was opened within quotes or not at all.
+		next := 1 + s.gap(end+1)
+		return joined && (next == len(rest) || rest[next] == ',' || rest[next] == ';')
+	}
+	n := strings.IndexAny(rest, "<,;@")
+	if n < 0 {
+		s.steps -= len(rest)
+	} else if s.steps -= n; rest[n] == '<' {
+		return true
+	}
+	if strings.HasPrefix(rest, `"`) {
+		rest = rest[1+s.gap(end+1):]
+	}
+	return joined && (rest == "" || rest[0] < ' ' || strings.IndexByte(",;):", rest[0]) >= 0 || atSign(rest) > 0)
 }
 
 // domainText is what stands where a domain is expected.
@@ -253,8 +293,9 @@ type domainText struct {
 	end int
 }
 
-// domainAt returns the text of a domain at at.
-func (s *scanner) domainAt(at int) domainText {
+// domainAt returns the text of a domain at at, inside or outside of angle
+// brackets, and tries what of it a reader may stop at.
+func (s *scanner) domainAt(at int, inside bool) domainText {
 	at += s.gap(at)
 	n := wordLength(s.text[at:])
 	d := domainText{start: s.text[at : at+n], end: at + n}
@@ -275,16 +316,23 @@ func (s *scanner) domainAt(at int) domainText {
 		s.steps -= n
 		word := s.text[next : next+n]
 		dotted := word[0] == '.' || strings.HasSuffix(d.joined, ".")
-		if !dotted && atSign(s.text[next+n+s.gap(next+n):]) > 0 {
+		if at := s.text[next+n+s.gap(next+n):]; !dotted && atSign(at) > 0 {
+			// Within brackets, or if it only looks like an "@", it may all be one
+			// local part.
+			if inside || at[0] != '@' {
+				s.tryStart(d.joined + word)
+			}
 			d.end = next + n
 			break
 		}
 		if b.Len() == 0 {
 			b.WriteString(d.start)
+			s.try(d.start)
 		}
 		open = open && dotted
 		b.WriteString(word)
 		d.joined = b.String()
+		s.try(d.joined)
 		d.end = next + n
 		if open {
 			d.first = d.joined
@@ -316,6 +364,9 @@ func (s *scanner) gap(at int) int {
 // comment returns the length of the comment at at, 0 where there is none or it
 // does not end.
 func (s *scanner) comment(at int) int {
+	if s.text[at] != '(' {
+		return 0
+	}
 	depth := 0
 	for i := at; i < len(s.text) && s.steps > 0; i++ {
 		s.steps--
@@ -328,10 +379,7 @@ func (s *scanner) comment(at int) int {
 			i++
 		}
 		if depth == 0 {
-			if i == at {
-				return 0
-			}
-			return min(i+1, len(s.text)) - at
+			return i + 1 - at
 		}
 	}
 	return 0
@@ -374,8 +422,10 @@ func spaceLength(s string) int {
 	return n
 }
 
-// atSign returns the length of the "@" at the start of s, or of a character that
-// readers show, and some take, as one: U+FF20 and U+FE6B. It returns 0 where
+// atSigns are "@" and the characters that readers show, and some take, as one.
+const atSigns = "@\uff20\ufe6b"
+
+// atSign returns the length of the character of atSigns at the start of s, 0 if
 // there is none.
 func atSign(s string) int {
 	switch {
@@ -401,6 +451,10 @@ func visible(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, ""))
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 // without returns s without the ASCII characters that drop is true for.

@@ -5,20 +5,27 @@ import (
 	"strings"
 )
 
+// decodedText is a text whose encoded words are decoded.
+type decodedText struct {
+	text string
+	// hidden is set by a word in a character set in which the octets of ASCII
+	// text mean something else, foreign by octets beyond ASCII in a word that
+	// is not in UTF-8.
+	hidden, foreign bool
+}
+
 // decodeWords returns s with its encoded words (RFC 2047 section 2) decoded,
 // wherever they stand. The white space between two of them, which section 6.2
-// drops, is kept, as some readers do. In nearly all character sets in use an address looks as it does in
-// ASCII, so that the character set does not matter; hidden reports that there
-// is a word in another one.
-func decodeWords(s string) (decoded string, hidden bool) {
+// drops, is kept, as some readers do. The character set does not matter to most
+// addresses: in nearly all that are in use, ASCII text looks as it does in ASCII.
+func decodeWords(s string) (d decodedText) {
 	if !strings.Contains(s, "=?") {
-		return s, false
+		return decodedText{text: s}
 	}
 	var b strings.Builder
 	for s != "" {
 		start := strings.Index(s, "=?")
-		// Without an end there are no more words, however many begin.
-		if start < 0 || !strings.Contains(s[start:], "?=") {
+		if start < 0 {
 			b.WriteString(s)
 			break
 		}
@@ -30,12 +37,14 @@ func decodeWords(s string) (decoded string, hidden bool) {
 			s = s[start+len("=?"):]
 			continue
 		}
-		hidden = hidden || !holdsASCII(w.charset)
+		d.hidden = d.hidden || !holdsASCII(w.charset)
+		d.foreign = d.foreign || !isASCII(w.text) && !strings.EqualFold(w.charset, "utf-8")
 		b.WriteString(s[:start])
 		b.WriteString(w.text)
 		s = w.rest
 	}
-	return b.String(), hidden
+	d.text = b.String()
+	return d
 }
 
 // encodedWord is an encoded word, decoded, and what follows it.
@@ -51,11 +60,9 @@ func cutWord(s string) (w encodedWord, ok bool) {
 	}
 	w.charset = s[:mark]
 	encoding := s[mark+1]
-	// No encoded text holds a "?", but some readers decode one that does.
-	text, rest, ok := strings.Cut(s[mark+3:], "?=")
-	if !ok {
-		return w, false
-	}
+	// No encoded text holds a "?", but some readers decode one that does, or one
+	// that does not end.
+	text, rest, _ := strings.Cut(s[mark+3:], "?=")
 	w.rest = rest
 	switch encoding {
 	case 'B', 'b':

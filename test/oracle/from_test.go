@@ -177,6 +177,9 @@ func starts(text string) []string {
 		if end := strings.IndexFunc(s, notInDomain); end >= 0 {
 			all = append(all, strings.Trim(s[:end], "."))
 		}
+		if strings.Contains(s, "..") {
+			all = append(all, strings.TrimRightFunc(s, unicode.IsLetter))
+		}
 	}
 	return all
 }
@@ -185,8 +188,9 @@ var fromRules = []fromRule{
 	{"an address in a display name, before the author in angle brackets, is a name", func(c *fromCase) bool {
 		mailboxes, err := message.ParseAddressList(message.NewField("From", c.raw).Raw)
 		return err == nil && slices.ContainsFunc(mailboxes, func(m message.Mailbox) bool {
-			decoded, err := new(mime.WordDecoder).DecodeHeader(m.Name)
-			return strings.Contains(packed(m.Name), "@"+packed(c.domain)) || err == nil && strings.Contains(packed(decoded), "@"+packed(c.domain))
+			decoded, _ := new(mime.WordDecoder).DecodeHeader(strings.ToValidUTF8(m.Name, ""))
+			name := strings.NewReplacer(".", "").Replace(packed(m.Name) + " " + packed(decoded))
+			return strings.Contains(name, "@"+strings.ReplaceAll(packed(c.domain), ".", ""))
 		})
 	}},
 	{"a judged domain ends at a character that no domain has", func(c *fromCase) bool {
@@ -200,7 +204,7 @@ var fromRules = []fromRule{
 		return err == nil && slices.Contains(c.author.Domains, name)
 	}},
 	{"mutt shows a question mark for what is not seen", func(c *fromCase) bool {
-		name, err := domain.OfAddress(packed(strings.ReplaceAll(c.domain, "?", "")))
+		name, err := domain.OfAddress(packed(strings.NewReplacer("?", "", "\ufffd", "").Replace(c.domain)))
 		return err == nil && c.shown.reader == "mutt" && slices.Contains(c.author.Domains, name)
 	}},
 	{"an A-label is shown as what it encodes", func(c *fromCase) bool {

@@ -138,7 +138,7 @@ func (p *addressParser) group() error {
 		return err
 	}
 	// Some readers show the name of a group as an address.
-	p.odd = p.odd || strings.ContainsAny(name, atSigns)
+	p.odd = p.odd || strings.ContainsAny(name, atSigns) || strings.Contains(name, "=?")
 	if p.inGroup {
 		return malformed("group within a group")
 	}

@@ -167,7 +167,7 @@ var authorCases = []struct {
 	{"=?utf-8?q?admin@c.example?= <a@b.example>", "b.example", nil},
 	{"=?utf-8?q?admin=40c.example=00?= a@b.example", "b.example,c.example", []error{ErrFromSyntax}},
 	{"=?utf-8?x?admin=40c.example?=", "", []error{ErrFromSyntax, ErrNoDomain}},
-	{"=?utf-8?q?a_=4gb=40c.example=2f=2F=?=", "c.example", []error{ErrFromSyntax}},
+	{"=?utf-8?q?a_=4gb=40c.example=2f=2F=?=", "c.example", []error{ErrFromSyntax, ErrNoDomain}},
 	{"=?=?utf-8?q?a=40b.example?=", "b.example", []error{ErrFromSyntax}},
 
 	// Beyond ASCII (RFC 6531, RFC 6532).
@@ -187,6 +187,228 @@ var authorCases = []struct {
 	{"a@b.example c@d.example", "b.example,d.example", []error{ErrFromSyntax}},
 	{"@b.example <c@d.example>", "d.example", nil},
 	{"\ufeffa@b.example", "b.example", nil},
+}
+
+// judged returns what is judged of a From field: its domains, and whether they are
+// all of it.
+func judged(raw string) string {
+	a := Header{NewField("From", " "+raw)}.Author()
+	text := strings.Join(a.Domains, ",")
+	if a.Unjudged() {
+		text += " unjudged"
+	}
+	return strings.TrimSpace(text)
+}
+
+// One author is shown, and nothing else is judged.
+func TestAuthorHonest(t *testing.T) {
+	for _, raw := range []string{
+		"joe@example.com", "<joe@example.com>", "Joe <joe@example.com>", `"Doe, Joe" <joe@example.com>`, "Doe, Joe <joe@example.com>",
+		"joe@example.com (Joe)", "Joe (home) <joe@example.com>", "Joe <joe@example.com> (home)", "Joe <joe@example.com>,", "Joe <joe@example.com>;",
+		"joe@example.net <joe@example.com>", `"joe@example.net" <joe@example.com>`, `"joe@example.net via Docs" <joe@example.com>`,
+		"joe@example.net via Docs <joe@example.com>", "'joe@example.net' <joe@example.com>", `"Joe <joe@example.net>" <joe@example.com>`,
+		"J\xc3\xb6rg <joe@example.com>", "J\xf6rg <joe@example.com>", "J\xf6rg, Joe <joe@example.com>", "\"J\xf6rg, Joe\" <joe@example.com>",
+		"=?utf-8?q?J=C3=B6rg?= <joe@example.com>", "=?utf-8?q?joe=40bank.example?= <joe@example.com>", "=?utf-8?q?J=C3=B6rg=2C?= Joe <joe@example.com>",
+		"=?iso-8859-1?q?J=F6rg?=, Joe <joe@example.com>", "Doe, =?windows-1252?q?J=F6?= <joe@example.com>",
+		"J. Doe <joe@example.com>", "Joe [x] <joe@example.com>", "Joe: x <joe@example.com>", "Joe; x <joe@example.com>", "Joe \\ x <joe@example.com>",
+		"<<joe@example.com>>", "Joe <joe@example.com", "joe@example.com>", "Joe joe@example.com", ".Joe <joe@example.com>", "joe@example.com.",
+		`"Joe <joe@example.com>`, "Joe\" <joe@example.com>", "mailto:joe@example.com", "<mailto:joe@example.com>", "Joe\u3000<joe@example.com>",
+		"joe@example.com\u3000", "Joe <joe@EXAMPLE.com>", "\ufeffjoe@example.com", "Joe\u200e <joe@example.com>", "\u2068Joe\u2069 <joe@example.com>", "\u2068Joe\u2069, x <joe@example.com>",
+		"Joe <joe@exam\u00adple.com>", "Joe <jo\u00ebe@example.com>", "Joe <joe@example.com>\r\n ", "Joe\r\n\t<joe@example.com>",
+		"Group: joe@example.com;", "bank.example!joe@example.com", "joe%bank.example@example.com", "joe=bank.example@example.com",
+
+		// A name of one label, or of none, is nobody's domain beside an author.
+		"Joe @ home, inc. <joe@example.com>", "Joe @ home, inc. <joe@example.com>,", "Doe, Joe@Home <joe@example.com>", "Doe, Joe @home <joe@example.com>",
+		"Joe@Home: news <joe@example.com>", "Joe @ Home; x <joe@example.com>", "Joe@Home, x@work <joe@example.com>", "Joe @ Caf\u00e9, inc. <joe@example.com>",
+		"Joe @ [Home] <joe@example.com>", "Sale, now @ $9.99 <joe@example.com>", "Sale, now @ 9.99! <joe@example.com>", "Doe, Joe @, x <joe@example.com>",
+		`Doe, "Joe @ Home" <joe@example.com>`, `Doe, "joe@example.com" <joe@example.com>`, "Doe, 'joe@example.com' <joe@example.com>", "Doe, joe@example.com! <joe@example.com>",
+		"Doe, @joe <joe@example.com>", "Joe (@joe), x <joe@example.com>",
+	} {
+		if got := judged(raw); got != "example.com" {
+			t.Errorf("%q: %s", raw, got)
+		}
+	}
+}
+
+// hiddenCharacters are characters that readers drop or show as nothing, and
+// octets that are no UTF-8.
+var hiddenCharacters = []string{
+	"\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u180b", "\u180e", "\u202a", "\u202e",
+	"\u2028", "\u2029", "\u2060", "\u2063", "\u2065", "\u2066", "\u206f", "\u2800", "\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0", "\ufff0", "\ufff9", "\ufffc",
+	"\U0001d159", "\U0001d173", "\U00013441", "\U00016fe4", "\U000e0001", "\U000e0061", "\U000e0100", "\U000e0fff", "\u0080", "\u0085", "\u009f",
+	"\xff", "\xfc", "\x80", "\xc3", "\xe2\x80", "\xed\xa0\x80", "\x01", "\x08", "\x1b", "\x7f", "\x0b", "\x00", "\r", "\n",
+	"\u200e\u200f", "\u200b\xff\x01",
+}
+
+// A domain with something in it that is not seen is judged as it is seen.
+func TestAuthorHidden(t *testing.T) {
+	for _, hidden := range hiddenCharacters {
+		for _, c := range []struct{ format, domains string }{
+			{"joe@exam%sple.com", "example.com"},
+			{"<joe@exam%sple.com>", "example.com"},
+			{"Joe <joe@%sexample.com>", "example.com"},
+			{"Joe <joe@example%s.com>", "example.com"},
+			{"Joe <joe@example.com%s>", "example.com"},
+			{"Doe, Joe <joe@exam%sple.com>", "example.com"},
+			{"joe@exam%sple.com, x@attacker.example", "example.com,attacker.example"},
+			{"<joe@exam%sple.com>, x@attacker.example", "example.com,attacker.example"},
+			{"\"joe@exam%sple.com\"@attacker.example", "attacker.example,example.com"},
+			{"joe@exam%sple.com; x@attacker.example", "example.com,attacker.example"},
+		} {
+			raw := fmt.Sprintf(c.format, hidden)
+			a := Header{NewField("From", raw)}.Author()
+			for _, d := range strings.Split(c.domains, ",") {
+				if !slices.Contains(a.Domains, d) {
+					t.Errorf("%q: %q, unjudged %v, without %s", raw, a.Domains, a.Unjudged(), d)
+				}
+			}
+			for _, d := range a.Domains {
+				if !strings.Contains(d, ".") || d == "m" || d == "exam" {
+					t.Errorf("%q: %s", raw, d)
+				}
+			}
+			// Only what UTS #46 drops leaves a domain name.
+			if !a.Unjudged() && !slices.Contains([]string{"\u200b", "\u00ad", "\u034f", "\u180b", "\u2060", "\u2063", "\ufe00", "\ufe0f", "\ufeff", "\U000e0100", "\x0b", "\r", "\n", "\u2065"}, hidden) &&
+				strings.Contains(raw, "exam"+hidden) && !strings.Contains(raw, `"`) {
+				t.Errorf("%q can pass: %q", raw, a.Domains)
+			}
+		}
+	}
+}
+
+// What no reader's reading makes a domain of leaves the author unjudged, and its
+// fragments are no domains.
+func TestAuthorUnjudged(t *testing.T) {
+	for _, c := range []struct{ raw, want string }{
+		// Fragments.
+		{"<info@%bank.example>", "unjudged"},
+		{"<info@4711%bank.example>", "unjudged"},
+		{"Bank <info@4711%bank.example>", "unjudged"},
+		{"<info@bank,example>", "unjudged"},
+		{"<info@bank;example>", "unjudged"},
+		{"<info@bank:example>", "unjudged"},
+		{"<info@bank/example>", "unjudged"},
+		{"<info@bank example>", "unjudged"},
+		{"<info@customer bank.example>", "customerbank.example unjudged"},
+		{"<info@customer\tbank.example>", "customerbank.example unjudged"},
+		{"<info@customer\r\n bank.example>", "customerbank.example unjudged"},
+		{"<info@customer(x)bank.example>", "customerbank.example unjudged"},
+		{"<info@bank_example>", "unjudged"},
+		{"<info@bank>", "unjudged"},
+		{"info@bank", "unjudged"},
+		{"info@bank, x@attacker.example", "attacker.example unjudged"},
+		{"<info@bank>, x@attacker.example", "attacker.example unjudged"},
+		{"<info@bank>, <x@attacker.example>", "attacker.example unjudged"},
+		{"<info@bank,example>, <x@attacker.example>", "attacker.example unjudged"},
+		{"<info@4711%bank.example>, <x@attacker.example>", "attacker.example unjudged"},
+		{"info@4711%bank.example, <x@attacker.example>", "attacker.example unjudged"},
+		{"info@bank%2eexample, <x@attacker.example>", "attacker.example"},
+		{"<info@bank&period;example>", "unjudged"},
+		{"<info@bank..example>", "unjudged"},
+		{"<info@192.0.2.1>", "unjudged"},
+		{"<info@bank.example.1>", "unjudged"},
+		{"info@", "unjudged"},
+		{"info@, x@attacker.example", "attacker.example unjudged"},
+		{"info@bank.example @", "bank.example unjudged"},
+		{"info@bank.example@", "bank.example unjudged"},
+
+		// Literals.
+		{"<joe@[192.0.2.1]>", "unjudged"},
+		{"<joe@[192.0.2.1]>, x@attacker.example", "attacker.example unjudged"},
+		{"x@attacker.example, joe@[192.0.2.1]", "attacker.example unjudged"},
+		{"joe@[IPv6:2001:db8::1], <x@attacker.example>", "attacker.example unjudged"},
+		{"joe@[bank.example], <x@attacker.example>", "attacker.example unjudged"},
+		{"Group: joe@[192.0.2.1], x@attacker.example;", "attacker.example unjudged"},
+
+		// Quoted local parts.
+		{`<"joe@bank.example>"@attacker.example>`, "attacker.example,bank.example unjudged"},
+		{`<"joe@bank.example"@attacker.example>`, "attacker.example,bank.example unjudged"},
+		{`"joe@bank.example"@attacker.example`, "attacker.example,bank.example"},
+		{`"joe@bank.example \""@attacker.example`, "attacker.example,bank.example unjudged"},
+		{`"joe@bank.exa\mple"@attacker.example`, "attacker.example,bank.exa,bank.example unjudged"},
+		{`"joe\@bank.example"@attacker.example`, "attacker.example,bank.example"},
+		{`"<joe@bank.example>"@attacker.example`, "attacker.example,bank.example unjudged"},
+		{`"joe@bank"@attacker.example`, "attacker.example unjudged"},
+		{"\"joe\uff20bank.example\"@attacker.example", "attacker.example,bank.example"},
+		{"joe\uff20bank.example@attacker.example", "attacker.example,bank.example"},
+		{"joe\ufe6bbank.example@attacker.example", "attacker.example,bank.example"},
+		{"joe\uff20bank.example", "bank.example"},
+
+		// Dots of other kinds.
+		{"joe@bank\u3002example", "bank.example"},
+		{"joe@bank\uff0eexample", "bank.example"},
+		{"joe@bank\uff61example", "bank.example"},
+		{"joe@bank\u2024example", "unjudged"},
+		{"joe@bank\ufe52example", "unjudged"},
+		{"x@y, joe@bank\u2024example, <x@attacker.example>", "attacker.example unjudged"},
+
+		// A-labels that hide something.
+		{"joe@xn--bank-w76a.example", "unjudged"},
+		{"joe@XN--BANK-W76A.example", "unjudged"},
+		{"joe@mail.xn--bank-w76a.example", "unjudged"},
+		{"joe@xn--bank-w76a.example, x@attacker.example", "attacker.example unjudged"},
+		{"joe@xn--bank-.example", "unjudged"},
+		{"joe@xn--i-7iq.ws", "xn--i-7iq.ws"},
+		{"joe@i\u2764.ws", "xn--i-7iq.ws"},
+
+		// Encoded words where none may be.
+		{"joe@=?utf-8?q?bank.example?=", "bank.example unjudged"},
+		{"joe@bank.=?utf-8?q?example?=", "bank.example unjudged"},
+		{"joe@=?utf-8?b?YmFuay5leGFtcGxl?=", "bank.example unjudged"},
+		{"joe@=?utf-8?b?YmFuay*5leGFtcGxl=?=", "bank.example unjudged"},
+		{"=?utf-8?q?joe=40bank.example?=@attacker.example", "attacker.example,bank.example"},
+		{"=?utf-8?q?joe?= =?utf-8?q?=40bank.example?=, <x@attacker.example>", "attacker.example,bank.example"},
+		{"=?utf-16be?b?AGoAbwBlAEAAYgBhAG4AawAuAGUAeABhAG0AcABsAGU?=@attacker.example", "attacker.example,bank.example unjudged"},
+		{"=?utf-7?q?joe+AEA-bank.example?=@attacker.example", "attacker.example unjudged"},
+		{"=?UTF7*en?q?joe+AEA-bank.example?=@attacker.example", "attacker.example unjudged"},
+		{"=?cp037?b?kZaFfIKBlZJLhaeBlJeThQ?=@attacker.example", "attacker.example unjudged"},
+		{"=?iso-8859-1?q?joe=40b=FCcher.example?=@attacker.example", "attacker.example,bcher.example unjudged"},
+
+		// Brackets in brackets, and several.
+		{"<joe@bank.exam> <ple@attacker.example>", "bank.exam,attacker.example unjudged"},
+		{"<m@bank.co> <m@bank.co>", "bank.co,bank.com"},
+		{"Bank <joe@bank.example> <x@attacker.example>", "bank.example,attacker.example unjudged"},
+		{"<joe@bank.example@attacker.example>", "bank.example,attacker.example"},
+		{"<joe@attacker.exam<ple>>", "attacker.exam unjudged"},
+		{"<<joe@bank.exam>ple>", "bank.exam unjudged"},
+		{"<@bank.example:x@attacker.example>", "attacker.example,bank.example"},
+		{"<x@attacker.example:bank.example>", "attacker.example unjudged"},
+		{"<x@attacker.example,bank.example>", "attacker.example unjudged"},
+		{"<x@attacker.example/bank.example>", "attacker.example unjudged"},
+	} {
+		if got := judged(c.raw); got != c.want {
+			t.Errorf("%q: %s, want %s", c.raw, got, c.want)
+		}
+	}
+}
+
+// A line that MTAs break is judged as it is, and as they break it.
+func TestAuthorLongLine(t *testing.T) {
+	// pad is what makes a line of n octets of "From:" and the text.
+	pad := func(n int, text string) string { return strings.Repeat("x", n-len("From:")-len(text)) + text }
+	for _, c := range []struct {
+		name, raw, domains string
+		long               bool
+	}{
+		{"998 octets", pad(998, " <joe@bank.example>"), "bank.example", false},
+		{"999 octets", pad(999, " <joe@bank.example>"), "bank.example", true},
+		{"998 octets and a fold", pad(998, "\"") + "\r\n x <joe@bank.example>", "bank.example", false},
+		{"a long second line", " x\r\n" + strings.Repeat(" ", 999-len("<joe@bank.example>")) + "<joe@bank.example>", "bank.example", true},
+		{"998 octets in the second line", " x\r\n" + strings.Repeat(" ", 998-len("<joe@bank.example>")) + "<joe@bank.example>", "bank.example", false},
+		{"cut within the domain", pad(998, " <joe@bank.example") + "-x.attacker.example>", "bank.example-x.attacker.example,bank.example", true},
+		{"cut twice", " a@b.example,\r\n" + strings.Repeat("y", 998-len(" <joe@bank.example")) + " <joe@bank.example" + "-x.attacker.example>" +
+			strings.Repeat(" ", 998-len("-x.attacker.example> <x@second.example")) + " <x@second.example" + ".x.attacker.example>", "bank.example,second.example", true},
+	} {
+		a := Header{NewField("From", c.raw)}.Author()
+		for _, d := range strings.Split(c.domains, ",") {
+			if !slices.Contains(a.Domains, d) {
+				t.Errorf("%s: %q, without %s", c.name, a.Domains, d)
+			}
+		}
+		if errors.Is(a.Err, ErrFromLine) != c.long || c.long && !a.Unjudged() {
+			t.Errorf("%s: %v", c.name, a.Err)
+		}
+	}
 }
 
 func TestAuthor(t *testing.T) {

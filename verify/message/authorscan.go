@@ -18,7 +18,10 @@ import (
 // counts for nothing; if an address has only such text, ErrNoDomain says so,
 // with the exception that [scanner.harmless] describes.
 func (f *authorFinder) scan(raw string) {
-	s := scanner{finder: f, joining: true}
+	s := scanner{finder: f}
+	if bracketQuoted(raw) {
+		f.note(ErrNoDomain)
+	}
 	s.judge(raw)
 	s.readAltered(raw)
 	words := decodeWords(raw)
@@ -35,7 +38,7 @@ func (f *authorFinder) scan(raw string) {
 // scanBroken adds the domains that are seen in raw once an MTA has broken its
 // lines.
 func (f *authorFinder) scanBroken(raw string) {
-	s := scanner{finder: f, joining: true}
+	s := scanner{finder: f}
 	s.read(raw)
 	s.readAltered(raw)
 }
@@ -46,9 +49,6 @@ type scanner struct {
 	text   string
 	// judging is set while an address without a domain matters.
 	judging bool
-	// joining is set while a domain goes on past white space and comments, as it
-	// does for readers that drop them.
-	joining bool
 	// foreign is set while octets beyond ASCII may mean anything.
 	foreign bool
 	// steps is how many more octets may be looked at while a domain is joined.
@@ -56,6 +56,26 @@ type scanner struct {
 	// bracketed is set by an address in angle brackets with a domain, and bare
 	// by one outside of them without a domain that is harmless beside it.
 	bracketed, bare bool
+}
+
+// bracketQuoted reports whether an angle bracket stands within quotes. Only a
+// parser knows then which brackets belong together.
+func bracketQuoted(text string) bool {
+	quoted, bracket := false, false
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			if quoted && bracket {
+				return true
+			}
+			quoted, bracket = !quoted, false
+		case '<', '>':
+			bracket = true
+		}
+	}
+	return false
 }
 
 // judge reads text and notes whether it has an address without a domain.
@@ -68,18 +88,20 @@ func (s *scanner) judge(text string) {
 	}
 }
 
-// readAltered reads text without its control characters, and also without what
-// quotes: readers print the one as nothing and leave out the other.
+// readAltered reads text without its control characters, with and without those
+// that are white space, and also without what quotes: readers print the ones as
+// nothing and leave out the others.
 func (s *scanner) readAltered(text string) {
-	plain := without(text, func(c byte) bool { return c < ' ' || c == 0x7f })
-	if plain != text {
+	seen := without(text, func(c byte) bool { return isControl(c) && spaceLength(string(c)) == 0 })
+	if seen != text {
+		s.read(seen)
+	}
+	plain := without(text, isControl)
+	if plain != seen {
 		s.read(plain)
 	}
 	if unquoted := without(plain, func(c byte) bool { return c == '"' || c == '\\' }); unquoted != plain {
-		joining := s.joining
-		s.joining = false
 		s.read(unquoted)
-		s.joining = joining
 	}
 }
 
@@ -125,7 +147,7 @@ func (s *scanner) address(at, open int) {
 	if !found && !inside {
 		// A sentence goes on, or ends.
 		found = s.try(strings.TrimRight(d.first, punctuation))
-		s.try(strings.Trim(d.joined, punctuation))
+		s.tryStart(strings.Trim(d.joined, punctuation))
 	}
 	joined := d.joined == d.first || s.try(d.joined)
 	token := d.first
@@ -143,7 +165,7 @@ func (s *scanner) address(at, open int) {
 	if !found {
 		s.tryStart(token)
 	}
-	if s.foreign && !isASCII(d.joined+token) {
+	if s.foreign && !isASCII(s.text[at:d.end]+token) {
 		s.finder.note(ErrNoDomain)
 	}
 	if !s.judging {
@@ -196,8 +218,11 @@ func (s *scanner) harmless(d domainText, token string) bool {
 		literal, _, _ := strings.Cut(rest[:min(len(rest), domain.MaxLength)], "]")
 		return !strings.ContainsAny(literal, ".:")
 	}
+	if strings.HasPrefix(rest, ">") || strings.HasPrefix(rest, `"`) && !s.endsQuoted(d.end) {
+		return false
+	}
 	// Some readers end a domain later, or leave these characters out.
-	if n := strings.IndexAny(rest, " \t\r\n@"); n != 0 && token == d.first {
+	if n := strings.IndexAny(rest, " \t\r\n@"); n != 0 && token == d.first && !d.spaced {
 		if n < 0 {
 			n = len(rest)
 		}
@@ -210,6 +235,14 @@ func (s *scanner) harmless(d domainText, token string) bool {
 	token = strings.Trim(visible(token), ".:\"\\")
 	letter := func(r rune) bool { return r >= utf8.RuneSelf || 'a' <= r|0x20 && r|0x20 <= 'z' }
 	return !strings.ContainsAny(token, ".\u2024\u3002\ufe52\uff0e\uff61") || !strings.ContainsFunc(token, letter)
+}
+
+// endsQuoted reports whether the quotes at at end what is before them, so that
+// no reader who leaves them out joins it to what follows.
+func (s *scanner) endsQuoted(at int) bool {
+	gap := s.gap(at + 1)
+	rest := s.text[at+1+gap:]
+	return rest == "" || strings.IndexByte(",;:<>)", rest[0]) >= 0 || gap > 0 && rest[0] != '.'
 }
 
 // alone reports whether the mailbox of an address in angle brackets, which begin
@@ -235,7 +268,11 @@ func (s *scanner) alone(d domainText, open int) bool {
 		s.tryStart(d.joined + local)
 		return true
 	}
-	return !more && (behind == "" || behind[0] != '.' && !strings.HasSuffix(d.joined, "."))
+	if more {
+		return false
+	}
+	next := s.gap(d.end+1) + 1
+	return next >= end || rest[next] != '.' && !strings.HasSuffix(d.joined, ".")
 }
 
 // closes reports whether an address within angle brackets may end at end: at the
@@ -289,8 +326,10 @@ type domainText struct {
 	// joined is the text with all gaps closed, up to a word that is the local
 	// part of the next address, unless a dot joins it.
 	joined string
-	// end is where the text ends that was looked at.
-	end int
+	// end is where the text ends that was looked at, and spaced is set if there
+	// is white space or a comment before it.
+	end    int
+	spaced bool
 }
 
 // domainAt returns the text of a domain at at, inside or outside of angle
@@ -300,7 +339,7 @@ func (s *scanner) domainAt(at int, inside bool) domainText {
 	n := wordLength(s.text[at:])
 	d := domainText{start: s.text[at : at+n], end: at + n}
 	d.first, d.joined = d.start, d.start
-	if !s.joining || n == 0 {
+	if n == 0 {
 		return d
 	}
 	var b strings.Builder
@@ -310,7 +349,7 @@ func (s *scanner) domainAt(at int, inside bool) domainText {
 		next := d.end + gap
 		n := wordLength(s.text[next:])
 		if gap == 0 || n == 0 {
-			d.end = next
+			d.end, d.spaced = next, gap > 0
 			break
 		}
 		s.steps -= n
@@ -414,7 +453,7 @@ func ldhLength(s string) int {
 func spaceLength(s string) int {
 	n := 0
 	for _, r := range s {
-		if r != '\t' && r != '\r' && r != '\n' && !unicode.Is(unicode.Zs, r) {
+		if (r < '\t' || r > '\r') && !unicode.Is(unicode.Zs, r) {
 			break
 		}
 		n += utf8.RuneLen(r)
@@ -452,6 +491,8 @@ func visible(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, ""))
 }
+
+func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
 func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0

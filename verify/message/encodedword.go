@@ -16,7 +16,8 @@ type decodedText struct {
 
 // decodeWords returns s with its encoded words (RFC 2047 section 2) decoded,
 // wherever they stand. The white space between two of them, which section 6.2
-// drops, is kept, as some readers do. The character set does not matter to most
+// drops, is kept, as some readers do, and there is a space behind each, where
+// some stop. The character set does not matter to most
 // addresses: in nearly all that are in use, ASCII text looks as it does in ASCII.
 func decodeWords(s string) (d decodedText) {
 	if !strings.Contains(s, "=?") {
@@ -41,6 +42,7 @@ func decodeWords(s string) (d decodedText) {
 		d.foreign = d.foreign || !isASCII(w.text) && !strings.EqualFold(w.charset, "utf-8")
 		b.WriteString(s[:start])
 		b.WriteString(w.text)
+		b.WriteByte(' ')
 		s = w.rest
 	}
 	d.text = b.String()

@@ -315,6 +315,32 @@ func TestSeveralAuthors(t *testing.T) {
 	}
 }
 
+// TestUnjudgedAuthor has an author without a domain beside others: what they are
+// found to be counts if it is worse.
+func TestUnjudgedAuthor(t *testing.T) {
+	z := dnstest.MustParse(t, `
+_dmarc.reject.example. TXT "v=DMARC1; p=reject"
+_dmarc.watch.example. TXT "v=DMARC1; p=none"
+`)
+	z.Fail("_dmarc.lame.example", "TXT", "SERVFAIL")
+	for _, test := range []struct{ authors, ids, want string }{
+		{"", "", "permerror no_author"},
+		{"nowhere.example", "", "permerror author_syntax"},
+		{"reject.example", "spf:reject.example", "permerror author_syntax"},
+		{"reject.example", "", "fail not_authenticated reject"},
+		{"watch.example", "", "permerror author_syntax"},
+		{"lame.example", "", "permerror author_syntax"},
+		{"nowhere.example reject.example", "spf:nowhere.example", "fail not_aligned reject"},
+	} {
+		list := identifiers(t, test.ids)
+		q := dmarc.Query{Authors: strings.Fields(test.authors), Unjudged: true, Candidates: list}
+		res := dmarc.Lookup(t.Context(), z, q).Evaluate(list)
+		if got := verdict(res); got != test.want || res.Err == nil {
+			t.Errorf("%q, %q: %s (%v), want %s", test.authors, test.ids, got, res.Err, test.want)
+		}
+	}
+}
+
 func TestEvaluateEach(t *testing.T) {
 	z := zoneOf(t, "b.example p=reject")
 	e := dmarc.Lookup(t.Context(), z, dmarc.Query{Authors: strings.Fields("a.example a..b b.example c.example d.example e.example")})

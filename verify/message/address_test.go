@@ -174,7 +174,7 @@ func FuzzFrom(f *testing.F) {
 
 		a := Header{{"From", raw}}.Author()
 		for _, d := range a.Domains {
-			if again, err := domain.ToASCII(d); err != nil || again != d {
+			if again, err := domain.OfAddress(d); err != nil || again != d {
 				t.Errorf("%q: %q is no domain", raw, d)
 			}
 		}
@@ -184,8 +184,26 @@ func FuzzFrom(f *testing.F) {
 				t.Errorf("%q: %s is missing", raw, d)
 			}
 		}
-		if len(a.Domains) == 0 && a.Err == nil {
+		if len(a.Domains) == 0 && !a.Unjudged() {
 			t.Errorf("%q: neither a domain nor an error", raw)
+		}
+		if again := (Header{{"From", raw}}).Author(); !slices.Equal(again.Domains, a.Domains) {
+			t.Errorf("%q: %q, then %q", raw, a.Domains, again.Domains)
+		}
+
+		// Nothing that is added takes a domain away, or makes an author judged
+		// who was not: a second field, above or below, a fold in front.
+		extra := Field{"From", "Extra <extra@extra.example>"}
+		for _, more := range []Header{{{"From", raw}, extra}, {extra, {"From", raw}}, {{"From", "\r\n " + raw}}, {{"From", raw}, {"From", raw}}, {{"From", raw}, {"From", ""}}} {
+			b := more.Author()
+			if a.Unjudged() && !b.Unjudged() {
+				t.Errorf("%q is judged: %v", more, b.Err)
+			}
+			for _, d := range a.Domains {
+				if !slices.Contains(b.Domains, d) && !errors.Is(b.Err, ErrAuthorBounds) {
+					t.Errorf("%q: %s is missing", more, d)
+				}
+			}
 		}
 
 		// Whatever comes before it, an address in a broken field is found.

@@ -547,7 +547,8 @@ func TestAuthorBounds(t *testing.T) {
 func TestAuthorLinear(t *testing.T) {
 	const size = 1 << 20
 	for _, unit := range []string{"(", ")", "(()", `"`, `\`, `"\`, ",", ";", ":", "a:", "a:;", "<", ">", "<>", "@", "a@", "@a,", "@ ", "@(", "[", "@[",
-		"=?", "=?a?q?", "=?a?q?b", "=?a?q??=", "=?a?q?=40?= ", "?=", ".", "a.", " ", "\r\n ", "\r", "\x00", "a ", `""`, "\x80", "@\x80", "ü.", "@ü."} {
+		"=?", "=?a?q?", "=?a?q?b", "=?a?q??=", "=?a?q?=40?= ", "?=", ".", "a.", " ", "\r\n ", "\r", "\x00", "a ", `""`, "\x80", "@\x80", "ü.", "@ü.",
+		"@a(", "@(a)", "@a b ", "@a (b) ", "<a@b>", "<a@b.c> ", "@[a", "@\u3000", "@a\u200e", "\uff20a.b ", "\"<\"", "=?a?q?=40a.b?=", "=?", "@xn--a."} {
 		for _, begin := range []string{"", "<", `"`, "(", "<@"} {
 			raw := begin + strings.Repeat(unit, size/len(unit))
 			if a := (Header{{"From", raw}}).Author(); a.Err == nil {

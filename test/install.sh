@@ -22,6 +22,10 @@ want python3-dkim /usr/lib/python3/dist-packages/dkim/__init__.py
 want python3-nacl /usr/lib/python3/dist-packages/nacl/__init__.py
 want python3-authres /usr/lib/python3/dist-packages/authres/__init__.py
 want libmail-dkim-perl /usr/share/perl5/Mail/DKIM.pm
+# Readers of From fields, to compare with.
+want libmailtools-perl /usr/share/perl5/Mail/Address.pm
+want mutt mutt
+want ncurses-bin tic
 # Scrapes and evaluates what deploy/prometheus and deploy/grafana ask.
 want prometheus prometheus
 

@@ -245,8 +245,8 @@ func (s *scanner) endsQuoted(at int) bool {
 	return rest == "" || strings.IndexByte(",;:<>)", rest[0]) >= 0 || gap > 0 && rest[0] != '.'
 }
 
-// alone reports whether the mailbox of an address in angle brackets, which begin
-// at open and end at end, holds no more than it and words. Some readers put
+// alone reports whether the mailbox of an address with the domain d, in the angle
+// brackets that begin at open, holds no more than it and words. Some readers put
 // addresses in several brackets together: of "<joe@bank.exam> <ple@example.net>"
 // they show joe@bank.example@example.net. The same address once more is met in
 // honest mail; it is tried what they make of that.
@@ -293,10 +293,9 @@ func (s *scanner) closes(end int) bool {
 	return rest == "" || rest[0] == '>' || atSign(rest) > 0
 }
 
-// ends reports whether an address outside of angle brackets ends at end, for all
-// readers or for none that takes more for a domain: it is in a display name, or
-// what follows ends it. Joined tells whether it is a domain with all the words
-// behind it.
+// ends reports whether an address outside of angle brackets ends at end for every
+// reader: it is in a display name, or what follows ends it. Joined reports whether
+// it is still a domain with all the words behind it.
 func (s *scanner) ends(end int, joined bool) bool {
 	rest := s.text[end:]
 	if strings.HasPrefix(rest, ">") {

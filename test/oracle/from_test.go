@@ -122,13 +122,26 @@ func (s shown) domains() (before []string, last string) {
 			part = part[:end]
 		}
 		part = strings.Trim(part, ".")
-		if _, err := domain.OfAddress(part); err == nil {
+		if _, err := nameOf(part); err == nil {
 			before = append(before, part)
 		}
 	}
 	return before, strings.TrimFunc(parts[len(parts)-1], func(r rune) bool {
 		return unicode.IsSpace(r) || strings.ContainsRune("<>"+dots, r)
 	})
+}
+
+// nameOf returns text, as it is shown, as a domain name. Readers decode A-labels
+// beside labels that no U-label may stand beside.
+func nameOf(text string) (string, error) {
+	if name, err := domain.OfAddress(text); err == nil {
+		return name, nil
+	}
+	encoded, err := idna.Punycode.ToASCII(strings.ToLower(text))
+	if err != nil {
+		return "", err
+	}
+	return domain.OfAddress(encoded)
 }
 
 // dots are the characters that readers show as a dot.
@@ -188,7 +201,7 @@ func starts(text string) []string {
 	var all []string
 	for _, s := range []string{text, packed(text)} {
 		if end := strings.IndexFunc(s, notInDomain); end >= 0 {
-			all = append(all, strings.Trim(s[:end], ".-"))
+			all = append(all, strings.TrimRight(strings.Trim(s[:end], "."), ".-"))
 		}
 		if strings.Contains(s, "..") {
 			all = append(all, strings.TrimRightFunc(s, unicode.IsLetter))
@@ -211,27 +224,22 @@ var fromRules = []fromRule{
 	}},
 	{"a judged domain ends at a character that no domain has", func(c *fromCase) bool {
 		return slices.ContainsFunc(starts(c.domain), func(s string) bool {
-			name, err := domain.OfAddress(s)
+			name, err := nameOf(s)
 			return err == nil && slices.Contains(c.author.Domains, name)
 		})
 	}},
 	{"without the white space in it, the domain is judged", func(c *fromCase) bool {
-		name, err := domain.OfAddress(packed(c.domain))
+		name, err := nameOf(packed(c.domain))
 		return err == nil && slices.Contains(c.author.Domains, name)
 	}},
-	{"mutt shows an A-label as what it encodes, beside labels that are none of IDNA", func(c *fromCase) bool {
-		return c.shown.reader == "mutt" && slices.ContainsFunc(c.author.Domains, func(d string) bool {
-			u, err := idna.Punycode.ToUnicode(d)
-			return err == nil && u == c.domain
-		})
-	}},
 	{"mutt shows a question mark for what is not seen", func(c *fromCase) bool {
-		name, err := domain.OfAddress(packed(strings.NewReplacer("?", "", "\ufffd", "").Replace(c.domain)))
+		name, err := nameOf(packed(strings.NewReplacer("?", "", "\ufffd", "").Replace(c.domain)))
 		return err == nil && c.shown.reader == "mutt" && slices.Contains(c.author.Domains, name)
 	}},
-	{"text without a dot or a letter is nobody's domain", func(c *fromCase) bool {
+	{"text without a dot or a letter, or that ends in a number, is nobody's domain", func(c *fromCase) bool {
 		return c.name == "" && len(c.author.Domains) > 0 && slices.ContainsFunc(append(starts(c.domain), c.domain), func(s string) bool {
-			return !strings.ContainsAny(s, dots) || !strings.ContainsFunc(s, unicode.IsLetter)
+			top := s[strings.LastIndexByte(s, '.')+1:]
+			return !strings.ContainsAny(s, dots) || !strings.ContainsFunc(s, unicode.IsLetter) || strings.Trim(top, "0123456789") == ""
 		})
 	}},
 }
@@ -264,7 +272,7 @@ func TestFrom(t *testing.T) {
 					continue
 				}
 				addresses++
-				c.name, _ = domain.OfAddress(c.domain)
+				c.name, _ = nameOf(c.domain)
 				if slices.Contains(c.author.Domains, c.name) {
 					continue
 				}

@@ -165,7 +165,7 @@ var authorCases = []struct {
 	{`"=?utf-8?q?admin=40c.example?="@b.example`, "b.example,c.example", []error{ErrFromAmbiguous}},
 	{"admin@=?utf-8?q?c.example?=", "c.example", []error{ErrNoDomain, ErrFromAmbiguous}},
 	{"=?utf-8?q?admin@c.example?= <a@b.example>", "b.example", nil},
-	{"=?utf-8?q?admin=40c.example=00?= a@b.example", "b.example,c.example", []error{ErrFromSyntax}},
+	{"=?utf-8?q?admin=40c.example=00?= a@b.example", "b.example,c.example,c.examplea", []error{ErrFromSyntax}},
 	{"=?utf-8?x?admin=40c.example?=", "", []error{ErrFromSyntax, ErrNoDomain}},
 	{"=?utf-8?q?a_=4gb=40c.example=2f=2F=?=", "c.example", []error{ErrFromSyntax, ErrNoDomain}},
 	{"=?=?utf-8?q?a=40b.example?=", "b.example", []error{ErrFromSyntax}},

@@ -238,8 +238,8 @@ func (s *scanner) harmless(d domainText, token string) bool {
 		s.steps -= n
 		token += rest[:n]
 	}
-	if strings.Contains(token+d.joined, "=?") {
-		return false // it may become anything
+	if strings.Contains(token+d.joined, "=?") || strings.Contains(strings.ToLower(d.joined), "xn--") {
+		return false // it may be shown as anything
 	}
 	token = strings.Trim(visible(token), ".:\"\\")
 	letter := func(r rune) bool { return r >= utf8.RuneSelf || 'a' <= r|0x20 && r|0x20 <= 'z' }
@@ -274,7 +274,7 @@ func (s *scanner) alone(d domainText, open int) bool {
 	address := s.text[open:d.end] + ">"
 	if behind == address {
 		local, _, _ := strings.Cut(address[1:], "@")
-		s.tryStart(d.joined + local)
+		s.tryStart(d.joined + without(local, func(c byte) bool { return c == '"' || c == '\\' }))
 		return true
 	}
 	if more {

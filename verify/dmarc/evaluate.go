@@ -286,6 +286,9 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	res := Result{Author: a.name, Policy: a.policy, Pending: a.policy.pending}
 	switch {
 	case a.err != nil:
+		if a.vouched(ids) {
+			res.Pending = DispositionNone
+		}
 		return res.because(TempError, ReasonPolicyLookup, a.err)
 	case !a.policy.Applies():
 		reason, err := a.policy.noneReason()
@@ -327,6 +330,15 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 		return res.because(Fail, ReasonNotAuthenticated, errNotAuthenticated)
 	}
 	return res.because(Fail, ReasonNotAligned, errNotAligned)
+}
+
+// vouched reports whether an identifier passed that is the author domain itself: it
+// aligns under every policy, so that the message cannot fail.
+func (a *author) vouched(ids []Identifier) bool {
+	return slices.ContainsFunc(ids, func(id Identifier) bool {
+		name, err := domain.ToASCII(id.Domain)
+		return id.Pass && (id.Method == MethodDKIM || id.Method == MethodSPF) && err == nil && name == a.name
+	})
 }
 
 // Settled reports whether nothing that is still to be added can change the result,

@@ -512,6 +512,10 @@ func TestPending(t *testing.T) {
 		{"an identifier", []string{"example.com p=reject"}, "example.com", "dkim~example.com", reject, ""},
 		{"an identifier, in test mode", []string{"example.com p=quarantine; t=y"}, "example.com", "dkim~example.com", none, ""},
 		{"an identifier, and whether the name exists", []string{"example.com p=none; np=quarantine", "$RCODE SERVFAIL a.example.com A"}, "a.example.com", "dkim~example.com", quarantine, ""},
+		{"lame, and the author has signed", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "dkim:a.example.com", none, ""},
+		{"lame, and the parent has signed", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "dkim:example.com", reject, ""},
+		{"lame, and the author may have signed", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "dkim~a.example.com", reject, ""},
+		{"lame, and another method passes", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.a.example.com"}, "a.example.com", "arc:a.example.com", reject, ""},
 		{"alignment", []string{"example.com p=reject", "$RCODE SERVFAIL _dmarc.b.example.com"}, "example.com", "dkim:a.b.example.com", reject, none},
 	} {
 		for _, mode := range []dmarc.Mode{dmarc.TreeWalk, dmarc.PSL} {

@@ -586,6 +586,21 @@ func TestSettled(t *testing.T) {
 	}
 }
 
+// A rejection that the domain asks for only some of its mail may be a quarantine for
+// this message: what other authors ask for still counts.
+func TestSettledSample(t *testing.T) {
+	for pct, want := range map[string]bool{"": true, "; pct=100": true, "; pct=99": false, "; pct=0": false} {
+		for mode, want := range map[dmarc.Mode]bool{dmarc.PSL: want, dmarc.TreeWalk: true} {
+			z := zoneOf(t, "example.com p=reject"+pct, "other.example p=reject")
+			e := dmarc.Prepare(dmarc.Query{Authors: []string{"example.com", "other.example"}, Mode: mode})
+			e.LookupPolicy(t.Context(), z, 0)
+			if got := e.Settled(nil); got != want {
+				t.Errorf("%s, %q: settled %v", mode, pct, got)
+			}
+		}
+	}
+}
+
 // Records are looked up once, however many look them up at the same time.
 func TestLookupAhead(t *testing.T) {
 	z := zoneOf(t, "example.com p=reject")

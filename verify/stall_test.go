@@ -1,7 +1,9 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -118,6 +120,45 @@ _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 					t.Errorf("known after %v, want %v", took, allowed)
 				}
 			})
+		})
+	}
+}
+
+// crowd is a transport whose server never answers for names below silent.example,
+// and for others after a while.
+type crowd struct{ *dnstest.Zone }
+
+func (c crowd) Exchange(ctx context.Context, network, server string, query []byte) ([]byte, error) {
+	wait := 10 * time.Millisecond
+	if bytes.Contains(query, []byte("\x06silent\x07example")) {
+		wait = time.Hour
+	}
+	select {
+	case <-time.After(wait):
+		return c.Zone.Exchange(ctx, network, server, query)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// TestCrowded holds that a sender who keeps the resolver busy with other messages
+// does not get one accepted whose policy could not be asked for.
+func TestCrowded(t *testing.T) {
+	for _, from := range []string{"joe@bank.example", "joe@sub.bank.example", "joe@bank.example, x@a.silent.example"} {
+		synctest.Test(t, func(t *testing.T) {
+			z := dnstest.MustParse(t, `_dmarc.bank.example. TXT "v=DMARC1; p=reject"`)
+			v := verify.New(verify.Options{Resolver: dns.New(dns.Config{Servers: []string{"s"}, Transport: crowd{z}, MaxExchanges: 4})})
+			other := v.Begin(t.Context(), verify.Envelope{})
+			for _, f := range header("From: x@a.silent.example, x@b.silent.example, x@c.silent.example, x@d.silent.example") {
+				other.Field(f)
+			}
+			other.EndHeader()
+			time.Sleep(time.Millisecond)
+			res := run(v, verify.Envelope{}, header("From: "+from))
+			if d := res.DMARC; d.Status != dmarc.TempError || d.Pending != dmarc.DispositionReject || !errors.Is(d.Err, dns.ErrBusy) {
+				t.Errorf("%s: %s, pending %s (%v)", from, d.Status, d.Pending, d.Err)
+			}
+			other.Cancel()
 		})
 	}
 }

@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -171,6 +172,8 @@ func (c *Client) PTR(ctx context.Context, addr netip.Addr) (Answer[string], erro
 func (c *Client) Ping(ctx context.Context) error {
 	own, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	free, _ := c.slot(own)
+	defer free()
 	_, err := c.ask(own, ".", dns.TypeNS)
 	if err != nil && ctx.Err() != nil {
 		return endedError{ctx.Err()}
@@ -263,6 +266,8 @@ func failed(k key, err error) *result {
 
 // resolve asks for k, and on where an answer ends in an alias.
 func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
+	free, waited := c.slot(ctx)
+	defer free()
 	r := &result{}
 	for name := fqdn; name != ""; {
 		m, err := c.ask(ctx, name, k.qtype)
@@ -271,6 +276,9 @@ func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
 		}
 		if err == nil {
 			continue
+		}
+		if waited && isTimeout(err) {
+			err = fmt.Errorf("%w: %w", ErrBusy, err)
 		}
 		f := failed(k, err)
 		f.cnames = r.cnames

@@ -78,6 +78,13 @@ func TestGrounds(t *testing.T) {
 		{"SPF fails, one author passes and one is not known", func(r *verify.Result) {
 			r.SPF.Status, r.Authors = spf.Fail, []dmarc.Result{{Status: dmarc.Pass, Author: "example.com"}, openResult(dmarc.ReasonPolicyLookup)}
 		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails, a subdomain has signed, and that does not align", func(r *verify.Result) {
+			r.SPF.Status, r.DKIM = spf.Fail, signatures(dkim.Pass, "mail.example.com")
+			r.DMARC.Status, r.DMARC.Reason = dmarc.Fail, dmarc.ReasonNotAligned
+		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails, a subdomain has signed, and the author has no policy", func(r *verify.Result) {
+			r.SPF.Status, r.DKIM = spf.Fail, signatures(dkim.Pass, "mail.example.com")
+		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
 		{"SPF softfails", func(r *verify.Result) { r.SPF.Status = spf.SoftFail }, all, "reject dkim 5.7.20"},
 		{"SPF is permerror", func(r *verify.Result) { r.SPF.Status = spf.PermError }, Grounds{SPF: Reject}, "none  "},
 

@@ -263,8 +263,34 @@ func TestHeaderTooLarge(t *testing.T) {
 		if got := strings.Join(res.Author.Domains, " "); got != test.authors || errors.Is(res.Author.Err, message.ErrAuthorBounds) != test.bounds {
 			t.Errorf("%s: authors %s (%v)", test.name, got, res.Author.Err)
 		}
+		if len(res.ListID.IDs) != 0 || res.ListID.Err != nil {
+			t.Errorf("%s: list %q (%v)", test.name, res.ListID.IDs, res.ListID.Err)
+		}
 		if !slices.ContainsFunc(res.Authors, func(d dmarc.Result) bool { return errors.Is(d.Err, verify.ErrHeaderTooLarge) }) {
 			t.Errorf("%s: not told that the header is too large", test.name)
+		}
+	}
+}
+
+// TestHeaderTooLargeOfList is TestHeaderTooLarge for what list a message is of.
+func TestHeaderTooLargeOfList(t *testing.T) {
+	const list = "List-Id: <list.example>"
+	many := slices.Repeat([]string{"A: b"}, 100)
+	for _, test := range []struct {
+		lines []string
+		want  string
+		err   error
+	}{
+		{append([]string{list}, many...), "list.example", nil},
+		{append(slices.Clone(many), list), "list.example", nil},
+		{append(append([]string{"List-Id: x"}, many...), list), "list.example", message.ErrListID},
+		{slices.Repeat([]string{list}, 11), "list.example", message.ErrListIDBounds},
+		{slices.Repeat([]string{"From: joe@victim.example"}, 20), "", nil},
+	} {
+		v := verify.New(verify.Options{Resolver: newResolver(t), MaxHeaderFields: 10})
+		res := run(v, envelope, header(test.lines...))
+		if got := strings.Join(res.ListID.IDs, " "); got != test.want || res.ListID.Err != test.err {
+			t.Errorf("%d fields: %q (%v), want %q (%v)", len(test.lines), got, res.ListID.Err, test.want, test.err)
 		}
 	}
 }

@@ -62,10 +62,6 @@ _dmarc.ptr.example. TXT "v=DMARC1; p=reject"
 _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 ` + hosts.String()
 	const limit = 8 * time.Second // what an MTA waits at the end of a message
-	junk := func(d, s string) string {
-		return "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + d + "; s=" + s + "; h=from; " +
-			"bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=" + strings.Repeat("A", 342) + "=="
-	}
 	for _, test := range []struct {
 		name   string
 		from   string
@@ -122,6 +118,43 @@ _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 			})
 		})
 	}
+}
+
+// TestWaitsForAlignment holds that a signature whose key is not known now is not
+// taken for one that may align before its Organizational Domain is known.
+func TestWaitsForAlignment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const walk = "_dmarc.other.victim.example"
+		r := newResolver(t, walk)
+		r.Resolver = dnstest.MustParse(t, `
+_dmarc.victim.example. TXT "v=DMARC1; p=reject"
+_dmarc.other.victim.example. TXT "v=DMARC1; p=none; psd=n"
+$RCODE SERVFAIL s._domainkey.other.victim.example.
+`)
+		c := verify.New(verify.Options{Resolver: r}).Begin(t.Context(), envelope)
+		defer c.Cancel()
+		for _, f := range header("From: joe@victim.example", junk("other.victim.example", "s")) {
+			c.Field(f)
+		}
+		c.EndHeader()
+		synctest.Wait()
+		select {
+		case <-c.Ready():
+			t.Error("ready before it is known whether the signature aligns")
+		default:
+		}
+		close(r.opened)
+		<-c.Ready()
+		if d := c.Finish().DMARC; d.Status != dmarc.Fail || d.Disposition != dmarc.DispositionReject {
+			t.Errorf("%s, %s (%v)", d.Status, d.Disposition, d.Err)
+		}
+	})
+}
+
+// junk returns a signature that no key verifies, of a possible length.
+func junk(d, s string) string {
+	return "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + d + "; s=" + s + "; h=from; " +
+		"bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=" + strings.Repeat("A", 342) + "=="
 }
 
 // crowd is a transport whose server never answers for names below silent.example,

@@ -586,17 +586,30 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// A rejection that the domain asks for only some of its mail may be a quarantine for
-// this message: what other authors ask for still counts.
-func TestSettledSample(t *testing.T) {
-	for pct, want := range map[string]bool{"": true, "; pct=100": true, "; pct=99": false, "; pct=0": false} {
-		for mode, want := range map[dmarc.Mode]bool{dmarc.PSL: want, dmarc.TreeWalk: true} {
-			z := zoneOf(t, "example.com p=reject"+pct, "other.example p=reject")
-			e := dmarc.Prepare(dmarc.Query{Authors: []string{"example.com", "other.example"}, Mode: mode})
-			e.LookupPolicy(t.Context(), z, 0)
-			if got := e.Settled(nil); got != want {
-				t.Errorf("%s, %q: settled %v", mode, pct, got)
-			}
+// What is less than a rejection of all mail settles nothing: another author may ask
+// for more.
+func TestSettledByLess(t *testing.T) {
+	for _, test := range []struct {
+		record    string
+		mode      dmarc.Mode
+		isSettled bool
+	}{
+		{"p=reject", dmarc.TreeWalk, true},
+		{"p=reject; t=y", dmarc.TreeWalk, false},
+		{"p=quarantine", dmarc.TreeWalk, false},
+		{"p=none", dmarc.TreeWalk, false},
+		{"p=reject; pct=0", dmarc.TreeWalk, true}, // means nothing there
+		{"p=reject", dmarc.PSL, true},
+		{"p=reject; pct=100", dmarc.PSL, true},
+		{"p=reject; pct=99", dmarc.PSL, false},
+		{"p=reject; pct=0", dmarc.PSL, false},
+		{"p=quarantine", dmarc.PSL, false},
+	} {
+		z := zoneOf(t, "example.com "+test.record, "other.example p=reject")
+		e := dmarc.Prepare(dmarc.Query{Authors: []string{"example.com", "other.example"}, Mode: test.mode})
+		e.LookupPolicy(t.Context(), z, 0)
+		if got := e.Settled(nil); got != test.isSettled {
+			t.Errorf("%s, %s: settled %v", test.mode, test.record, got)
 		}
 	}
 }

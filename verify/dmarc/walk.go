@@ -91,6 +91,11 @@ func (f *finder) at(ctx context.Context, r dns.Resolver, name string, c claim) *
 	case <-rec.done:
 		return &rec.step
 	case <-ctx.Done():
+	}
+	select {
+	case <-rec.done: // says more than that ctx has ended
+		return &rec.step
+	default:
 		return &Step{Domain: name, Name: prefix + name, Err: dns.Ended(ctx, "TXT", prefix+name)}
 	}
 }

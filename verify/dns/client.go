@@ -172,8 +172,7 @@ func (c *Client) PTR(ctx context.Context, addr netip.Addr) (Answer[string], erro
 func (c *Client) Ping(ctx context.Context) error {
 	own, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	free, _ := c.slot(own)
-	defer free()
+	defer c.slot(own, new(atomic.Bool))()
 	_, err := c.ask(own, ".", dns.TypeNS)
 	if err != nil && ctx.Err() != nil {
 		return endedError{ctx.Err()}
@@ -228,8 +227,8 @@ func (c *Client) join(ctx context.Context, k key) *result {
 	}
 	r, err := c.flights.do(ctx, k, func() (context.Context, context.CancelFunc) {
 		return context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
-	}, func(ctx context.Context) *result {
-		r := c.resolve(ctx, k, fqdn)
+	}, func(ctx context.Context, f *flight) *result {
+		r := c.resolve(ctx, k, fqdn, &f.crowded)
 		if c.cache == nil || r.cancelled() {
 			return r // nobody waits for it, and it says nothing
 		}
@@ -264,10 +263,10 @@ func failed(k key, err error) *result {
 	}}
 }
 
-// resolve asks for k, and on where an answer ends in an alias.
-func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
-	free, waited := c.slot(ctx)
-	defer free()
+// resolve asks for k, and on where an answer ends in an alias. It sets crowded if it
+// has to wait for others.
+func (c *Client) resolve(ctx context.Context, k key, fqdn string, crowded *atomic.Bool) *result {
+	defer c.slot(ctx, crowded)()
 	r := &result{}
 	for name := fqdn; name != ""; {
 		m, err := c.ask(ctx, name, k.qtype)
@@ -277,7 +276,7 @@ func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
 		if err == nil {
 			continue
 		}
-		if waited && isTimeout(err) {
+		if crowded.Load() && isTimeout(err) {
 			err = fmt.Errorf("%w: %w", ErrBusy, err)
 		}
 		f := failed(k, err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -23,20 +24,21 @@ const (
 	slowHold = 30 * time.Second
 )
 
-// slot waits until there is room for another look-up, or until ctx ends, and
-// reports whether it had to wait. The caller must call free.
-func (c *Client) slot(ctx context.Context) (free func(), waited bool) {
+// slot waits until there is room for another look-up, or until ctx ends, and sets
+// crowded if it has to wait. The caller must call free.
+func (c *Client) slot(ctx context.Context, crowded *atomic.Bool) (free func()) {
 	free = func() { <-c.slots }
 	select {
 	case c.slots <- struct{}{}:
-		return free, false
+		return free
 	default:
+		crowded.Store(true)
 	}
 	select {
 	case c.slots <- struct{}{}:
-		return free, true
+		return free
 	case <-ctx.Done():
-		return func() {}, true
+		return func() {}
 	}
 }
 

@@ -203,12 +203,18 @@ func milder(d Disposition) Disposition {
 // judge.
 func (r *Rules) author(list []finding, m *Message) []finding {
 	for _, d := range results(m.Result) {
-		if d.Status == dmarc.PermError {
-			list = with(list, finding{
-				disposition: orNone(r.Grounds.Author), ground: GroundAuthor, code: "7.1",
-				text: "DMARC cannot be evaluated: " + reason(d.Err),
-			})
+		if d.Status != dmarc.PermError {
+			continue
 		}
+		f := finding{
+			disposition: orNone(r.Grounds.Author), ground: GroundAuthor, code: "7.1",
+			text: "DMARC cannot be evaluated: " + reason(d.Err),
+		}
+		// A message that cannot be evaluated is not better off than one that fails.
+		if asked := (finding{disposition: Disposition(d.Pending)}); d.Pending != "" && r.gravest(f, asked) == asked {
+			f.disposition = asked.disposition
+		}
+		list = with(list, f)
 	}
 	return list
 }

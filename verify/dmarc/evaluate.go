@@ -349,8 +349,9 @@ func (e *Evaluation) Settled(ids []Identifier) bool {
 	for i := range e.authors {
 		a := &e.authors[i]
 		res := e.evaluate(a, ids)
-		if res.Status == Fail && res.Disposition == DispositionReject {
-			// Nothing is stricter: see [Strictest].
+		if res.Status == Fail && res.Disposition == DispositionReject && a.policy.Percent >= DefaultPercent {
+			// Nothing is stricter: see [Strictest]. A rejection that the domain
+			// asks for only some of its mail is milder for the rest.
 			return true
 		}
 		settled = settled && a.settled(ids)

@@ -589,6 +589,34 @@ func TestSettled(t *testing.T) {
 	}
 }
 
+// What is less than a rejection of all mail settles nothing: another author may ask
+// for more.
+func TestSettledByLess(t *testing.T) {
+	for _, test := range []struct {
+		record    string
+		mode      dmarc.Mode
+		isSettled bool
+	}{
+		{"p=reject", dmarc.TreeWalk, true},
+		{"p=reject; t=y", dmarc.TreeWalk, false},
+		{"p=quarantine", dmarc.TreeWalk, false},
+		{"p=none", dmarc.TreeWalk, false},
+		{"p=reject; pct=0", dmarc.TreeWalk, true}, // means nothing there
+		{"p=reject", dmarc.PSL, true},
+		{"p=reject; pct=100", dmarc.PSL, true},
+		{"p=reject; pct=99", dmarc.PSL, false},
+		{"p=reject; pct=0", dmarc.PSL, false},
+		{"p=quarantine", dmarc.PSL, false},
+	} {
+		z := zoneOf(t, "example.com "+test.record, "other.example p=reject")
+		e := dmarc.Prepare(dmarc.Query{Authors: []string{"example.com", "other.example"}, Mode: test.mode})
+		e.Add(e.LookupPolicy(t.Context(), z, 0))
+		if got := e.Settled(nil); got != test.isSettled {
+			t.Errorf("%s, %s: settled %v", test.mode, test.record, got)
+		}
+	}
+}
+
 // TestRecords holds what may be asked for ahead.
 func TestRecords(t *testing.T) {
 	for mode, want := range map[dmarc.Mode][]string{

@@ -2,7 +2,9 @@ package dmarc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"authmilter/verify/dns"
 	"authmilter/verify/domain"
@@ -159,6 +161,12 @@ func (f *finder) policyByList(ctx context.Context, p *Policy) (err error) {
 func (p *Policy) withheld(err error) error {
 	r, from := p.Record, p.RecordDomain
 	p.Record, p.RecordDomain = nil, ""
+	if slices.ContainsFunc(p.Walk, func(s *Step) bool { return errors.Is(s.Err, dns.ErrBusy) }) {
+		// The domain cannot help it, and a sender may have brought it about: the
+		// message is to be judged when there is time for it.
+		p.pending = DispositionReject
+		return err
+	}
 	if r == nil || !r.Usable() {
 		return err
 	}

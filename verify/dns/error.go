@@ -27,6 +27,10 @@ var (
 	ErrNotEncodable = errors.New("not a possible domain name")
 	// ErrBudget ends a look-up beyond the limit of a [Meter].
 	ErrBudget = errors.New("too many DNS queries for one message")
+	// ErrBusy is a look-up that had to wait for others, [Config].MaxExchanges at a
+	// time, and then had too little time left for an answer. The name may be in
+	// order.
+	ErrBusy = errors.New("too many DNS queries at once")
 	// ErrLoop is a chain of aliases that leads back to itself. Whoever asks again
 	// finds the loop again, so that nothing is to be found at such a name.
 	ErrLoop = errors.New("CNAME loop")

@@ -39,6 +39,11 @@ func (o *Once) TXT(ctx context.Context, name string) (Answer[string], error) {
 	case <-done:
 		return a.answer, a.err
 	case <-ctx.Done():
+	}
+	select {
+	case <-done: // says more than that ctx has ended
+		return a.answer, a.err
+	default:
 		return Answer[string]{}, &Error{Type: "TXT", Name: name, Err: endedError{ctx.Err()}}
 	}
 }

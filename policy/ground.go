@@ -243,14 +243,12 @@ func (r *Rules) spf(list []finding, m *Message) []finding {
 	if res.DMARC.Status == dmarc.Pass || r.trustedForwarder(res).Type != NoReason {
 		return list
 	}
-	f := finding{
-		disposition: orNone(r.Grounds.SPF), ground: GroundSPF, code: "7.23",
-		text: "SPF validation failed for " + res.SPF.Domain,
-	}
+	f := finding{disposition: orNone(r.Grounds.SPF), ground: GroundSPF, code: "7.23"}
 	switch res.SPF.Status {
 	case spf.TempError:
 		return with(list, f.open(&methodSPF, r.Grounds.TempErrors.SPF))
 	case spf.Fail:
+		f.text = "SPF validation failed for " + res.SPF.Domain
 	default:
 		return list
 	}

@@ -57,7 +57,7 @@ type Evaluation struct {
 // author is one author domain.
 type author struct {
 	name   string  // "" for what is not a domain name
-	policy *Policy // nil for what is not a domain name
+	policy *Policy // nil before it is looked up, and for what is not a domain name
 	err    error   // why the policy is not known
 	orgs   orgDomains
 	// stage is how far the look-ups have come. What they found may be read once
@@ -97,7 +97,6 @@ func Prepare(q Query) *Evaluation {
 			a.stage.Store(stageAll)
 			continue
 		}
-		a.policy = &Policy{AuthorDomain: a.name, Percent: DefaultPercent}
 		a.err = errNotLookedUp
 	}
 	return e
@@ -212,16 +211,6 @@ func (e *Evaluation) Exceeded() bool {
 	e.finder.mu.Lock()
 	defer e.finder.mu.Unlock()
 	return e.finder.exceeded
-}
-
-// Policies returns what was found for each author domain, in their order, nil
-// for what is not a domain name. All look-ups must have ended.
-func (e *Evaluation) Policies() []*Policy {
-	list := make([]*Policy, len(e.authors))
-	for i := range e.authors {
-		list[i] = e.authors[i].policy
-	}
-	return list
 }
 
 // Evaluate judges the message by the identifiers as they turned out: the

@@ -73,8 +73,9 @@ func letters(s string) string {
 // smtpPath is a path that was taken apart.
 type smtpPath struct {
 	local, domain string
-	// raw is a path that is too long to be taken apart.
-	raw string
+	// whole is the address if it is the path as it stands: one that is plain, or
+	// too long to be taken apart.
+	whole string
 	// proper says that the path is a Mailbox of RFC 5321 section 4.1.2, maybe
 	// with a source route, or empty, so that there is one way to read it.
 	proper bool
@@ -84,8 +85,8 @@ type smtpPath struct {
 
 // String returns the address.
 func (p smtpPath) String() string {
-	if p.raw != "" {
-		return p.raw
+	if p.whole != "" {
+		return p.whole
 	}
 	local := p.local
 	if strings.IndexFunc(local, needsQuotes) >= 0 {
@@ -109,10 +110,10 @@ func parsePath(path string) smtpPath {
 		return smtpPath{proper: true, emptyBrackets: true}
 	}
 	if len(path) > maxPath {
-		return smtpPath{raw: path}
+		return smtpPath{whole: path}
 	}
 	if local, domain, ok := plainPath(path); ok {
-		return smtpPath{local: local, domain: domain, proper: true}
+		return smtpPath{local: local, domain: domain, whole: path, proper: true}
 	}
 	tokens, plain := lexPath(path)
 	inner, empty := withinBrackets(tokens)

@@ -28,6 +28,9 @@ func (r *Rules) Explain(m *Message) []Step {
 			continue // what is done if there is nothing
 		}
 		step := Step{Rule: string(f.ground), Applies: true, Outcome: string(f.disposition)}
+		if f.ground == GroundTempError {
+			step.Outcome += " (" + ascii(f.text) + ")"
+		}
 		if f.reason.Type != NoReason {
 			step.Outcome += " (" + string(f.reason.Type) + ": " + f.reason.Detail + ")"
 		}

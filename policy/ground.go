@@ -134,12 +134,12 @@ func (r *Rules) means(d Disposition) Disposition {
 }
 
 // open returns what is done with a message for which f would be done if a method
-// failed that could not finish now.
-func (f finding) open(method *method, setting TempError) finding {
+// failed that could not finish now. subject is what the method is about.
+func (f finding) open(method *method, subject string, setting TempError) finding {
 	if f.disposition == None || setting == Tolerate {
 		return finding{disposition: None}
 	}
-	return method.deferral()
+	return method.deferral(subject)
 }
 
 // dmarc returns what the author domains ask for. Each counts for itself, so that
@@ -152,7 +152,7 @@ func (r *Rules) dmarc(list []finding, m *Message) []finding {
 			list = with(list, r.failed(m, d, requested(d)))
 		case dmarc.TempError:
 			f := r.failed(m, d, Disposition(d.Pending))
-			list = with(list, f.open(&methodDMARC, r.Grounds.TempErrors.DMARC))
+			list = with(list, f.open(&methodDMARC, d.Author, r.Grounds.TempErrors.DMARC))
 		}
 	}
 	return list
@@ -249,14 +249,12 @@ func (r *Rules) spf(list []finding, m *Message) []finding {
 	if res.DMARC.Status == dmarc.Pass || r.trustedForwarder(res).Type != NoReason {
 		return list
 	}
-	f := finding{
-		disposition: orNone(r.Grounds.SPF), ground: GroundSPF, code: "7.23",
-		text: "SPF validation failed for " + res.SPF.Domain,
-	}
+	f := finding{disposition: orNone(r.Grounds.SPF), ground: GroundSPF, code: "7.23"}
 	switch res.SPF.Status {
 	case spf.TempError:
-		return with(list, f.open(&methodSPF, r.Grounds.TempErrors.SPF))
+		return with(list, f.open(&methodSPF, res.SPF.Domain, r.Grounds.TempErrors.SPF))
 	case spf.Fail:
+		f.text = "SPF validation failed for " + res.SPF.Domain
 	default:
 		return list
 	}
@@ -264,7 +262,7 @@ func (r *Rules) spf(list []finding, m *Message) []finding {
 		switch {
 		case d.Status == dmarc.Pass:
 		case vouchable(&d, res):
-			list = with(list, f.open(&methodDMARC, r.Grounds.TempErrors.DMARC))
+			list = with(list, f.open(&methodDMARC, d.Author, r.Grounds.TempErrors.DMARC))
 		default:
 			list = with(list, f)
 		}
@@ -322,7 +320,7 @@ func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 		}
 	}
 	if open {
-		return f.open(&methodDKIM, r.Grounds.TempErrors.DKIM)
+		return f.open(&methodDKIM, author, r.Grounds.TempErrors.DKIM)
 	}
 	return f
 }
@@ -345,35 +343,57 @@ func (r *Rules) iprev(list []finding, m *Message) []finding {
 		text: "Reverse DNS validation failed for " + clientText(m),
 	}
 	if p.Status == iprev.TempError {
-		f = f.open(&methodIPRev, r.Grounds.TempErrors.IPRev)
+		f = f.open(&methodIPRev, clientText(m), r.Grounds.TempErrors.IPRev)
 	}
 	return with(list, f)
 }
 
 // method is one that may defer a message.
 type method struct {
-	// name is that in Authentication-Results, and code the enhanced status code,
-	// without its class, that tells the client.
+	// name is what people call it, and code the enhanced status code, without its
+	// class, that tells the client.
 	name, code string
-	// failed reports whether it has a temporary error.
-	failed func(*verify.Result) bool
+	// failed reports whether it has a temporary error, and about which domain or
+	// address; "" if that is not known.
+	failed func(*Message) (subject string, ok bool)
 }
 
 var (
-	methodDMARC = method{"dmarc", "7.1", func(r *verify.Result) bool {
-		return slices.ContainsFunc(results(r), func(d dmarc.Result) bool { return d.Status == dmarc.TempError })
+	methodDMARC = method{"DMARC", "7.1", func(m *Message) (string, bool) {
+		for _, d := range results(m.Result) {
+			if d.Status == dmarc.TempError {
+				return d.Author, true
+			}
+		}
+		return "", false
 	}}
-	methodSPF  = method{"spf", "7.24", func(r *verify.Result) bool { return r.SPF.Status == spf.TempError }}
-	methodDKIM = method{"dkim", "7.20", func(r *verify.Result) bool {
-		return slices.ContainsFunc(r.DKIM, func(d dkim.Result) bool { return d.Status == dkim.TempError })
+	methodSPF = method{"SPF", "7.24", func(m *Message) (string, bool) {
+		return m.Result.SPF.Domain, m.Result.SPF.Status == spf.TempError
 	}}
-	methodIPRev = method{"iprev", "7.25", func(r *verify.Result) bool { return r.IPRev != nil && r.IPRev.Status == iprev.TempError }}
+	methodDKIM = method{"the DKIM signature", "7.20", func(m *Message) (string, bool) {
+		for i := range m.Result.DKIM {
+			if d := &m.Result.DKIM[i]; d.Status == dkim.TempError {
+				return d.Signature.Domain, true
+			}
+		}
+		return "", false
+	}}
+	methodIPRev = method{"reverse DNS", "7.25", func(m *Message) (string, bool) {
+		return clientText(m), m.Result.IPRev != nil && m.Result.IPRev.Status == iprev.TempError
+	}}
 )
 
-func (m *method) deferral() finding {
+// deferral returns what is done with a message because of a temporary error. The
+// text names whose DNS does not answer: the postmaster there is the one who can
+// mend it.
+func (m *method) deferral(subject string) finding {
+	text := "Cannot check " + m.name
+	if subject != "" {
+		text += " of " + subject
+	}
 	return finding{
 		disposition: Defer, ground: GroundTempError, code: m.code,
-		text: "Temporary error of " + m.name + ", please try again",
+		text: text + " now, please try again later",
 	}
 }
 
@@ -390,8 +410,11 @@ func (r *Rules) tempError(list []finding, m *Message) []finding {
 		{&methodDMARC, r.Grounds.TempErrors.DMARC}, {&methodSPF, r.Grounds.TempErrors.SPF},
 		{&methodDKIM, r.Grounds.TempErrors.DKIM}, {&methodIPRev, r.Grounds.TempErrors.IPRev},
 	} {
-		if t.setting == TempFail && t.method.failed(m.Result) {
-			list = with(list, t.method.deferral())
+		if t.setting != TempFail {
+			continue
+		}
+		if subject, failed := t.method.failed(m); failed {
+			list = with(list, t.method.deferral(subject))
 		}
 	}
 	return list

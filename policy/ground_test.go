@@ -232,16 +232,21 @@ func TestReplies(t *testing.T) {
 			{Mode: Enforce, Reply: ReplyTemplate{Status: "5.7.26", Text: "{author_domain} {mail_from} {policy} {client} {author_domain}"}},
 			{Mode: Enforce, Grounds: Grounds{SPF: Reject}},
 			{Mode: Enforce, Grounds: Grounds{Author: Reject}},
+			{Mode: Enforce, Grounds: Grounds{TempErrors: TempErrors{DMARC: TempFail}}},
 		} {
+			want := Reject
 			if r.Grounds.SPF != "" {
 				res.DMARC.Status = dmarc.None
 			}
 			if r.Grounds.Author != "" {
 				res.DMARC.Status = dmarc.PermError
 			}
+			if r.Grounds.TempErrors.DMARC == TempFail {
+				res.DMARC.Status, want = dmarc.TempError, Defer
+			}
 			d := r.Decide(&Message{Envelope: verify.Envelope{ClientIP: envelope.ClientIP, MailFrom: text}, Result: res})
 			line := fmt.Sprintf("%d %s %s", d.Reply.Code, d.Reply.Status, d.Reply.Text)
-			if d.Disposition != Reject || len(line)+strings.Count(line, "%")+2 > 512 {
+			if d.Disposition != want || len(line)+strings.Count(line, "%")+2 > 512 {
 				t.Errorf("%.40q: %+v", text, d)
 			}
 			for _, c := range []byte(line) {
@@ -254,6 +259,40 @@ func TestReplies(t *testing.T) {
 	}
 	if got := (ReplyTemplate{Text: "{policy} {author_domain}"}).expand(&Message{Result: failed("{policy}", "r", "r")}); got != "reject {policy}" {
 		t.Errorf("expanded twice: %q", got)
+	}
+}
+
+// TestDeferrals holds that a reply says whose DNS does not answer.
+func TestDeferrals(t *testing.T) {
+	all := TempErrors{TempFail, TempFail, TempFail, TempFail}
+	for _, test := range []struct {
+		change func(*verify.Result)
+		want   string
+	}{
+		{func(r *verify.Result) { r.DMARC = openResult(dmarc.ReasonPolicyLookup) }, "4.7.1 Cannot check DMARC of example.com now, please try again later"},
+		{func(r *verify.Result) {
+			r.DMARC = openResult(dmarc.ReasonPolicyLookup)
+			r.Authors = []dmarc.Result{{Status: dmarc.None, Author: "a.example"}, r.DMARC}
+		}, "4.7.1 Cannot check DMARC of example.com now, please try again later"},
+		{func(r *verify.Result) { r.SPF = spf.Result{Status: spf.TempError, Domain: "b.example"} }, "4.7.24 Cannot check SPF of b.example now, please try again later"},
+		{func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "a.example", dkim.TempError, "c.example") },
+			"4.7.20 Cannot check the DKIM signature of c.example now, please try again later"},
+		{func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} },
+			"4.7.25 Cannot check reverse DNS of " + envelope.ClientIP.String() + " now, please try again later"},
+		// After a fault of ours nothing is known.
+		{func(r *verify.Result) { *r = *verify.Failed(errors.New("fault")) }, "4.7.1 Cannot check DMARC now, please try again later"},
+	} {
+		res := unjudged()
+		test.change(res)
+		r := &Rules{Mode: Enforce, Grounds: Grounds{TempErrors: all}}
+		m := &Message{Envelope: envelope, Result: res}
+		d := r.Decide(m)
+		if got := d.Reply.Status + " " + d.Reply.Text; d.Reply.Code != 451 || got != test.want {
+			t.Errorf("%d %s, want 451 %s", d.Reply.Code, got, test.want)
+		}
+		if steps := r.Explain(m); !strings.Contains(steps[0].Outcome, d.Reply.Text) {
+			t.Errorf("the explanation %q does not say so", steps[0].Outcome)
+		}
 	}
 }
 

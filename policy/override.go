@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-
-	"authmilter/verify"
 )
 
 // Action is what an [Override] has done.
@@ -104,12 +102,12 @@ func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
 			break
 		}
 		if e, _ := o.match(m); e == inPart && o.Action.Tightens() {
-			least = r.gravest(least, r.apply(i, found, m.Result))
+			least = r.gravest(least, r.apply(i, found, m))
 		}
 	}
 	f = plain
 	if full >= 0 {
-		f = r.apply(full, found, m.Result)
+		f = r.apply(full, found, m)
 		skip = r.Overrides[full].Action == Skipped && least.disposition == None
 	}
 	if f = r.gravest(f, least); f.disposition == plain.disposition && !skip {
@@ -124,7 +122,7 @@ func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
 // failure, and stays what it is. But unless temporary errors of DMARC are accepted,
 // one defers a message that the override would stop if DMARC failed, because a
 // sender can bring about the error.
-func (r *Rules) apply(i int, found []finding, res *verify.Result) finding {
+func (r *Rules) apply(i int, found []finding, m *Message) finding {
 	o := &r.Overrides[i]
 	if !o.Action.Tightens() {
 		f := r.gravest(found...)
@@ -149,8 +147,10 @@ func (r *Rules) apply(i int, found []finding, res *verify.Result) finding {
 			failure.disposition = Quarantine
 		}
 	}
-	if waiting.disposition == None && r.Grounds.TempErrors.DMARC != Tolerate && methodDMARC.failed(res) {
-		waiting = methodDMARC.deferral()
+	if waiting.disposition == None && r.Grounds.TempErrors.DMARC != Tolerate {
+		if author, failed := methodDMARC.failed(m); failed {
+			waiting = methodDMARC.deferral(author)
+		}
 	}
 	f := r.gravest(failure, waiting)
 	f.reason = o.reason(i)

@@ -170,10 +170,10 @@ func TestOverrideOfTemporaryErrors(t *testing.T) {
 		want    string // DISPOSITION GROUND
 	}{
 		// Nothing is known against the message.
-		{Accept, dmarc.TempError, []finding{methodDMARC.deferral()}, TempErrors{}, "none temperror"},
-		{Refuse, dmarc.TempError, []finding{methodDMARC.deferral()}, TempErrors{}, "defer temperror"},
-		{Mark, dmarc.TempError, []finding{methodDMARC.deferral()}, TempErrors{}, "defer temperror"},
-		{Refuse, dmarc.None, []finding{methodSPF.deferral()}, TempErrors{}, "defer temperror"},
+		{Accept, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "none temperror"},
+		{Refuse, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "defer temperror"},
+		{Mark, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "defer temperror"},
+		{Refuse, dmarc.None, []finding{methodSPF.deferral("a.example")}, TempErrors{}, "defer temperror"},
 		{Refuse, dmarc.TempError, nil, TempErrors{DMARC: Tolerate}, "none "},
 		// A policy lets it pass, the override would not if DMARC failed.
 		{Refuse, dmarc.TempError, nil, TempErrors{DMARC: TempFail}, "defer temperror"},
@@ -184,10 +184,10 @@ func TestOverrideOfTemporaryErrors(t *testing.T) {
 		{Accept, dmarc.TempError, nil, TempErrors{}, "none "},
 		{Refuse, dmarc.Pass, nil, TempErrors{DMARC: TempFail}, "none "},
 		// Something is: then a temporary error is no way around the rule.
-		{Refuse, dmarc.Fail, []finding{{disposition: None, ground: GroundDMARC}, methodDKIM.deferral()}, TempErrors{}, "reject dmarc"},
-		{Refuse, dmarc.TempError, []finding{{disposition: Quarantine, ground: GroundIPRev}, methodDMARC.deferral()}, TempErrors{}, "reject iprev"},
-		{Mark, dmarc.Fail, []finding{{disposition: None, ground: GroundDMARC}, methodDKIM.deferral()}, TempErrors{}, "defer temperror"},
-		{Mark, dmarc.Fail, []finding{{disposition: Reject, ground: GroundDMARC}, methodDKIM.deferral()}, TempErrors{}, "defer temperror"},
+		{Refuse, dmarc.Fail, []finding{{disposition: None, ground: GroundDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "reject dmarc"},
+		{Refuse, dmarc.TempError, []finding{{disposition: Quarantine, ground: GroundIPRev}, methodDMARC.deferral("a.example")}, TempErrors{}, "reject iprev"},
+		{Mark, dmarc.Fail, []finding{{disposition: None, ground: GroundDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "defer temperror"},
+		{Mark, dmarc.Fail, []finding{{disposition: Reject, ground: GroundDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "defer temperror"},
 		{Mark, dmarc.Fail, []finding{{disposition: Reject, ground: GroundDMARC}}, TempErrors{}, "quarantine dmarc"},
 	} {
 		r := &Rules{Grounds: Grounds{TempErrors: test.setting}, Overrides: []Override{{Action: test.action}}}

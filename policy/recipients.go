@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"authmilter/verify/domain"
@@ -8,6 +9,10 @@ import (
 
 // MaxRecipientDomains bounds the domains that [Recipients] remembers.
 const MaxRecipientDomains = 1000
+
+// fewDomains are looked through faster than a map is made: most messages have one
+// recipient.
+const fewDomains = 8
 
 // Recipients are the recipients of a message, as far as rules ask about them. The
 // zero value has none.
@@ -21,7 +26,8 @@ type Recipients struct {
 	// more domains than are remembered, or its address has none, but is a local
 	// name or has an address literal.
 	Incomplete bool
-	seen       map[string]bool
+	// seen has Domains, once there are more than fewDomains.
+	seen map[string]bool
 }
 
 // NewRecipients returns the recipients with the addresses given.
@@ -41,16 +47,29 @@ func (r *Recipients) Add(address string) {
 	switch {
 	case err != nil:
 		r.Incomplete = true
-	case r.seen[name]:
+	case r.has(name):
 	case len(r.Domains) == MaxRecipientDomains:
 		r.Incomplete = true
 	default:
-		if r.seen == nil {
-			r.seen = map[string]bool{}
-		}
-		r.seen[name] = true
 		r.Domains = append(r.Domains, name)
+		if r.seen != nil {
+			r.seen[name] = true
+		}
 	}
+}
+
+// has reports whether name is one of Domains.
+func (r *Recipients) has(name string) bool {
+	if len(r.Domains) <= fewDomains {
+		return slices.Contains(r.Domains, name)
+	}
+	if r.seen == nil {
+		r.seen = make(map[string]bool, 2*len(r.Domains))
+		for _, d := range r.Domains {
+			r.seen[d] = true
+		}
+	}
+	return r.seen[name]
 }
 
 // domainOf returns what follows the last @ in an address, "" if there is none.

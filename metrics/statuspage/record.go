@@ -78,14 +78,19 @@ type span struct{ from, to uint16 }
 // get returns the text of s.
 func (r *record) get(s span) string { return r.text[s.from:s.to] }
 
-// maxTexts is how many texts a record has.
-const maxTexts = 20 + 3*maxSignatures
+const (
+	// maxTexts is how many texts a record has: a span can always say where one is.
+	maxTexts = 20 + 3*maxSignatures
+	_        = uint16(maxTexts * maxText)
+	// usualTexts is what they take together in nearly all messages, in octets. Room
+	// for all that there may be would double the stack of each connection.
+	usualTexts = 512
+)
 
 // writer collects the texts of one record, so that they are one allocation and
 // nothing of the message itself is kept alive.
 type writer struct {
-	buf       [maxTexts * maxText]byte
-	used      int
+	buf       []byte
 	anonymous bool
 }
 
@@ -94,9 +99,9 @@ func (w *writer) personal(s string) span {
 	if w.anonymous || s == "" {
 		return span{}
 	}
-	from := w.used
-	w.used += copy(w.buf[from:], cut(s, maxText))
-	return span{uint16(from), uint16(w.used)}
+	from := len(w.buf)
+	w.buf = append(w.buf, cut(s, maxText)...)
+	return span{uint16(from), uint16(len(w.buf))}
 }
 
 func (w *writer) err(err error) span {
@@ -122,7 +127,7 @@ func cut(s string, most int) string {
 
 // newRecord returns what is kept of v, in anonymous mode without personal data.
 func newRecord(v *policy.Verdict, anonymous bool) record {
-	w := writer{anonymous: anonymous}
+	w := writer{buf: make([]byte, 0, usualTexts), anonymous: anonymous}
 	r := record{at: v.At, took: v.Took, wait: v.EndOfMessage, removed: v.Removed.Total(), skip: skips.position(string(v.Skip))}
 	if !anonymous {
 		r.client = v.Envelope.ClientIP.Unmap().WithZone("")
@@ -139,7 +144,7 @@ func newRecord(v *policy.Verdict, anonymous bool) record {
 	if v.Skip == policy.NotSkipped || v.Skip == policy.ByOverride {
 		r.keepDecision(&w, &v.Decision)
 	}
-	r.text = string(w.buf[:w.used])
+	r.text = string(w.buf)
 	return r
 }
 

@@ -73,28 +73,28 @@ type fields struct {
 }
 
 // collect finds the fields of each instance (RFC 8617 section 5.2 step 1), the
-// topmost where there are several; the Chain is nil where there are none. An
-// error is an *[Error].
-func collect(h message.Header) (c *Chain, sets [MaxSets + 1]fields, failure error) {
-	c = &Chain{}
-	for i := range sets {
-		sets[i] = fields{authResults: -1, messageSignature: -1, seal: -1}
-	}
+// topmost if there are several. Both the Chain and the sets are nil if there are
+// none: most messages have none, and the sets are too large for the stack of the
+// goroutine that reads every header. An error is an *[Error].
+func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure error) {
 	count := 0
 	for i := range h {
 		kind := kindOf(h[i])
 		if kind == "" {
 			continue
 		}
+		if c == nil {
+			c, sets = &Chain{}, noFields()
+		}
 		if count++; count > 3*MaxSets {
 			return c, sets, errTooMany
 		}
-		if err := c.place(&sets, h[i], kind, i); err != nil && failure == nil {
+		if err := c.place(sets, h[i], kind, i); err != nil && failure == nil {
 			failure = err
 		}
 	}
-	if count == 0 {
-		return nil, sets, nil
+	if c == nil {
+		return nil, nil, nil
 	}
 	// Step 2, before the structure is looked at.
 	if newest := &sets[c.Highest]; newest.sealTags != nil {
@@ -102,6 +102,15 @@ func collect(h message.Header) (c *Chain, sets [MaxSets + 1]fields, failure erro
 		c.Broken = strings.EqualFold(cv, string(Fail))
 	}
 	return c, sets, failure
+}
+
+// noFields returns sets that have no fields yet.
+func noFields() *[MaxSets + 1]fields {
+	sets := new([MaxSets + 1]fields)
+	for i := range sets {
+		sets[i] = fields{authResults: -1, messageSignature: -1, seal: -1}
+	}
+	return sets
 }
 
 // readChain reads the chain of h, nil where there is none. An error is an

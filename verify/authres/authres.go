@@ -3,6 +3,7 @@
 package authres
 
 import (
+	"slices"
 	"strings"
 
 	"authmilter/verify/clean"
@@ -46,12 +47,17 @@ const (
 func (m Method) Cleaned() Method {
 	m.Comment = cleanComment(m.Comment)
 	m.Reason = cleanReason(m.Reason)
-	props := make([]Prop, len(m.Props))
+	copied := false
 	for i, p := range m.Props {
-		p.Value = cleanValue(p.Value)
-		props[i] = p
+		value := cleanValue(p.Value)
+		if value == p.Value {
+			continue // as nearly all are
+		}
+		if !copied {
+			m.Props, copied = slices.Clone(m.Props), true
+		}
+		m.Props[i].Value = value
 	}
-	m.Props = props
 	return m
 }
 
@@ -79,21 +85,30 @@ var reasonReplacer = strings.NewReplacer(`"`, "'", `\`, "/", ";", ",")
 func cleanValue(s string) string {
 	s = clean.ASCII(domain.AddressToASCII(s), maxValue)
 	if at := strings.LastIndexByte(s, '@'); at >= 0 && isDomain(s[at+1:]) {
-		return cleanLocal(s[:at]) + s[at:]
+		if local := cleanLocal(s[:at]); local != s[:at] {
+			return local + s[at:]
+		}
+		return s
+	}
+	if !strings.ContainsAny(s, oddInValue) {
+		return s
 	}
 	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(` "\(),;<>`, r) {
+		if strings.ContainsRune(oddInValue, r) {
 			return clean.Replacement
 		}
 		return r
 	}, s)
 }
 
+// oddInValue are the characters that no value but an address has.
+const oddInValue = ` "\(),;<>`
+
 // cleanLocal returns the local part of an address as a dot-atom (RFC 5322
 // section 3.2.3), or as nothing where it is empty.
 func cleanLocal(s string) string {
-	if s == "" {
-		return ""
+	if s == "" || isDotAtom(s) && !isOddFirst(s[0]) {
+		return s
 	}
 	if isQuoted(s) {
 		// The quotes are there to be read, and may not be needed.
@@ -105,10 +120,7 @@ func cleanLocal(s string) string {
 		if c == '.' && i > 0 && i < len(out)-1 && out[i-1] != '.' {
 			continue
 		}
-		// Mail::AuthenticationResults takes these for a part of the syntax where
-		// they come first.
-		odd := i == 0 && (c == '/' || c == '=')
-		if odd || !isAtomChar(c) {
+		if i == 0 && isOddFirst(c) || !isAtomChar(c) {
 			out[i] = clean.Replacement
 		}
 	}
@@ -117,3 +129,7 @@ func cleanLocal(s string) string {
 	}
 	return string(out)
 }
+
+// isOddFirst reports whether Mail::AuthenticationResults takes c for a part of the
+// syntax if it is the first character of an address.
+func isOddFirst(c byte) bool { return c == '/' || c == '=' }

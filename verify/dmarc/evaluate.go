@@ -62,7 +62,7 @@ type Evaluation struct {
 // author is one author domain.
 type author struct {
 	name   string  // "" for what is not a domain name
-	policy *Policy // nil for what is not a domain name
+	policy *Policy // nil before it is looked up, and for what is not a domain name
 	err    error   // why the policy is not known
 	orgs   orgDomains
 	stage  stage
@@ -104,7 +104,6 @@ func Prepare(q Query) *Evaluation {
 			continue
 		}
 		e.names[i] = a.name
-		a.policy = &Policy{AuthorDomain: a.name, Percent: DefaultPercent}
 		a.err = errNotLookedUp
 	}
 	return e
@@ -227,16 +226,6 @@ func (e *Evaluation) Records(number int) []string {
 
 // Exceeded reports whether MaxLookups look-ups were not enough.
 func (e *Evaluation) Exceeded() bool { return e.exceeded }
-
-// Policies returns what was found for each author domain, in their order, nil
-// for what is not a domain name. All look-ups must have ended.
-func (e *Evaluation) Policies() []*Policy {
-	list := make([]*Policy, len(e.authors))
-	for i := range e.authors {
-		list[i] = e.authors[i].policy
-	}
-	return list
-}
 
 // Evaluate judges the message by the identifiers as they turned out: the
 // strictest result over its author domains. It looks nothing up.

@@ -31,7 +31,7 @@ var shown = idna.New(
 //   - a U-label with a character that is [Invisible], in either form;
 //   - a U-label with a punctuation mark: a reader may take "\u2044" for a slash, or
 //     quotes for something around the name. No registry has them, and IDNA 2008
-//     allows none but those of RFC 5892 section 2.6.
+//     allows none but those of RFC 5892 section 2.6, in their context.
 //
 // Labels that UTS #46 accepts beyond IDNA 2008, such as those of emoji, are
 // accepted: names with them are registered and in use.
@@ -63,7 +63,14 @@ func OfAddress(text string) (string, error) {
 	if err != nil {
 		return "", ErrInvalid
 	}
-	for _, r := range unicodeName {
+	before := rune(0)
+	for i, r := range unicodeName {
+		// A middle dot stands between two letters l (RFC 5892 appendix A.3).
+		// Elsewhere it looks like a full stop.
+		if r == '\u00b7' && (before != 'l' || !strings.HasPrefix(unicodeName[i:], "\u00b7l")) {
+			return "", ErrInvalid
+		}
+		before = r
 		// Between letters that it joins or parts, a joiner is seen; anywhere else
 		// the profile has refused it (RFC 5892 appendix A.1).
 		if Invisible(r) && r != '\u200c' && r != '\u200d' || Punctuation(r) {
@@ -104,10 +111,15 @@ var names = &unicode.RangeTable{
 	LatinOffset: 1,
 }
 
-// signs are symbols by Unicode that are shown as slashes or as an empty space.
+// signs are symbols and marks by Unicode that are shown as slashes, strike out what
+// is before them, or are shown as an empty space.
 var signs = &unicode.RangeTable{
 	R16: []unicode.Range16{
+		{Lo: 0x0334, Hi: 0x0338, Stride: 1}, // combining tilde overlay to combining long solidus overlay
 		{Lo: 0x2044, Hi: 0x2044, Stride: 1}, // fraction slash
+		{Lo: 0x20d2, Hi: 0x20d3, Stride: 1}, // combining vertical line overlays
+		{Lo: 0x20e5, Hi: 0x20e6, Stride: 1}, // combining reverse solidus and double stroke overlay
+		{Lo: 0x20ea, Hi: 0x20eb, Stride: 1}, // combining arrow and double solidus overlay
 		{Lo: 0x2215, Hi: 0x2216, Stride: 1}, // division slash and set minus
 		{Lo: 0x2236, Hi: 0x2236, Stride: 1}, // ratio
 		{Lo: 0x2400, Hi: 0x2426, Stride: 1}, // control pictures, blank and open box among them
@@ -119,8 +131,8 @@ var signs = &unicode.RangeTable{
 	},
 }
 
-// Punctuation reports whether r is a punctuation mark beyond ASCII, or a symbol
-// shown as one, that is in no domain name.
+// Punctuation reports whether r is a punctuation mark beyond ASCII, or a symbol or
+// mark shown as one, that is in no domain name.
 func Punctuation(r rune) bool {
 	return r >= 0x80 && (unicode.In(r, unicode.P) && !unicode.Is(names, r) || unicode.Is(signs, r))
 }

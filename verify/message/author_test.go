@@ -380,6 +380,22 @@ func TestAuthorUnjudged(t *testing.T) {
 		{"<x@attacker.example,bank.example>", "attacker.example unjudged"},
 		{"<x@attacker.example/bank.example>", "attacker.example unjudged"},
 
+		// A bracket in quotes of a field that cannot be parsed, and a NUL.
+		{`Doe, "J <x>" <x@attacker.example>`, "attacker.example unjudged"},
+		{`Doe, "J >" <x@attacker.example>`, "attacker.example unjudged"},
+		{"(\x00) <x@attacker.example>", "attacker.example unjudged"},
+
+		// Encoded words that cannot be decoded, or are of another charset, and an
+		// A-label that stands alone, may be shown as anything.
+		{"Doe, joe@=?x?z?home?= <x@attacker.example>", "attacker.example unjudged"},
+		{"Doe, joe@=?utf-8?q?home <x@attacker.example>", "attacker.example unjudged"},
+		{"x@attacker.example =?koi8-r?q?=C1?= <", "attacker.example unjudged"},
+		{"Doe, joe@xn--bank-w76a <x@attacker.example>", "attacker.example unjudged"},
+
+		// Names of groups.
+		{`"joe@bank.example": x@attacker.example;`, "attacker.example,bank.example"},
+		{"\"joe\uff20bank.example\": x@attacker.example;", "attacker.example,bank.example"},
+
 		// Addresses of a time before "@", which MTAs write anew with one.
 		{"joe%bank.example, x@attacker.example", "attacker.example,bank.example"},
 		{"x@attacker.example, joe%bank.example", "attacker.example,bank.example"},

@@ -117,6 +117,7 @@ func TestClaims(t *testing.T) {
 		"; mx.example.org; none",
 		"dkim=pass header.d=mx.example.org",
 		"x (" + strings.Repeat("a", 70_000) + ") 1 1; mx.example.org",
+		"x.example" + strings.Repeat(" ", 600) + "mx.example.org; none",
 		"mx.example.org; " + strings.Repeat("x=y;", 300_000),
 		"(" + strings.Repeat("a", 1<<20) + ") mx.example.org; none",
 		"\x01mx.example.org; none",

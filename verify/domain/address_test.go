@@ -116,6 +116,25 @@ func TestOfAddressHidden(t *testing.T) {
 	}
 }
 
+// Punctuation marks are in no name, but for those of IDNA 2008.
+func TestOfAddressPunctuation(t *testing.T) {
+	for _, sign := range []string{
+		"\u2010", "\u2013", "\u2018", "\u2019", "\u201a", "\u201c", "\u201d", "\u2022", "\u2027", "\u2030", "\u2039", "\u203a", "\u2044", "\u2215", "\u2236",
+		"\u2422", "\u2423", "\u2571", "\u27cb", "\u29f8", "\u2e31", "\u2e4a", "\u1735", "\u3001", "\u300c", "\u06d4", "\u060c", "\ua60e", "\u00ab", "\u00a7", "\u00b7", "\u0338", "\u20d2",
+	} {
+		for _, name := range []string{"bank.example" + sign + "x.attacker.example", sign + "bank.example", "bank.example" + sign, "bank." + punycode(t, "example"+sign+"x") + ".attacker.example"} {
+			if got, err := OfAddress(name); err == nil {
+				t.Errorf("%+q: %s", name, got)
+			}
+		}
+	}
+	for _, name := range []string{"col\u00b7lecci\u00f3.example", "ル\u30fbム.example", "\u05d0\u05f3\u05d1.example", "\u0f40\u0f0b\u0f41.example", "\u3030.ws", "\u27a1.ws", "\u2606.ws"} {
+		if got, err := OfAddress(name); err != nil {
+			t.Errorf("%+q: %s, %v", name, got, err)
+		}
+	}
+}
+
 func TestInvisible(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		// The derivation of Default_Ignorable_Code_Point (Unicode,

@@ -446,6 +446,7 @@ func (p *addressParser) skip() error {
 
 // comment reads a comment, with those nested in it.
 func (p *addressParser) comment() error {
+	start, nested := p.at, false
 	for depth := 0; !p.ended(); {
 		c := p.peek()
 		n := 1
@@ -454,9 +455,12 @@ func (p *addressParser) comment() error {
 			if depth++; depth > maxCommentDepth {
 				return malformed("comments nested too deep")
 			}
+			nested = nested || depth > 1
 		case c == ')':
 			if depth--; depth == 0 {
 				p.at++
+				// Some readers end a comment at its first parenthesis.
+				p.odd = p.odd || nested && hasAtSign(p.text[start:p.at])
 				return nil
 			}
 		case c == '\\' && p.at+1 < len(p.text):

@@ -48,6 +48,10 @@ var (
 	// ErrFromNUL says that a From field holds a NUL octet. Some readers end the
 	// line there and take the next one for a part of it.
 	ErrFromNUL = errors.New("NUL in the From field")
+	// ErrFromWord says that a From field has a word, or a display name, so long
+	// that an MTA takes its parts for addresses of their own, and something in it
+	// that can be shown as one.
+	ErrFromWord = errors.New("long word beside an address in the From field")
 	// ErrAuthorBounds says that the From fields hold more addresses than are
 	// looked at: Domains is incomplete.
 	ErrAuthorBounds = errors.New("too many author addresses")
@@ -76,7 +80,7 @@ type Author struct {
 // out, so that no judgement of Domains alone holds for the message. Err says
 // why.
 func (a *Author) Unjudged() bool {
-	for _, err := range []error{ErrNoFrom, ErrFromGroup, ErrNoDomain, ErrFromLine, ErrFromNUL, ErrAuthorBounds} {
+	for _, err := range []error{ErrNoFrom, ErrFromGroup, ErrNoDomain, ErrFromLine, ErrFromNUL, ErrFromWord, ErrAuthorBounds} {
 		if errors.Is(a.Err, err) {
 			return true
 		}
@@ -157,7 +161,7 @@ type authorFinder struct {
 // addField adds what one From field holds.
 func (f *authorFinder) addField(field Field) {
 	f.found = false
-	f.addAddresses(field.Raw)
+	addresses := f.addAddresses(field.Raw)
 	if broken := breakLines(field); broken != field.Raw {
 		f.note(ErrFromLine)
 		f.scanBroken(broken)
@@ -165,17 +169,22 @@ func (f *authorFinder) addField(field Field) {
 	if strings.Contains(field.Raw, "\x00") {
 		f.note(ErrFromNUL)
 	}
+	if splits(field.Raw) && signs(field.Raw) > addresses {
+		f.note(ErrFromWord)
+		f.scan(field.Raw)
+	}
 	if !f.found && !errors.Is(f.Err, ErrFromGroup) {
 		f.note(ErrNoDomain)
 	}
 }
 
-func (f *authorFinder) addAddresses(raw string) {
+// addAddresses adds what raw holds, and returns how many addresses it could parse.
+func (f *authorFinder) addAddresses(raw string) int {
 	p := addressParser{text: raw}
 	if err := p.parse(); err != nil {
 		f.note(fmt.Errorf("%w: %w", ErrFromSyntax, err))
 		f.scan(raw)
-		return
+		return 0
 	}
 	if len(p.mailboxes) == 0 {
 		f.note(ErrFromGroup)
@@ -197,6 +206,50 @@ func (f *authorFinder) addAddresses(raw string) {
 	if p.odd || literal {
 		f.scan(raw)
 	}
+	return len(p.mailboxes)
+}
+
+// Sendmail writes From anew after its milters have seen it. It puts a comma behind
+// a word, in quotes or not, of more than 255 octets, and makes addresses of the
+// parts of a long display name.
+const (
+	maxWord = 250
+	maxName = 900
+)
+
+// splits reports whether text has a word or a display name that an MTA may take
+// for several.
+func splits(text string) bool {
+	word, name, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\':
+			i++
+			word, name = word+1, name+1 // and the one that is quoted, below
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case isWSP(c) || c == '\r' || c == '\n':
+			word = -1
+		case c == '<' || c == ',' || c == ';':
+			word, name = -1, -1
+		}
+		word, name = word+1, name+1
+		if word > maxWord || name > maxName {
+			return true
+		}
+	}
+	return false
+}
+
+// signs returns how often text has a character that separates a local part from
+// a domain, now or of old, or may stand for one.
+func signs(text string) int {
+	n := strings.Count(text, "=?") + strings.Count(text, "%") + strings.Count(text, "!")
+	for _, sign := range atSigns {
+		n += strings.Count(text, string(sign))
+	}
+	return n
 }
 
 // maxLine is the longest line of a header in octets, without its CRLF (RFC 5322

@@ -223,6 +223,10 @@ func TestAuthorHonest(t *testing.T) {
 		"Joe @ [Home] <joe@example.com>", "Sale, now @ $9.99 <joe@example.com>", "Sale, now @ 9.99! <joe@example.com>", "Doe, Joe @, x <joe@example.com>",
 		`Doe, "Joe @ Home" <joe@example.com>`, `Doe, "joe@example.com" <joe@example.com>`, "Doe, 'joe@example.com' <joe@example.com>", "Doe, joe@example.com! <joe@example.com>",
 		"Doe, @joe <joe@example.com>", "Joe (@joe), x <joe@example.com>",
+
+		// Nor is text with a percent sign or an exclamation mark.
+		"Sale! 50%off, Joe <joe@example.com>", "Yahoo!Inc, News <joe@example.com>", "100%, Joe <joe@example.com>", "Joe <IT Dept> <joe@example.com>",
+		`"Sale! 50%off" <joe@example.com>`, "Sale 50%.off, Joe <joe@example.com>", "joe@example.com (100% (really))",
 	} {
 		if got := judged(raw); got != "example.com" {
 			t.Errorf("%q: %s", raw, got)
@@ -375,6 +379,62 @@ func TestAuthorUnjudged(t *testing.T) {
 		{"<x@attacker.example:bank.example>", "attacker.example unjudged"},
 		{"<x@attacker.example,bank.example>", "attacker.example unjudged"},
 		{"<x@attacker.example/bank.example>", "attacker.example unjudged"},
+
+		// A bracket in quotes of a field that cannot be parsed, and a NUL.
+		{`Doe, "J <x>" <x@attacker.example>`, "attacker.example unjudged"},
+		{`Doe, "J >" <x@attacker.example>`, "attacker.example unjudged"},
+		{"(\x00) <x@attacker.example>", "attacker.example unjudged"},
+
+		// Encoded words that cannot be decoded, or are of another charset, and an
+		// A-label that stands alone, may be shown as anything.
+		{"Doe, joe@=?x?z?home?= <x@attacker.example>", "attacker.example unjudged"},
+		{"Doe, joe@=?utf-8?q?home <x@attacker.example>", "attacker.example unjudged"},
+		{"x@attacker.example =?koi8-r?q?=C1?= <", "attacker.example unjudged"},
+		{"Doe, joe@xn--bank-w76a <x@attacker.example>", "attacker.example unjudged"},
+
+		// Names of groups.
+		{`"joe@bank.example": x@attacker.example;`, "attacker.example,bank.example"},
+		{"\"joe\uff20bank.example\": x@attacker.example;", "attacker.example,bank.example"},
+
+		// Addresses of a time before "@", which MTAs write anew with one.
+		{"joe%bank.example, x@attacker.example", "attacker.example,bank.example"},
+		{"x@attacker.example, joe%bank.example", "attacker.example,bank.example"},
+		{"bank.example!joe, x@attacker.example", "attacker.example,bank.example"},
+		{"joe%bank.example", "bank.example"},
+		{"bank.example!joe", "bank.example"},
+		{"<joe%bank.example>", "bank.example unjudged"},
+		{"<joe%bank.example>, x@attacker.example", "attacker.example,bank.example unjudged"},
+		{"Joe <bank.example!joe>, x@attacker.example", "attacker.example,bank.example unjudged"},
+		{"x@attacker.example, <joe%bank.example", "attacker.example,bank.example"},
+		{"x@attacker.example, joe%bank.example>", "attacker.example,bank.example"},
+		{"Group: joe%bank.example, x@attacker.example;", "attacker.example,bank.example"},
+		{`"joe"%bank.example, x@attacker.example`, "attacker.example,bank.example"},
+		{"joe % bank.example, x@attacker.example", "attacker.example,bank.example"},
+		{"joe%bank . example, x@attacker.example", "attacker.example,bank.example"},
+		{"joe%(x)bank(y).example (c), x@attacker.example", "attacker.example,bank.example"},
+		{"joe%BANK.example. , x@attacker.example", "attacker.example,bank.example"},
+		{"joe%b\u00fccher.example, x@attacker.example", "attacker.example,xn--bcher-kva.example"},
+		{"a%attacker.example%bank.example, x@attacker.example", "attacker.example,bank.example"},
+		{"Joe joe%bank.example, x@attacker.example", "attacker.example,bank.example"},
+		{"Joe bank.example!joe, x@attacker.example", "attacker.example,bank.example"},
+		{"bank.example!a!joe, x@attacker.example", "attacker.example,bank.example"},
+		{"bank.example!a%attacker.example, x@attacker.example", "attacker.example,bank.example"},
+		{"bank . example ! joe, x@attacker.example", "attacker.example,bank.example"},
+		{"bank(x).example(y)!joe, x@attacker.example", "attacker.example,bank.example"},
+		{"<joe>, x@attacker.example", "attacker.example unjudged"},
+		{"Joe <joe> (c), x@attacker.example", "attacker.example unjudged"},
+		{"x@attacker.example, <joe>", "attacker.example unjudged"},
+
+		// Punctuation marks beyond ASCII end a domain to who looks at it.
+		{"\u201cjoe@bank.example\u201d, x@attacker.example", "attacker.example,bank.example unjudged"},
+		{"joe@bank.example\u2044x.attacker.example", "bank.example unjudged"},
+		{"<joe@bank.example\u2215@attacker.example>", "bank.example,attacker.example unjudged"},
+		{"joe@bank.xn--examplex-k03d.attacker.example", "unjudged"},
+		{"joe@\u2423bank.example", "unjudged"},
+
+		// A comment in a comment ends it to some readers.
+		{"(a (b) joe@bank.example) x@attacker.example", "attacker.example,bank.example"},
+		{"(joe@bank.example (b)) <x@attacker.example>", "attacker.example,bank.example"},
 	} {
 		if got := judged(c.raw); got != c.want {
 			t.Errorf("%q: %s, want %s", c.raw, got, c.want)
@@ -407,6 +467,45 @@ func TestAuthorLongLine(t *testing.T) {
 		}
 		if errors.Is(a.Err, ErrFromLine) != c.long || c.long && !a.Unjudged() {
 			t.Errorf("%s: %v", c.name, a.Err)
+		}
+	}
+}
+
+// A word or a display name that Sendmail takes apart is judged as what it becomes
+// (docs/mta.md), if there is something in it that can be shown as an address.
+func TestAuthorLongWord(t *testing.T) {
+	long, words := strings.Repeat("c", 300), strings.Repeat("\r\n "+strings.Repeat("c", 60), 30)
+	for _, c := range []struct{ raw, want string }{
+		{`"joe@bank.example ` + long + `" <x@attacker.example>`, "bank.example,attacker.example unjudged"},
+		{`"` + long + ` joe@bank.example" <x@attacker.example>`, "bank.example,attacker.example unjudged"},
+		{`"joe@bank.example` + strings.Repeat(" ", 300) + `" <x@attacker.example>`, "bank.example,attacker.example unjudged"},
+		{`"joe@bank.example` + strings.Repeat("\r\n c", 100) + `" <x@attacker.example>`, "bank.example,attacker.example unjudged"},
+		{`"` + strings.Repeat(`\c`, 130) + ` joe@bank.example" <x@attacker.example>`, "bank.example,attacker.example unjudged"},
+		{`"joe@bank.example" ` + long + ` <x@attacker.example>`, "bank.example,attacker.example unjudged"},
+		{`joe@bank.example ` + long + ` <x@attacker.example>`, "bank.example,attacker.example unjudged"},
+		{`Group: "` + long + ` joe@bank.example" <x@attacker.example>;`, "bank.example,attacker.example unjudged"},
+		{`"joe@bank.example ` + long + `" <x@attacker.example>, y@attacker.example`, "bank.example,attacker.example unjudged"},
+		{"=?utf-8?q?joe=40bank.example?= " + long + " <x@attacker.example>", "attacker.example,bank.example unjudged"},
+		{"joe%bank.example" + words + " <x@attacker.example>", "attacker.example unjudged"},
+		{"joe@bank.example" + words + " <x@attacker.example>", "bank.example,attacker.example unjudged"},
+		{long + "@attacker.example, x@attacker.example", "attacker.example"},
+		{`"` + long + `" <x@example.com>`, "example.com"},
+		{long + " <x@example.com>", "example.com"},
+		{"x@example.com (" + long + ")", "example.com"},
+		{`"joe@bank.example ` + long[:200] + `" <x@example.com>`, "example.com"},
+		{"joe@bank.example " + long[:200] + " <x@example.com>", "example.com"},
+		{strings.Repeat("=?utf-8?q?J=C3=B6rg_J=C3=B6rg_J=C3=B6rg_J=C3=B6rg?=\r\n ", 10) + "<x@example.com>", "example.com"},
+	} {
+		got := strings.Fields(judged(c.raw))
+		want := strings.Fields(c.want)
+		if len(got) != len(want) || !slices.Contains(got, "unjudged") == slices.Contains(want, "unjudged") {
+			t.Errorf("%.60q: %s, want %s", c.raw, got, c.want)
+			continue
+		}
+		for _, d := range strings.Split(want[0], ",") {
+			if !slices.Contains(strings.Split(got[0], ","), d) {
+				t.Errorf("%.60q: %s, want %s", c.raw, got, c.want)
+			}
 		}
 	}
 }
@@ -548,7 +647,7 @@ func TestAuthorLinear(t *testing.T) {
 	const size = 1 << 18
 	for _, unit := range []string{"(", ")", "(()", `"`, `\`, `"\`, ",", ";", ":", "a:", "a:;", "<", ">", "<>", "@", "a@", "@a,", "@ ", "@(", "[", "@[",
 		"=?", "=?a?q?", "=?a?q?b", "=?a?q??=", "=?a?q?=40?= ", "?=", ".", "a.", " ", "\r\n ", "\r", "\x00", "a ", `""`, "\x80", "@\x80", "ü.", "@ü.",
-		"@a(", "@(a)", "@a b ", "@a (b) ", "<a@b>", "<a@b.c> ", "@[a", "@\u3000", "@a\u200e", "\uff20a.b ", "\"<\"", "=?a?q?=40a.b?=", "=?", "@xn--a."} {
+		"@a(", "@(a)", "@a b ", "@a (b) ", "<a@b>", "<a@b.c> ", "@[a", "@\u3000", "@a\u200e", "\uff20a.b ", "\"<\"", "=?a?q?=40a.b?=", "=?", "@xn--a.", "%", "a%", "%a (", "!", "a!", "a%b,", "a!b,", "(a!", "<a>", "<a>(", "<a> ", "a (b)%c,", "\u2044", "@a\u201c", "((@))"} {
 		for _, begin := range []string{"", "<", `"`, "(", "<@"} {
 			raw := begin + strings.Repeat(unit, size/len(unit))
 			if a := (Header{{"From", raw}}).Author(); a.Err == nil {

@@ -24,6 +24,7 @@ func (f *authorFinder) scan(raw string) {
 	}
 	s.judge(raw)
 	s.readAltered(raw)
+	s.readRouted(raw)
 	words := decodeWords(raw, true)
 	s.readDecoded(words, raw)
 	if others := decodeWords(raw, false); others.text != words.text {
@@ -114,11 +115,12 @@ func (s *scanner) readAltered(text string) {
 	}
 }
 
+// stepsPerOctet bounds the time for a text. Comments may be looked at again from
+// several places; what takes longer than this was made to.
+const stepsPerOctet = 16
+
 // read tries what follows each "@" of text.
 func (s *scanner) read(text string) {
-	// Several comments may be looked at again from several places. What takes
-	// longer than this was made to.
-	const stepsPerOctet = 16
 	s.text, s.steps = text, stepsPerOctet*len(text)+1024
 	depth, open := 0, -1
 	for at := 0; at < len(text); {
@@ -144,6 +146,81 @@ func (s *scanner) read(text string) {
 			depth, open = 0, -1
 		}
 		at += max(n, 1)
+	}
+}
+
+// readRouted tries the domains of addresses of a time before "@", as in
+// "joe%bank.example" and "bank.example!joe": Sendmail, and Postfix for its own
+// clients, write such an address anew, with an "@". An address in angle brackets
+// without any domain gets that of the MTA, and cannot be judged.
+func (s *scanner) readRouted(text string) {
+	s.steps = stepsPerOctet*len(text) + 1024
+	for start := 0; start < len(text); {
+		end := start
+		for end < len(text) && strings.IndexByte("<>,;:", text[end]) < 0 {
+			end++
+		}
+		s.routed(text[start:end])
+		if start > 0 && text[start-1] == '<' && strings.HasPrefix(text[end:], ">") {
+			s.unaddressed(text[start:end], text[end+1:])
+		}
+		start = end + 1
+	}
+}
+
+// routed tries the domains in part, what stands between two separators of an
+// address list, if it has no "@".
+func (s *scanner) routed(part string) {
+	if hasAtSign(part) {
+		return
+	}
+	if s.finder.full() || s.steps <= 0 {
+		s.finder.note(ErrAuthorBounds)
+		return
+	}
+	s.text = part
+	if at := strings.LastIndexByte(part, '%'); at >= 0 {
+		s.finder.readings++
+		d := s.domainAt(at+1, true)
+		s.try(d.first)
+		s.try(d.joined)
+	}
+	if at := strings.IndexByte(part, '!'); at >= 0 {
+		s.finder.readings++
+		host := s.closed(part[:at])
+		s.try(host)
+		s.try(host[strings.LastIndexByte(host, ' ')+1:])
+	}
+}
+
+// closed returns text, the start of s.text, with its gaps closed beside dots and
+// as a space elsewhere, and without what quotes.
+func (s *scanner) closed(text string) string {
+	var b strings.Builder
+	for at := 0; at < len(text); {
+		if n := s.gap(at); n > 0 {
+			at += n
+			if at < len(text) && text[at] != '.' && !strings.HasSuffix(b.String(), ".") {
+				b.WriteByte(' ')
+			}
+			continue
+		}
+		if text[at] != '"' && text[at] != '\\' {
+			b.WriteByte(text[at])
+		}
+		at++
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// unaddressed notes an author without a domain if part, what stands in angle
+// brackets, is one for what follows.
+func (s *scanner) unaddressed(part, rest string) {
+	s.text = rest
+	next := s.gap(0)
+	ends := next == len(rest) || rest[next] == ',' || rest[next] == ';'
+	if ends && strings.Trim(part, " \t\r\n") != "" && !hasAtSign(part) {
+		s.finder.note(ErrNoDomain)
 	}
 }
 
@@ -446,16 +523,18 @@ func wordLength(s string) int {
 }
 
 // ldhLength returns the length of the letters, digits, hyphens, underscores and
-// dots at the start of s, with all beyond ASCII.
+// dots at the start of s, with all beyond ASCII but punctuation marks.
 func ldhLength(s string) int {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c < utf8.RuneSelf && c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+	for i, c := range s {
+		if c < utf8.RuneSelf && c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') || domain.Punctuation(c) && !dotLike(c) {
 			return i
 		}
 	}
 	return len(s)
 }
+
+// dotLike reports whether c is shown as a dot, and taken for one in a domain.
+func dotLike(c rune) bool { return strings.ContainsRune("\u2024\u3002\ufe52\uff0e\uff61", c) }
 
 // spaceLength returns the length of the white space at the start of s.
 func spaceLength(s string) int {
@@ -483,6 +562,8 @@ func atSign(s string) int {
 	}
 	return 0
 }
+
+func hasAtSign(s string) bool { return strings.ContainsAny(s, atSigns) }
 
 // leadsDomain reports whether a reader may overlook c between "@" and a domain.
 func leadsDomain(c byte) bool {

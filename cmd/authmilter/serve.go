@@ -48,7 +48,7 @@ Sockets passed by systemd take the place of the configured ones.`,
 			}
 			tuneGC()
 			s := newService(path, cfg, cmd.ErrOrStderr())
-			s.warn(append(warnings, cfg.policyWarnings()...))
+			s.warn(append(warnings, cfg.warnings()...))
 			return s.run(cmd.Context())
 		},
 	}
@@ -219,7 +219,7 @@ func (s *service) reload() error {
 	s.replaceListeners(cfg, opened)
 	s.show(cfg)
 	s.keys.watch(cfg.ownKeys(), resolver.Uncached())
-	s.warn(append(warnings, cfg.policyWarnings()...))
+	s.warn(append(warnings, cfg.warnings()...))
 	s.cfg = cfg
 	return nil
 }

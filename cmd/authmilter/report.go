@@ -232,6 +232,8 @@ func newStepReport(s spf.Step) stepReport {
 func lookupError(err error) string {
 	var failed *dns.Error
 	switch {
+	case errors.Is(err, dns.ErrLoop):
+		return "nothing: the aliases lead in a circle"
 	case dns.IsNotFound(err):
 		return "no such name"
 	case errors.As(err, &failed):

@@ -173,9 +173,7 @@ func (c *Check) lookupAuthor(ctx context.Context, number int) {
 	asked := make(chan struct{})
 	ahead := time.AfterFunc(askAhead, func() {
 		defer close(asked)
-		for _, target := range c.dmarc.Targets(number) {
-			c.work.may(c.timed(func(ctx context.Context) { c.dmarc.LookupAhead(ctx, c.meters.dmarc, target) }))
-		}
+		c.work.may(func() { c.lookupAhead(number) })
 	})
 	// Nothing is started once this has ended: see group.may.
 	defer func() {
@@ -186,6 +184,14 @@ func (c *Check) lookupAuthor(ctx context.Context, number int) {
 	c.dmarc.LookupPolicy(ctx, c.meters.dmarc, number)
 	c.work.progress()
 	c.dmarc.LookupAlignment(ctx, c.meters.dmarc, number)
+}
+
+// lookupAhead asks for all records that the policy of one author domain may depend
+// on, at once.
+func (c *Check) lookupAhead(number int) {
+	for _, target := range c.dmarc.Targets(number) {
+		c.work.may(c.timed(func(ctx context.Context) { c.dmarc.LookupAhead(ctx, c.meters.dmarc, target) }))
+	}
 }
 
 // settled reports whether the result depends on no look-up of DMARC that still
@@ -216,8 +222,8 @@ func (c *Check) sender() dmarc.Identifier {
 }
 
 // keysAhead is how many keys of a chain are looked up before it is known that
-// they are needed. Real chains are rarely longer, and whoever forges one has us
-// ask for no more names of his choice than that (RFC 8617 section 9.2).
+// they are needed. Real chains are rarely longer, and a forged chain cannot make
+// us look up more names than that (RFC 8617 section 9.2).
 const keysAhead = 4
 
 func (c *Check) beginARC() {
@@ -249,7 +255,7 @@ func (c *Check) candidates() []dmarc.Identifier {
 	return ids
 }
 
-// WantsBody tells whether any octet of the body that is still to come matters.
+// WantsBody reports whether any octet of the body that is still to come matters.
 // Once it is false the rest need not be written.
 func (c *Check) WantsBody() bool { return c.body.Wanted() }
 
@@ -263,7 +269,7 @@ func (c *Check) Ready() <-chan struct{} { return c.work.ready }
 
 // Finish ends the Check and returns what was found. It does not wait for
 // look-ups: those that are still running are ended, and what they would have
-// told is a temporary error. It panics with a *[Panic] where a look-up did.
+// told is a temporary error. It panics with a *[Panic] if a look-up did.
 func (c *Check) Finish() *Result {
 	c.cancel()
 	c.work.wait()

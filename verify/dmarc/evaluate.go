@@ -309,9 +309,9 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	return res.because(Fail, ReasonNotAligned, errNotAligned)
 }
 
-// Settled reports whether the result can still change, if ids are what the
-// identifiers turn out to be at best: once it is true, look-ups that have not
-// ended need not be waited for. It may be called while they are made.
+// Settled reports whether no look-up can change the result any more, if ids are
+// what the identifiers turn out to be at best: those that have not ended need not
+// be waited for. It may be called while they are made.
 func (e *Evaluation) Settled(ids []Identifier) bool {
 	settled := true
 	for i := range e.authors {

@@ -319,7 +319,7 @@ func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 	return f
 }
 
-// within tells whether author and signer lie within the same domain of a list.
+// within reports whether author and signer lie within the same domain of a list.
 func within(author, signer string, list []string) bool {
 	return slices.ContainsFunc(list, func(d string) bool {
 		return domain.IsSubdomain(author, d) && domain.IsSubdomain(signer, d)

@@ -89,7 +89,7 @@ func (c *Check) beginSPF() {
 	c.look(func(ctx context.Context) { c.spf = spf.Check(ctx, c.meters.spf, args) })
 }
 
-// iprevTime bounds the look-ups of iprev together: whoever controls the client's
+// iprevTime bounds the look-ups of iprev together: the owner of the client's
 // address can name ten hosts whose servers are silent.
 const iprevTime = 5 * time.Second
 

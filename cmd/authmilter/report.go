@@ -114,7 +114,7 @@ type walkReport struct {
 // recordReport is one TXT record found there.
 type recordReport struct {
 	Text string `json:"text"`
-	// DMARC tells that it is a DMARC policy record.
+	// DMARC reports that it is a DMARC policy record.
 	DMARC    bool     `json:"dmarc"`
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -69,7 +69,7 @@ type service struct {
 	// resolver is what /readyz asks; failed tells it that a listener is lost.
 	resolver atomic.Pointer[dns.Client]
 	failed   atomic.Bool
-	// profiling tells whether there are profiles.
+	// profiling reports whether there are profiles.
 	profiling atomic.Bool
 
 	// The following belong to run's goroutine.
@@ -283,7 +283,7 @@ func (s *service) serve(l net.Listener, name string) {
 	})
 }
 
-// ready tells whether mail can be verified now: whether a resolver answers, and
+// ready reports whether mail can be verified now: whether a resolver answers, and
 // serving has not ended.
 func (s *service) ready(serving, ctx context.Context) error {
 	if serving.Err() != nil {

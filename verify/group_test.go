@@ -49,7 +49,6 @@ func TestGroupSettlesInPanic(t *testing.T) {
 	fault := errors.New("fault")
 	maybe := make(chan struct{})
 	g := newGroup(func() bool { panic(fault) })
-	g.need(func() {})
 	g.may(func() { <-maybe })
 	g.seal()
 	close(maybe)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,6 +133,14 @@ var additions = []struct {
 				" i=1; mx.example.org; dmarc=pass header.from=bank.example", " pass", ""),
 		})
 	}},
+	{"more fields than are read", func(rnd *rand.Rand, a *attack, _ string) {
+		many := slices.Repeat([]field{{"X", ""}}, maxFields)
+		if rnd.IntN(2) == 0 {
+			a.fields = append(many, a.fields...)
+		} else {
+			a.fields = append(a.fields, many...)
+		}
+	}},
 	{"a list", func(rnd *rand.Rand, a *attack, _ string) {
 		a.put(rnd, field{"List-Id", choose(rnd, " <other.example>", " x <y.other.example>", " <other.example> <list.example>", " none", " <")})
 	}},
@@ -172,6 +181,9 @@ var additions = []struct {
 		a.helo = choose(rnd, "silent.example", "attacker.example", "dead.bank.example", `"a"`, "[203.0.113.5]", "x", strings.Repeat("a.", 200)+"example")
 	}},
 }
+
+// maxFields is how many fields the header of a message may have here.
+const maxFields = 50
 
 // bodyHash is that of attackBody in relaxed canonicalization.
 const (
@@ -300,7 +312,10 @@ func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 
 // adversary starts a rig that enforces, for attacks.
 func adversary(t *testing.T) *rig {
-	return start(t, options{zone: attackZone, verify: func(o *verify.Options) { o.IPRev = true }})
+	return start(t, options{zone: attackZone, verify: func(o *verify.Options) {
+		o.IPRev = true
+		o.MaxHeaderFields = maxFields
+	}})
 }
 
 // attacks returns how many attacks are tried: a few hundred, or tens of thousands

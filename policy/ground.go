@@ -56,92 +56,6 @@ type Grounds struct {
 	TempErrors TempErrors
 }
 
-// TempErrors say what a temporary error of each method does to a message.
-type TempErrors struct{ DMARC, SPF, DKIM, IPRev TempError }
-
-// TempError is what a temporary error of a method does to a message.
-type TempError string
-
-// What there is to choose from.
-const (
-	// ByPolicy defers the message if it would not be accepted, as far as is known,
-	// should the method fail when it is asked again: a sender whose name servers are
-	// silent gains nothing by that.
-	ByPolicy TempError = ""
-	// Tolerate accepts the message.
-	Tolerate TempError = "accept"
-	// TempFail defers the message, unless DMARC passes.
-	TempFail TempError = "tempfail"
-)
-
-// finding is what the facts, without overrides, ask for.
-type finding struct {
-	disposition Disposition
-	ground      Ground
-	// code is the enhanced status code without its class that says so to the
-	// client (RFC 7372), and text what does.
-	code, text string
-	// reason is why it is less than what ground asks for.
-	reason Reason
-}
-
-// findings returns all that the facts ask for. Of several that are alike, the first
-// counts. Something that is known, and something graver that may turn out, are told
-// apart: an override can ask for more if something is known.
-func (r *Rules) findings(m *Message) []finding {
-	list := make([]finding, 0, 4)
-	list = r.dmarc(list, m)
-	if len(list) == 0 || list[0].ground != GroundDMARC {
-		// A policy that asks for nothing is a ground to name, other than an oddity
-		// that is accepted.
-		list = slices.Insert(list, 0, finding{disposition: None})
-	}
-	list = r.author(list, m)
-	list = r.severalFrom(list, m)
-	list = r.severalAuthors(list, m)
-	list = r.spf(list, m)
-	list = r.dkim(list, m)
-	list = r.iprev(list, m)
-	return r.tempError(list, m)
-}
-
-// with returns list with f, unless f is about nothing or is there already.
-func with(list []finding, f finding) []finding {
-	if f.ground == NoGround || slices.Contains(list, f) {
-		return list
-	}
-	return append(list, f)
-}
-
-// gravest returns the gravest of list, which is not empty; of several alike, the
-// first.
-func (r *Rules) gravest(list ...finding) finding {
-	best := list[0]
-	for _, f := range list[1:] {
-		if r.means(f.disposition).severity() > r.means(best.disposition).severity() {
-			best = f
-		}
-	}
-	return best
-}
-
-// means returns what is done for d: a quarantine may be a rejection.
-func (r *Rules) means(d Disposition) Disposition {
-	if d == Quarantine && r.QuarantineBy == ByReject {
-		return Reject
-	}
-	return d
-}
-
-// open returns what is done with a message for which f would be done if a method
-// failed that could not finish now. subject is what the method is about.
-func (f finding) open(method *method, subject string, setting TempError) finding {
-	if f.disposition == None || setting == Tolerate {
-		return finding{disposition: None}
-	}
-	return method.deferral(subject)
-}
-
 // dmarc returns what the author domains ask for. Each counts for itself, so that
 // none that is unknown, or milder, spares a message what another one asks for.
 func (r *Rules) dmarc(list []finding, m *Message) []finding {
@@ -203,12 +117,18 @@ func milder(d Disposition) Disposition {
 // judge.
 func (r *Rules) author(list []finding, m *Message) []finding {
 	for _, d := range results(m.Result) {
-		if d.Status == dmarc.PermError {
-			list = with(list, finding{
-				disposition: orNone(r.Grounds.Author), ground: GroundAuthor, code: "7.1",
-				text: "DMARC cannot be evaluated: " + reason(d.Err),
-			})
+		if d.Status != dmarc.PermError {
+			continue
 		}
+		f := finding{
+			disposition: orNone(r.Grounds.Author), ground: GroundAuthor, code: "7.1",
+			text: "DMARC cannot be evaluated: " + reason(d.Err),
+		}
+		// A message that cannot be evaluated is not better off than one that fails.
+		if asked := (finding{disposition: Disposition(d.Pending)}); d.Pending != "" && r.gravest(f, asked) == asked {
+			f.disposition = asked.disposition
+		}
+		list = with(list, f)
 	}
 	return list
 }
@@ -340,78 +260,6 @@ func (r *Rules) iprev(list []finding, m *Message) []finding {
 		f = f.open(&methodIPRev, clientText(m), r.Grounds.TempErrors.IPRev)
 	}
 	return with(list, f)
-}
-
-// method is one that may defer a message.
-type method struct {
-	// name is what people call it, and code the enhanced status code, without its
-	// class, that tells the client.
-	name, code string
-	// failed reports whether it has a temporary error, and about which domain or
-	// address; "" if that is not known.
-	failed func(*Message) (subject string, ok bool)
-}
-
-var (
-	methodDMARC = method{"DMARC", "7.1", func(m *Message) (string, bool) {
-		for _, d := range results(m.Result) {
-			if d.Status == dmarc.TempError {
-				return d.Author, true
-			}
-		}
-		return "", false
-	}}
-	methodSPF = method{"SPF", "7.24", func(m *Message) (string, bool) {
-		return m.Result.SPF.Domain, m.Result.SPF.Status == spf.TempError
-	}}
-	methodDKIM = method{"the DKIM signature", "7.20", func(m *Message) (string, bool) {
-		for i := range m.Result.DKIM {
-			if d := &m.Result.DKIM[i]; d.Status == dkim.TempError {
-				return d.Signature.Domain, true
-			}
-		}
-		return "", false
-	}}
-	methodIPRev = method{"reverse DNS", "7.25", func(m *Message) (string, bool) {
-		return clientText(m), m.Result.IPRev != nil && m.Result.IPRev.Status == iprev.TempError
-	}}
-)
-
-// deferral returns what is done with a message because of a temporary error. The
-// text names whose DNS does not answer: the postmaster there is the one who can
-// mend it.
-func (m *method) deferral(subject string) finding {
-	text := "Cannot check " + m.name
-	if subject != "" {
-		text += " of " + subject
-	}
-	return finding{
-		disposition: Defer, ground: GroundTempError, code: m.code,
-		text: text + " now, please try again later",
-	}
-}
-
-// tempError returns what is done with a message for any temporary error. A message
-// that passed DMARC has been judged.
-func (r *Rules) tempError(list []finding, m *Message) []finding {
-	if m.Result.DMARC.Status == dmarc.Pass {
-		return list
-	}
-	for _, t := range []struct {
-		method  *method
-		setting TempError
-	}{
-		{&methodDMARC, r.Grounds.TempErrors.DMARC}, {&methodSPF, r.Grounds.TempErrors.SPF},
-		{&methodDKIM, r.Grounds.TempErrors.DKIM}, {&methodIPRev, r.Grounds.TempErrors.IPRev},
-	} {
-		if t.setting != TempFail {
-			continue
-		}
-		if subject, failed := t.method.failed(m); failed {
-			list = with(list, t.method.deferral(subject))
-		}
-	}
-	return list
 }
 
 func orNone(d Disposition) Disposition {

@@ -78,6 +78,13 @@ func TestGrounds(t *testing.T) {
 		{"SPF fails, one author passes and one is not known", func(r *verify.Result) {
 			r.SPF.Status, r.Authors = spf.Fail, []dmarc.Result{{Status: dmarc.Pass, Author: "example.com"}, openResult(dmarc.ReasonPolicyLookup)}
 		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails, a subdomain has signed, and that does not align", func(r *verify.Result) {
+			r.SPF.Status, r.DKIM = spf.Fail, signatures(dkim.Pass, "mail.example.com")
+			r.DMARC.Status, r.DMARC.Reason = dmarc.Fail, dmarc.ReasonNotAligned
+		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails, a subdomain has signed, and the author has no policy", func(r *verify.Result) {
+			r.SPF.Status, r.DKIM = spf.Fail, signatures(dkim.Pass, "mail.example.com")
+		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
 		{"SPF softfails", func(r *verify.Result) { r.SPF.Status = spf.SoftFail }, all, "reject dkim 5.7.20"},
 		{"SPF is permerror", func(r *verify.Result) { r.SPF.Status = spf.PermError }, Grounds{SPF: Reject}, "none  "},
 
@@ -109,6 +116,15 @@ func TestGrounds(t *testing.T) {
 		{"iprev was not asked for", func(*verify.Result) {}, Grounds{IPRev: Reject}, "none  "},
 
 		{"no author", func(r *verify.Result) { r.DMARC.Status, r.DMARC.Err = dmarc.PermError, errors.New("no author domain") }, Grounds{Author: Reject}, "reject author 5.7.1"},
+		{"not evaluated, and the policy asks for more", func(r *verify.Result) {
+			r.DMARC = dmarc.Result{Status: dmarc.PermError, Pending: dmarc.DispositionReject, Err: errors.New("message header too large")}
+		}, Grounds{Author: Quarantine}, "reject author 5.7.1"},
+		{"not evaluated, and the policy asks for less", func(r *verify.Result) {
+			r.DMARC = dmarc.Result{Status: dmarc.PermError, Pending: dmarc.DispositionNone}
+		}, Grounds{Author: Quarantine}, "quarantine author "},
+		{"not evaluated, and accepted", func(r *verify.Result) {
+			r.DMARC = dmarc.Result{Status: dmarc.PermError, Pending: dmarc.DispositionQuarantine}
+		}, Grounds{}, "quarantine author "},
 		{"no author, marked", func(r *verify.Result) { r.DMARC.Status = dmarc.PermError }, Grounds{Author: Quarantine}, "quarantine author "},
 		{"two From fields", func(r *verify.Result) { r.Author.Err = message.ErrSeveralFrom }, Grounds{SeveralFrom: Reject}, "reject several_from 5.7.1"},
 		{"two From fields and more that is wrong", func(r *verify.Result) { r.Author.Err = errors.Join(message.ErrFromSyntax, message.ErrSeveralFrom) }, Grounds{SeveralFrom: Quarantine}, "quarantine several_from "},

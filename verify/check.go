@@ -26,11 +26,9 @@ type Check struct {
 	meters meters
 	work   *group
 
-	header      message.Header
-	headerBytes int
-	headerErr   error
-	author      message.Author
-	body        message.Body
+	header header
+	author message.Author
+	body   message.Body
 
 	// What the goroutines of work leave behind.
 	spf   spf.Result
@@ -106,40 +104,15 @@ func (c *Check) beginIPRev() {
 }
 
 // Field takes the next field of the header, top first.
-func (c *Check) Field(f message.Field) {
-	const separators = len(":\r\n")
-	c.headerBytes += len(f.Name) + len(f.Raw) + separators
-	if c.headerErr != nil {
-		return
-	}
-	if c.headerBytes > c.opts.MaxHeaderBytes || len(c.header) == c.opts.MaxHeaderFields {
-		c.headerErr = ErrHeaderTooLarge
-		c.header = nil
-		return
-	}
-	c.header = append(c.header, f)
-}
+func (c *Check) Field(f message.Field) { c.header.add(f, c.opts) }
 
 // EndHeader starts everything that the header decides: the look-ups of all keys
 // and policies, and the digests that the body goes through.
 func (c *Check) EndHeader() {
 	defer c.work.seal()
-	if c.headerErr != nil {
-		return
-	}
-	c.author = c.header.Author()
-	c.index = message.NewIndex(c.header)
-	in := &dkim.Input{
-		Header:  c.header,
-		Index:   c.index,
-		Authors: c.author.Domains,
-		Body:    &c.body,
-		Now:     c.opts.Now(),
-	}
-	c.dkim = dkim.Begin(c.opts.DKIM, in)
-	c.arc = arc.Begin(c.opts.DKIM, in)
-	if c.opts.Sealer != nil {
-		c.body.Want(arc.SealDigest())
+	c.author = c.header.author()
+	if c.header.err == nil {
+		c.beginSignatures()
 	}
 	// Before any look-up: whether a signature still needs its key changes with
 	// the answer.
@@ -154,11 +127,29 @@ func (c *Check) EndHeader() {
 			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meters.keys) })
 		}
 	}
+	once := dns.NewOnce(c.meters.dmarc)
 	for i := range c.dmarc.Authors() {
-		c.work.may(c.timed(func(ctx context.Context) { c.lookupAuthor(ctx, i) }))
+		c.work.may(c.timed(func(ctx context.Context) { c.lookupAuthor(ctx, once, i) }))
 	}
 	if c.arc != nil {
 		c.beginARC()
+	}
+}
+
+// beginSignatures reads the signatures and the chain. It looks nothing up.
+func (c *Check) beginSignatures() {
+	c.index = message.NewIndex(c.header.fields.Header)
+	in := &dkim.Input{
+		Header:  c.header.fields.Header,
+		Index:   c.index,
+		Authors: c.author.Domains,
+		Body:    &c.body,
+		Now:     c.opts.Now(),
+	}
+	c.dkim = dkim.Begin(c.opts.DKIM, in)
+	c.arc = arc.Begin(c.opts.DKIM, in)
+	if c.opts.Sealer != nil {
+		c.body.Want(arc.SealDigest())
 	}
 }
 
@@ -168,12 +159,12 @@ func (c *Check) EndHeader() {
 // for at once, so that what is published above them is known in time.
 const askAhead = time.Second
 
-// lookupAuthor makes the look-ups for one author domain.
-func (c *Check) lookupAuthor(ctx context.Context, number int) {
+// lookupAuthor makes the look-ups for one author domain, by its number.
+func (c *Check) lookupAuthor(ctx context.Context, r dns.Resolver, number int) {
 	asked := make(chan struct{})
 	ahead := time.AfterFunc(askAhead, func() {
 		defer close(asked)
-		c.work.may(func() { c.lookupAhead(number) })
+		c.work.may(func() { c.lookupAhead(r, number) })
 	})
 	// Nothing is started once this has ended: see group.may.
 	defer func() {
@@ -181,17 +172,25 @@ func (c *Check) lookupAuthor(ctx context.Context, number int) {
 			<-asked
 		}
 	}()
-	c.dmarc.LookupPolicy(ctx, c.meters.dmarc, number)
-	c.work.progress()
-	c.dmarc.LookupAlignment(ctx, c.meters.dmarc, number)
+	found := c.dmarc.LookupPolicy(ctx, r, number)
+	c.add(found)
+	c.add(c.dmarc.LookupAlignment(ctx, found))
 }
 
 // lookupAhead asks for all records that the policy of one author domain may depend
 // on, at once.
-func (c *Check) lookupAhead(number int) {
-	for _, target := range c.dmarc.Targets(number) {
-		c.work.may(c.timed(func(ctx context.Context) { c.dmarc.LookupAhead(ctx, c.meters.dmarc, target) }))
+func (c *Check) lookupAhead(r dns.Resolver, number int) {
+	for _, name := range c.dmarc.Records(number) {
+		c.work.may(c.timed(func(ctx context.Context) { _, _ = r.TXT(ctx, name) }))
 	}
+}
+
+// add adds what was found about an author domain, while nothing reads it.
+func (c *Check) add(found dmarc.Found) {
+	c.work.mu.Lock()
+	defer c.work.mu.Unlock()
+	c.dmarc.Add(found)
+	c.work.update()
 }
 
 // settled reports whether the result depends on no look-up of DMARC that still
@@ -275,6 +274,7 @@ func (c *Check) Finish() *Result {
 	c.work.wait()
 	r := &Result{
 		Author:   c.author,
+		ListID:   c.header.listID(),
 		SPF:      c.spf,
 		Helo:     c.helo,
 		IPRev:    c.iprev,
@@ -284,11 +284,15 @@ func (c *Check) Finish() *Result {
 		Lookups:  c.meters.spf.Events(),
 		Steps:    c.steps,
 	}
-	if c.headerErr != nil {
-		r.fail(dkim.PermError, dmarc.PermError, c.headerErr)
+	if err := c.header.err; err != nil {
+		// No signature can vouch for an author any more, but a policy still counts.
+		r.Authors = c.dmarc.EvaluateEach([]dmarc.Identifier{c.sender()})
+		for i := range r.Authors {
+			notEvaluated(&r.Authors[i], err)
+		}
+		r.fail(dkim.PermError, dmarc.PermError, err)
 		return r
 	}
-	r.ListID = c.header.ListID()
 	r.ARC = c.arc.Result(&c.body)
 	c.chain = r.ARC
 	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
@@ -306,6 +310,15 @@ func (c *Check) Finish() *Result {
 	r.Authors = c.dmarc.EvaluateEach(ids)
 	r.DMARC = dmarc.Strictest(r.Authors)
 	return r
+}
+
+// notEvaluated turns a fail, which a signature could have prevented, into a
+// permanent error that keeps what the author domain asks for.
+func notEvaluated(d *dmarc.Result, err error) {
+	if d.Status == dmarc.Fail {
+		d.Status, d.Reason, d.Err = dmarc.PermError, dmarc.ReasonNotEvaluated, err
+		d.Pending, d.Disposition = d.Disposition, dmarc.DispositionNone
+	}
 }
 
 // exceeded returns which budget for look-ups the message exceeded. DMARC stops by
@@ -333,7 +346,8 @@ func Failed(err error) *Result {
 	return r
 }
 
-// fail sets the results that depend on the header.
+// fail sets the results that depend on the header: those of DMARC are what is
+// known of the authors, and that this is not all.
 func (r *Result) fail(d dkim.Status, m dmarc.Status, err error) {
 	reason := dkim.ReasonDNS
 	if errors.Is(err, ErrHeaderTooLarge) {
@@ -341,9 +355,9 @@ func (r *Result) fail(d dkim.Status, m dmarc.Status, err error) {
 		r.ARC = arc.Result{Status: arc.Fail, Reason: arc.ReasonHeaderTooLarge, OldestPass: arc.Absent, Err: err}
 	}
 	r.DKIM = []dkim.Result{{Status: d, Reason: reason, Err: err, Signature: &dkim.Signature{}}}
-	r.DMARC = dmarc.Result{
+	r.Authors = append(r.Authors, dmarc.Result{
 		Status: m, Reason: dmarc.ReasonNotEvaluated, Err: err,
 		Disposition: dmarc.DispositionNone, Pending: dmarc.DispositionNone,
-	}
-	r.Authors = []dmarc.Result{r.DMARC}
+	})
+	r.DMARC = dmarc.Strictest(r.Authors)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"authmilter/verify"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
+	"authmilter/verify/message"
 	"authmilter/verify/spf"
 )
 
@@ -210,16 +213,85 @@ func TestHeaderBounds(t *testing.T) {
 	} {
 		v := verify.New(verify.Options{Resolver: newResolver(t), MaxHeaderFields: test.fields, MaxHeaderBytes: test.bytes})
 		res := run(v, envelope, h, []byte("x\r\n"))
+		if res.SPF.Status != spf.Pass {
+			t.Errorf("%+v: %+v", test, res)
+		}
 		if test.fits {
-			if len(res.DKIM) != 0 || res.DMARC.Status != dmarc.Fail || res.SPF.Status != spf.Pass {
+			if res.DMARC.Status != dmarc.Fail || res.DMARC.Disposition != dmarc.DispositionReject || len(res.DKIM) != 0 || len(res.Authors) != 1 {
 				t.Errorf("%+v: %+v", test, res)
 			}
 			continue
 		}
-		if len(res.DKIM) != 1 || res.DKIM[0].Status != dkim.PermError || res.DKIM[0].Reason != dkim.ReasonHeaderTooLarge ||
-			!errors.Is(res.DMARC.Err, verify.ErrHeaderTooLarge) || res.DMARC.Status != dmarc.PermError ||
-			res.DMARC.Disposition != dmarc.DispositionNone || res.SPF.Status != spf.Pass {
+		if res.DMARC.Status != dmarc.PermError || res.DMARC.Pending != dmarc.DispositionReject ||
+			len(res.DKIM) != 1 || res.DKIM[0].Status != dkim.PermError || res.DKIM[0].Reason != dkim.ReasonHeaderTooLarge ||
+			len(res.Authors) != 2 || !errors.Is(res.Authors[1].Err, verify.ErrHeaderTooLarge) || res.Authors[1].Status != dmarc.PermError {
 			t.Errorf("%+v: %+v", test, res)
+		}
+	}
+}
+
+// TestHeaderTooLarge holds that no number of fields, and no size of them, hides
+// whose policy a message is under.
+func TestHeaderTooLarge(t *testing.T) {
+	const from = "From: joe@victim.example"
+	many := slices.Repeat([]string{"A: b"}, 100)
+	large := "X: " + strings.Repeat("x", 1000)
+	for _, test := range []struct {
+		name    string
+		lines   []string
+		want    string // dmarc and what its policy asks for
+		authors string
+		bounds  bool // whether authors are known to be incomplete
+	}{
+		{name: "fields behind it", lines: append([]string{from}, many...), want: "permerror reject", authors: "victim.example"},
+		{name: "fields before it", lines: append(slices.Clone(many), from), want: "permerror reject", authors: "victim.example"},
+		{name: "it is the field too many", lines: append(slices.Clone(many[:10]), from), want: "permerror reject", authors: "victim.example"},
+		{name: "a large field behind it", lines: []string{from, large}, want: "permerror reject", authors: "victim.example"},
+		{name: "a large field before it", lines: []string{large, from}, want: "permerror reject", authors: "victim.example"},
+		{name: "two, before and behind", lines: append(append([]string{"From: x@football.example.com"}, many...), from), want: "permerror reject", authors: "football.example.com victim.example"},
+		{name: "a name that only some read", lines: append(slices.Clone(many), "From : joe@victim.example"), want: "permerror reject", authors: "victim.example"},
+		{name: "large From fields", lines: []string{large, "From: " + large, from}, want: "permerror reject", authors: "victim.example", bounds: true},
+		{name: "too many From fields", lines: append(slices.Repeat([]string{"From: x@football.example.com"}, 20), from), want: "permerror none", authors: "football.example.com", bounds: true},
+		{name: "none", lines: many, want: "permerror none"},
+		// A signature could not be verified, so that SPF alone vouches for nobody.
+		{name: "its own mail", lines: append([]string{"From: joe@football.example.com"}, many...), want: "permerror none", authors: "football.example.com"},
+	} {
+		v := verify.New(verify.Options{Resolver: newResolver(t), MaxHeaderFields: 10, MaxHeaderBytes: 1000})
+		res := run(v, envelope, header(test.lines...))
+		if got := fmt.Sprintf("%s %s", res.DMARC.Status, res.DMARC.Pending); got != test.want {
+			t.Errorf("%s: %s, want %s (%v)", test.name, got, test.want, res.DMARC.Err)
+		}
+		if got := strings.Join(res.Author.Domains, " "); got != test.authors || errors.Is(res.Author.Err, message.ErrAuthorBounds) != test.bounds {
+			t.Errorf("%s: authors %s (%v)", test.name, got, res.Author.Err)
+		}
+		if len(res.ListID.IDs) != 0 || res.ListID.Err != nil {
+			t.Errorf("%s: list %q (%v)", test.name, res.ListID.IDs, res.ListID.Err)
+		}
+		if !slices.ContainsFunc(res.Authors, func(d dmarc.Result) bool { return errors.Is(d.Err, verify.ErrHeaderTooLarge) }) {
+			t.Errorf("%s: not told that the header is too large", test.name)
+		}
+	}
+}
+
+// TestHeaderTooLargeOfList is TestHeaderTooLarge for what list a message is of.
+func TestHeaderTooLargeOfList(t *testing.T) {
+	const list = "List-Id: <list.example>"
+	many := slices.Repeat([]string{"A: b"}, 100)
+	for _, test := range []struct {
+		lines []string
+		want  string
+		err   error
+	}{
+		{append([]string{list}, many...), "list.example", nil},
+		{append(slices.Clone(many), list), "list.example", nil},
+		{append(append([]string{"List-Id: x"}, many...), list), "list.example", message.ErrListID},
+		{slices.Repeat([]string{list}, 11), "list.example", message.ErrListIDBounds},
+		{slices.Repeat([]string{"From: joe@victim.example"}, 20), "", nil},
+	} {
+		v := verify.New(verify.Options{Resolver: newResolver(t), MaxHeaderFields: 10})
+		res := run(v, envelope, header(test.lines...))
+		if got := strings.Join(res.ListID.IDs, " "); got != test.want || res.ListID.Err != test.err {
+			t.Errorf("%d fields: %q (%v), want %q (%v)", len(test.lines), got, res.ListID.Err, test.want, test.err)
 		}
 	}
 }

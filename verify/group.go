@@ -15,6 +15,7 @@ type group struct {
 	// may matter and that still run. It is asked once all others have ended.
 	settled func() bool
 
+	// mu guards what follows, and what settled reads.
 	mu sync.Mutex
 	// needed and maybe count the running functions: those that the result needs,
 	// and one more until the group is sealed; and those that may matter.
@@ -71,15 +72,8 @@ func (g *group) end(count *int) {
 	g.update()
 }
 
-// progress says that a function that may matter has found something out.
-func (g *group) progress() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.update()
-}
-
-// update closes ready if it is time to. After a panic all is waited for: what
-// fn left behind must not be looked at.
+// update closes ready if it is time to. It is called with mu held. After a panic
+// all is waited for: what a function left behind must not be looked at.
 func (g *group) update() {
 	if g.closed || g.needed > 0 {
 		return

@@ -16,12 +16,17 @@ func TestGroupIsReady(t *testing.T) {
 			return false
 		}
 	}
+	update := func(g *group) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.update()
+	}
 	for _, settled := range []bool{false, true} {
 		needed, maybe := make(chan struct{}), make(chan struct{})
 		g := newGroup(func() bool { return settled })
 		g.need(func() { <-needed })
 		g.may(func() { <-maybe })
-		g.progress()
+		update(g)
 		g.seal()
 		if isReady(g) {
 			t.Error("ready without what is needed")
@@ -30,7 +35,7 @@ func TestGroupIsReady(t *testing.T) {
 		if settled {
 			<-g.ready
 		} else {
-			g.progress()
+			update(g)
 			if isReady(g) {
 				t.Error("ready without what may matter")
 			}

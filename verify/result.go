@@ -12,9 +12,9 @@ import (
 	"authmilter/verify/spf"
 )
 
-// ErrHeaderTooLarge is the error of each result of a message whose header
-// exceeds the bounds of [Options]: nothing that depends on the header was
-// verified.
+// ErrHeaderTooLarge is the error of the results of a message whose header exceeds
+// the bounds of [Options]: no signature and no chain was verified. DMARC still
+// judges its authors, by SPF alone, and is permerror unless one of them fails.
 var ErrHeaderTooLarge = errors.New("message header too large")
 
 // Result is the facts about one message.

@@ -28,11 +28,11 @@ func (v *Verifier) SealedBefore(h message.Header) (results string, ok bool) {
 // [arc.Sealer.Seal], and [ErrHeaderTooLarge]. Finish comes before it, and
 // Options.Sealer must be set.
 func (c *Check) Seal(authservID string, results []authres.Method) ([]message.Field, error) {
-	if c.headerErr != nil {
-		return nil, c.headerErr
+	if c.header.err != nil {
+		return nil, c.header.err
 	}
 	return c.opts.Sealer.Seal(&arc.SealInput{
-		Header:     c.header,
+		Header:     c.header.fields.Header,
 		Index:      c.index,
 		BodyHash:   c.body.Sum(arc.SealDigest()),
 		Chain:      &c.chain,

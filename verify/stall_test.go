@@ -1,7 +1,9 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -60,10 +62,6 @@ _dmarc.ptr.example. TXT "v=DMARC1; p=reject"
 _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 ` + hosts.String()
 	const limit = 8 * time.Second // what an MTA waits at the end of a message
-	junk := func(d, s string) string {
-		return "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + d + "; s=" + s + "; h=from; " +
-			"bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=" + strings.Repeat("A", 342) + "=="
-	}
 	for _, test := range []struct {
 		name   string
 		from   string
@@ -118,6 +116,119 @@ _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 					t.Errorf("known after %v, want %v", took, allowed)
 				}
 			})
+		})
+	}
+}
+
+// TestWaitsForAlignment holds that a signature whose key is not known now is not
+// taken for one that may align before its Organizational Domain is known.
+func TestWaitsForAlignment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const walk = "_dmarc.other.victim.example"
+		r := newResolver(t, walk)
+		r.Resolver = dnstest.MustParse(t, `
+_dmarc.victim.example. TXT "v=DMARC1; p=reject"
+_dmarc.other.victim.example. TXT "v=DMARC1; p=none; psd=n"
+$RCODE SERVFAIL s._domainkey.other.victim.example.
+`)
+		c := verify.New(verify.Options{Resolver: r}).Begin(t.Context(), envelope)
+		defer c.Cancel()
+		for _, f := range header("From: joe@victim.example", junk("other.victim.example", "s")) {
+			c.Field(f)
+		}
+		c.EndHeader()
+		synctest.Wait()
+		select {
+		case <-c.Ready():
+			t.Error("ready before it is known whether the signature aligns")
+		default:
+		}
+		close(r.opened)
+		<-c.Ready()
+		if d := c.Finish().DMARC; d.Status != dmarc.Fail || d.Disposition != dmarc.DispositionReject {
+			t.Errorf("%s, %s (%v)", d.Status, d.Disposition, d.Err)
+		}
+	})
+}
+
+// junk returns a signature that no key verifies, of a possible length.
+func junk(d, s string) string {
+	return "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + d + "; s=" + s + "; h=from; " +
+		"bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=" + strings.Repeat("A", 342) + "=="
+}
+
+// crowd is a transport whose server never answers for names with the label silent,
+// and for others after a while.
+type crowd struct{ *dnstest.Zone }
+
+func (c crowd) Exchange(ctx context.Context, network, server string, query []byte) ([]byte, error) {
+	wait := 10 * time.Millisecond
+	if bytes.Contains(query, []byte("\x06silent")) {
+		wait = time.Hour
+	}
+	select {
+	case <-time.After(wait):
+		return c.Zone.Exchange(ctx, network, server, query)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// TestCrowded holds that a sender who keeps the resolver busy with other messages
+// does not get one accepted whose policy could not be asked for.
+func TestCrowded(t *testing.T) {
+	for _, test := range []struct {
+		from    string
+		timeout time.Duration // of one look-up
+	}{
+		{"joe@bank.example", 0},
+		{"joe@sub.bank.example", 0},
+		{"joe@bank.example, x@a.silent.example", 0},
+		{"joe@bank.example", 20 * time.Second}, // longer than the end of a message
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			z := dnstest.MustParse(t, `_dmarc.bank.example. TXT "v=DMARC1; p=reject"`)
+			v := verify.New(verify.Options{Resolver: dns.New(dns.Config{Servers: []string{"s"}, Transport: crowd{z}, MaxExchanges: 4, Timeout: test.timeout})})
+			other := v.Begin(t.Context(), verify.Envelope{})
+			for _, f := range header("From: x@a.silent.example, x@b.silent.example, x@c.silent.example, x@d.silent.example") {
+				other.Field(f)
+			}
+			other.EndHeader()
+			time.Sleep(time.Millisecond)
+			c := v.Begin(t.Context(), verify.Envelope{})
+			for _, f := range header("From: " + test.from) {
+				c.Field(f)
+			}
+			c.EndHeader()
+			select {
+			case <-c.Ready():
+			case <-time.After(8 * time.Second):
+			}
+			if d := c.Finish().DMARC; d.Status != dmarc.TempError || d.Pending != dmarc.DispositionReject || !errors.Is(d.Err, dns.ErrBusy) {
+				t.Errorf("%s: %s, pending %s (%v)", test.from, d.Status, d.Pending, d.Err)
+			}
+			other.Cancel()
+		})
+	}
+}
+
+// TestLongTimeout holds that what was found out counts if the end of the message
+// comes while another look-up of the same walk is under way: a look-up may take
+// longer than an MTA waits.
+func TestLongTimeout(t *testing.T) {
+	for range 20 { // if it were for chance, it would have to be every time
+		synctest.Test(t, func(t *testing.T) {
+			z := dnstest.MustParse(t, `_dmarc.bank.example. TXT "v=DMARC1; p=reject"`)
+			v := verify.New(verify.Options{Resolver: dns.New(dns.Config{Servers: []string{"s"}, Transport: crowd{z}, Timeout: 20 * time.Second})})
+			c := v.Begin(t.Context(), verify.Envelope{})
+			for _, f := range header("From: joe@a.b.silent.bank.example") {
+				c.Field(f)
+			}
+			c.EndHeader()
+			time.Sleep(8 * time.Second)
+			if d := c.Finish().DMARC; d.Status != dmarc.TempError || d.Pending != dmarc.DispositionReject {
+				t.Fatalf("%s, pending %s (%v)", d.Status, d.Pending, d.Err)
+			}
 		})
 	}
 }

@@ -123,7 +123,9 @@ type Result struct {
 	// Pending is what the domain owner would ask for if that which did not finish
 	// turned out against the message, as far as it is known: by the policy of the
 	// author domain, or by what an ancestor publishes if the author's own record is
-	// unknown. It is DispositionNone for every status but [TempError].
+	// unknown. It is DispositionReject if a record could not be asked for in time
+	// because of too many other look-ups ([dns.ErrBusy]). It is DispositionNone for
+	// every status but [TempError], and [PermError] if the message was not evaluated.
 	Pending Disposition
 }
 

@@ -2,7 +2,9 @@ package dmarc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"authmilter/verify/dns"
 	"authmilter/verify/domain"
@@ -67,13 +69,13 @@ func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*P
 	if err != nil {
 		return nil, fmt.Errorf("author domain: %w", err)
 	}
-	f := &finder{mode: mode}
-	p, err := f.policy(ctx, r, name)
+	f := &finder{dns: r, mode: mode}
+	p, err := f.policy(ctx, name)
 	if err != nil {
 		return p, err
 	}
 	if p.OrgDomain == "" {
-		steps, err := f.treeWalk(ctx, r, name, reserved)
+		steps, err := f.treeWalk(ctx, name, reserved)
 		p.Walk = steps
 		if err != nil {
 			return p, fmt.Errorf("organizational domain: %w", err)
@@ -85,31 +87,31 @@ func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*P
 
 // policy finds the policy for author. An error says that a look-up that it
 // depends on did not finish.
-func (f *finder) policy(ctx context.Context, r dns.Resolver, author string) (p *Policy, err error) {
+func (f *finder) policy(ctx context.Context, author string) (p *Policy, err error) {
 	p = &Policy{AuthorDomain: author, Percent: DefaultPercent, pending: DispositionNone}
 	if f.mode == PSL {
-		err = f.policyByList(ctx, r, p)
+		err = f.policyByList(ctx, p)
 	} else {
-		err = f.policyByWalk(ctx, r, p)
+		err = f.policyByWalk(ctx, p)
 	}
 	if err != nil {
 		return p, p.withheld(err)
 	}
-	f.apply(ctx, r, p)
+	f.apply(ctx, p)
 	return p, nil
 }
 
 // policyByWalk sets the record by RFC 9989 section 4.10.1: that of the author
 // domain, of its Organizational Domain, or of its public suffix. The author
 // domain's own ends the search.
-func (f *finder) policyByWalk(ctx context.Context, r dns.Resolver, p *Policy) error {
-	first := f.at(ctx, r, p.AuthorDomain, reserved)
+func (f *finder) policyByWalk(ctx context.Context, p *Policy) error {
+	first := f.at(ctx, p.AuthorDomain, reserved)
 	p.Walk = []*Step{first}
 	if first.Record != nil {
 		p.found(first)
 		return nil
 	}
-	steps, err := f.treeWalk(ctx, r, p.AuthorDomain, reserved)
+	steps, err := f.treeWalk(ctx, p.AuthorDomain, reserved)
 	p.Walk = steps
 	// The walk for the policy starts above the author domain, the one for the
 	// Organizational Domain at it. They are one walk: the first step found
@@ -135,10 +137,10 @@ func (f *finder) policyByWalk(ctx context.Context, r dns.Resolver, p *Policy) er
 
 // policyByList sets the record by RFC 7489 section 6.6.3: that of the author
 // domain, or of its Organizational Domain. Several records end the search.
-func (f *finder) policyByList(ctx context.Context, r dns.Resolver, p *Policy) (err error) {
+func (f *finder) policyByList(ctx context.Context, p *Policy) (err error) {
 	p.OrgDomain = registered(p.AuthorDomain)
 	for _, name := range [...]string{p.AuthorDomain, p.OrgDomain} {
-		s := f.at(ctx, r, name, reserved)
+		s := f.at(ctx, name, reserved)
 		p.Walk = append(p.Walk, s)
 		if err == nil && dns.IsTemporary(s.Err) {
 			err = s.Err
@@ -159,6 +161,12 @@ func (f *finder) policyByList(ctx context.Context, r dns.Resolver, p *Policy) (e
 func (p *Policy) withheld(err error) error {
 	r, from := p.Record, p.RecordDomain
 	p.Record, p.RecordDomain = nil, ""
+	if slices.ContainsFunc(p.Walk, func(s *Step) bool { return errors.Is(s.Err, dns.ErrBusy) }) {
+		// The domain cannot help it, and a sender may have brought it about: the
+		// message is to be judged when there is time for it.
+		p.pending = DispositionReject
+		return err
+	}
 	if r == nil || !r.Usable() {
 		return err
 	}
@@ -190,7 +198,7 @@ func (p *Policy) found(s *Step) {
 
 // apply derives from the record the policy for the author domain (RFC 9989
 // section 4.10.1).
-func (f *finder) apply(ctx context.Context, resolver dns.Resolver, p *Policy) {
+func (f *finder) apply(ctx context.Context, p *Policy) {
 	r := p.Record
 	if r == nil || !r.Usable() {
 		return
@@ -208,7 +216,7 @@ func (f *finder) apply(ctx context.Context, resolver dns.Resolver, p *Policy) {
 		return
 	}
 	// Only now it matters whether the author domain exists.
-	exists, err := exists(ctx, resolver, p.Walk[0])
+	exists, err := f.exists(ctx, p.Walk[0])
 	if err != nil {
 		p.existence = fmt.Errorf("existence of %s: %w", p.AuthorDomain, err)
 		p.pending = r.worst(false)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -46,24 +45,16 @@ type Step struct {
 	Err error
 }
 
-// finder makes the look-ups for one message, each record once, and as many as
-// MaxLookups. It may be used by several goroutines.
+// finder makes the look-ups for one author domain, each once. It is used by one
+// goroutine.
 type finder struct {
-	mode Mode
-
-	mu      sync.Mutex
-	records []*record
-	// spare is how many look-ups are left for those who have none reserved.
-	spare int
-	// exceeded reports that these were not enough.
+	dns   dns.Resolver
+	mode  Mode
+	steps []*Step
+	// spare is how many look-ups are left for those that have none reserved, and
+	// exceeded reports that they were not enough.
+	spare    int
 	exceeded bool
-}
-
-// record is the look-up of one record, by the first who wants it. Others wait
-// until done is closed.
-type record struct {
-	step Step
-	done chan struct{}
 }
 
 // claim says out of which look-ups of a message one is made.
@@ -77,45 +68,24 @@ const (
 )
 
 // at returns the step for one domain.
-func (f *finder) at(ctx context.Context, r dns.Resolver, name string, c claim) *Step {
-	rec, first, err := f.record(name, c)
-	if err != nil {
-		return &Step{Domain: name, Name: prefix + name, Err: err}
-	}
-	if first {
-		defer close(rec.done)
-		rec.step.look(ctx, r)
-		return &rec.step
-	}
-	select {
-	case <-rec.done:
-		return &rec.step
-	case <-ctx.Done():
-		return &Step{Domain: name, Name: prefix + name, Err: dns.Ended(ctx, "TXT", prefix+name)}
-	}
-}
-
-// record returns the record of name, and whether it is for the caller to look it
-// up. An error says that there is no look-up left for it.
-func (f *finder) record(name string, c claim) (rec *record, first bool, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, rec := range f.records {
-		if rec.step.Domain == name {
-			return rec, false, nil
+func (f *finder) at(ctx context.Context, name string, c claim) *Step {
+	for _, s := range f.steps {
+		if s.Domain == name {
+			return s
 		}
 	}
+	s := &Step{Domain: name, Name: prefix + name}
 	if c == spare {
 		if f.spare == 0 {
 			f.exceeded = true
-			return nil, false, errTooManyLookups
+			s.Err = errTooManyLookups
+			return s
 		}
 		f.spare--
 	}
-	// The error stands if the look-up panics.
-	rec = &record{step: Step{Domain: name, Name: prefix + name, Err: errNotLookedUp}, done: make(chan struct{})}
-	f.records = append(f.records, rec)
-	return rec, true, nil
+	f.steps = append(f.steps, s)
+	s.look(ctx, f.dns)
+	return s
 }
 
 // look makes the look-up of s.
@@ -141,14 +111,14 @@ func (s *Step) look(ctx context.Context, r dns.Resolver) {
 
 // exists reports whether the domain of an author exists (RFC 9989 section
 // 3.2.13), given the step that looked for its record.
-func exists(ctx context.Context, r dns.Resolver, s *Step) (bool, error) {
+func (f *finder) exists(ctx context.Context, s *Step) (bool, error) {
 	// A name exists if one below it does, or is an alias (RFC 8020 section 2).
 	if s.Err == nil || len(s.CNAMEs) > 0 {
 		return true, nil
 	}
 	// The type does not matter, but servers that wrongly deny names for types
 	// they do not know, know this one.
-	answer, err := r.A(ctx, s.Domain)
+	answer, err := f.dns.A(ctx, s.Domain)
 	switch {
 	case err == nil:
 		return true, nil
@@ -163,10 +133,10 @@ func exists(ctx context.Context, r dns.Resolver, s *Step) (bool, error) {
 // made. The error is that of the first look-up that did not finish. A walk with
 // look-ups reserved for it goes on above that one: what is published there may
 // count all the same.
-func (f *finder) treeWalk(ctx context.Context, r dns.Resolver, start string, c claim) (steps []*Step, err error) {
+func (f *finder) treeWalk(ctx context.Context, start string, c claim) (steps []*Step, err error) {
 	steps = make([]*Step, 0, MaxWalk)
 	for name := start; name != ""; name = nextTarget(name) {
-		s := f.at(ctx, r, name, c)
+		s := f.at(ctx, name, c)
 		steps = append(steps, s)
 		if err == nil && dns.IsTemporary(s.Err) {
 			err = s.Err

@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -171,6 +172,7 @@ func (c *Client) PTR(ctx context.Context, addr netip.Addr) (Answer[string], erro
 func (c *Client) Ping(ctx context.Context) error {
 	own, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	defer c.slot(own, new(atomic.Bool))()
 	_, err := c.ask(own, ".", dns.TypeNS)
 	if err != nil && ctx.Err() != nil {
 		return endedError{ctx.Err()}
@@ -225,8 +227,8 @@ func (c *Client) join(ctx context.Context, k key) *result {
 	}
 	r, err := c.flights.do(ctx, k, func() (context.Context, context.CancelFunc) {
 		return context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
-	}, func(ctx context.Context) *result {
-		r := c.resolve(ctx, k, fqdn)
+	}, func(ctx context.Context, f *flight) *result {
+		r := c.resolve(ctx, k, fqdn, &f.crowded)
 		if c.cache == nil || r.cancelled() {
 			return r // nobody waits for it, and it says nothing
 		}
@@ -261,8 +263,10 @@ func failed(k key, err error) *result {
 	}}
 }
 
-// resolve asks for k, and on where an answer ends in an alias.
-func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
+// resolve asks for k, and on where an answer ends in an alias. It sets crowded if it
+// has to wait for others.
+func (c *Client) resolve(ctx context.Context, k key, fqdn string, crowded *atomic.Bool) *result {
+	defer c.slot(ctx, crowded)()
 	r := &result{}
 	for name := fqdn; name != ""; {
 		m, err := c.ask(ctx, name, k.qtype)
@@ -271,6 +275,9 @@ func (c *Client) resolve(ctx context.Context, k key, fqdn string) *result {
 		}
 		if err == nil {
 			continue
+		}
+		if crowded.Load() && isTimeout(err) {
+			err = fmt.Errorf("%w: %w", ErrBusy, err)
 		}
 		f := failed(k, err)
 		f.cnames = r.cnames

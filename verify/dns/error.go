@@ -27,6 +27,10 @@ var (
 	ErrNotEncodable = errors.New("not a possible domain name")
 	// ErrBudget ends a look-up beyond the limit of a [Meter].
 	ErrBudget = errors.New("too many DNS queries for one message")
+	// ErrBusy is a look-up that had to wait for others, [Config].MaxExchanges at a
+	// time, and then had too little time left for an answer. The name may be in
+	// order.
+	ErrBusy = errors.New("too many DNS queries at once")
 	// ErrLoop is a chain of aliases that leads back to itself. Whoever asks again
 	// finds the loop again, so that nothing is to be found at such a name.
 	ErrLoop = errors.New("CNAME loop")
@@ -61,6 +65,9 @@ type rcodeError string
 
 func (e rcodeError) Error() string { return string(e) }
 
+// errPanicked is the end of a look-up that panicked, for those who waited for it.
+var errPanicked = errors.New("internal error")
+
 // errMalformed is a response that cannot be read whole.
 var errMalformed = errors.New("malformed answer")
 
@@ -75,11 +82,6 @@ func (e endedError) Error() string {
 }
 
 func (e endedError) Unwrap() error { return e.cause }
-
-// Ended returns the error of a look-up of name whose caller's ctx has ended.
-func Ended(ctx context.Context, qtype, name string) *Error {
-	return &Error{Type: qtype, Name: name, Err: endedError{ctx.Err()}}
-}
 
 // timeoutError replaces the errors of contexts and sockets by what happened.
 type timeoutError struct{ after time.Duration }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -23,15 +24,27 @@ const (
 	slowHold = 30 * time.Second
 )
 
+// slot waits until there is room for another look-up, or until ctx ends, and sets
+// crowded if it has to wait. The caller must call free.
+func (c *Client) slot(ctx context.Context, crowded *atomic.Bool) (free func()) {
+	free = func() { <-c.slots }
+	select {
+	case c.slots <- struct{}{}:
+		return free
+	default:
+		crowded.Store(true)
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return free
+	case <-ctx.Done():
+		return func() {}
+	}
+}
+
 // ask puts one question to the servers in turn until one of them answers. An
 // answer is NOERROR or NXDOMAIN; everything else moves on to the next server.
 func (c *Client) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-	}
-	// Both may have been ready.
 	if ctx.Err() != nil {
 		return nil, c.explain(ctx.Err())
 	}

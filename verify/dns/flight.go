@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 )
 
 // flights joins identical look-ups: while one is under way, others for the same
@@ -18,6 +19,8 @@ type flight struct {
 	done    chan struct{}
 	cancel  context.CancelFunc
 	waiters int // guarded by flights.mu
+	// crowded reports that the look-up had to wait for others.
+	crowded atomic.Bool
 
 	// Set before done is closed.
 	result *result
@@ -26,9 +29,10 @@ type flight struct {
 
 // do returns the result of fn for k, which runs once however many call do at
 // the same time, in a goroutine with a context made by begin. A caller whose
-// ctx ends leaves with the error of ctx; when the last has left, the look-up is
-// cancelled. A panic of fn reaches every caller that waits.
-func (s *flights) do(ctx context.Context, k key, begin func() (context.Context, context.CancelFunc), fn func(context.Context) *result) (*result, error) {
+// ctx ends leaves with the error of ctx, and ErrBusy if the look-up had to wait for
+// others; when the last has left, the look-up is cancelled. A panic of fn reaches
+// every caller that waits.
+func (s *flights) do(ctx context.Context, k key, begin func() (context.Context, context.CancelFunc), fn func(context.Context, *flight) *result) (*result, error) {
 	s.mu.Lock()
 	f := s.open[k]
 	if f == nil {
@@ -54,11 +58,14 @@ func (s *flights) do(ctx context.Context, k key, begin func() (context.Context, 
 			s.forget(k, f)
 			f.cancel()
 		}
+		if f.crowded.Load() {
+			return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+		}
 		return nil, ctx.Err()
 	}
 }
 
-func (s *flights) run(ctx context.Context, k key, f *flight, fn func(context.Context) *result) {
+func (s *flights) run(ctx context.Context, k key, f *flight, fn func(context.Context, *flight) *result) {
 	defer close(f.done)
 	defer f.cancel()
 	defer func() {
@@ -69,7 +76,7 @@ func (s *flights) run(ctx context.Context, k key, f *flight, fn func(context.Con
 		defer s.mu.Unlock()
 		s.forget(k, f)
 	}()
-	f.result = fn(ctx)
+	f.result = fn(ctx, f)
 }
 
 // forget lets the next look-up for k start anew. f may have been forgotten

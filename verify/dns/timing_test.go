@@ -280,7 +280,7 @@ func TestExchangesAreBounded(t *testing.T) {
 		for i := range 20 {
 			wg.Go(func() {
 				if _, err := c.TXT(context.Background(), fmt.Sprintf("n%d.example", i)); err != nil {
-					if err.Error() != fmt.Sprintf("TXT n%d.example: no answer within 5s", i) {
+					if err.Error() != fmt.Sprintf("TXT n%d.example: too many DNS queries at once: no answer within 5s", i) || !errors.Is(err, dns.ErrBusy) {
 						t.Error(err)
 					}
 					failed.Add(1)
@@ -291,6 +291,47 @@ func TestExchangesAreBounded(t *testing.T) {
 		// Five times three within the time, and three that are cut short.
 		if most.Load() != 3 || failed.Load() != 5 {
 			t.Errorf("%d at the same time, %d of 20 failed", most.Load(), failed.Load())
+		}
+	})
+}
+
+// Who had to wait for others is told so if there is no answer then, and who had
+// all the time is not.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dns.New(dns.Config{Servers: []string{"s"}, MaxExchanges: 1, Transport: fake{"s": func(ctx context.Context, query []byte) ([]byte, error) {
+			switch q := new(mdns.Msg); {
+			case q.Unpack(query) != nil:
+				return nil, syscall.EINVAL
+			case strings.HasPrefix(q.Question[0].Name, "alias"):
+				return says(query, mdns.RcodeSuccess, q.Question[0].Name+" 60 CNAME silent.example.")
+			case strings.HasPrefix(q.Question[0].Name, "failing"):
+				return failing(ctx, query)
+			}
+			return silent(ctx, query)
+		}}})
+		for _, test := range []struct {
+			name  string
+			after time.Duration // that another look-up has begun
+			want  string
+		}{
+			{"silent.example", 0, "no answer within 5s"},
+			{"silent.example", time.Second, "too many DNS queries at once: no answer within 5s"},
+			{"alias.example", 0, "no answer within 5s"},
+			{"alias.example", time.Second, "too many DNS queries at once: no answer within 5s"},
+			{"failing.example", time.Second, "SERVFAIL"},
+		} {
+			var other sync.WaitGroup
+			if test.after > 0 {
+				other.Go(func() { _, _ = c.TXT(context.Background(), "other.example") })
+				time.Sleep(test.after)
+			}
+			_, err := c.TXT(context.Background(), test.name)
+			if err == nil || !strings.HasSuffix(err.Error(), ": "+test.want) || errors.Is(err, dns.ErrBusy) != strings.HasPrefix(test.want, "too many") || !dns.IsTemporary(err) {
+				t.Errorf("%s after %v: %v, want %s", test.name, test.after, err, test.want)
+			}
+			other.Wait()
+			time.Sleep(time.Minute) // failures are held for a while
 		}
 	})
 }

@@ -47,6 +47,15 @@ func OfAddress(text string) (string, error) {
 	if again, err := shown.ToASCII(name); err != nil || again != name {
 		return "", ErrInvalid
 	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !strings.HasPrefix(label, "xn--") {
+			continue
+		}
+		// With the rule for hyphens (RFC 5891 section 4.2.3.1).
+		if again, err := profile.ToASCII(label); err != nil || again != label {
+			return "", ErrInvalid
+		}
+	}
 	unicodeName, err := shown.ToUnicode(name)
 	if err != nil {
 		return "", ErrInvalid

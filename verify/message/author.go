@@ -140,6 +140,10 @@ func fromName(name string) nameClass {
 	return class
 }
 
+// IsFrom reports whether the field is a From field, or one to some readers: one
+// that [Header.Author] reads.
+func (f Field) IsFrom() bool { return fromName(f.Name) != nameOther }
+
 // authorFinder fills an Author.
 type authorFinder struct {
 	Author

@@ -24,12 +24,20 @@ func (f *authorFinder) scan(raw string) {
 	}
 	s.judge(raw)
 	s.readAltered(raw)
-	words := decodeWords(raw)
+	words := decodeWords(raw, true)
+	s.readDecoded(words, raw)
+	if others := decodeWords(raw, false); others.text != words.text {
+		s.readDecoded(others, raw)
+	}
+}
+
+// readDecoded reads raw with its encoded words decoded.
+func (s *scanner) readDecoded(words decodedText, raw string) {
 	if words.hidden {
-		f.note(ErrNoDomain)
+		s.finder.note(ErrNoDomain)
 	}
 	if words.text != raw {
-		s.foreign = words.foreign
+		s.decoded, s.foreign = true, words.foreign
 		s.judge(words.text)
 		s.readAltered(words.text)
 	}
@@ -49,8 +57,9 @@ type scanner struct {
 	text   string
 	// judging is set while an address without a domain matters.
 	judging bool
-	// foreign is set while octets beyond ASCII may mean anything.
-	foreign bool
+	// decoded is set while encoded words are, and foreign while octets
+	// beyond ASCII may mean anything.
+	decoded, foreign bool
 	// steps is how many more octets may be looked at while a domain is joined.
 	steps int
 	// bracketed is set by an address in angle brackets with a domain, and bare
@@ -229,8 +238,8 @@ func (s *scanner) harmless(d domainText, token string) bool {
 		s.steps -= n
 		token += rest[:n]
 	}
-	if strings.Contains(token+d.joined, "=?") {
-		return false // it may become anything
+	if strings.Contains(token+d.joined, "=?") || strings.Contains(strings.ToLower(d.joined), "xn--") {
+		return false // it may be shown as anything
 	}
 	token = strings.Trim(visible(token), ".:\"\\")
 	letter := func(r rune) bool { return r >= utf8.RuneSelf || 'a' <= r|0x20 && r|0x20 <= 'z' }
@@ -265,7 +274,7 @@ func (s *scanner) alone(d domainText, open int) bool {
 	address := s.text[open:d.end] + ">"
 	if behind == address {
 		local, _, _ := strings.Cut(address[1:], "@")
-		s.tryStart(d.joined + local)
+		s.tryStart(d.joined + without(local, func(c byte) bool { return c == '"' || c == '\\' }))
 		return true
 	}
 	if more {
@@ -355,9 +364,9 @@ func (s *scanner) domainAt(at int, inside bool) domainText {
 		word := s.text[next : next+n]
 		dotted := word[0] == '.' || strings.HasSuffix(d.joined, ".")
 		if at := s.text[next+n+s.gap(next+n):]; !dotted && atSign(at) > 0 {
-			// Within brackets, or if it only looks like an "@", it may all be one
-			// local part.
-			if inside || at[0] != '@' {
+			// Within brackets, in encoded words, or if it only looks like an "@",
+			// it may all be one local part.
+			if inside || s.decoded || at[0] != '@' {
 				s.tryStart(d.joined + word)
 			}
 			d.end = next + n

@@ -19,7 +19,10 @@ type decodedText struct {
 // drops, is kept, as some readers do, and there is a space behind each, where
 // some stop. The character set does not matter to most
 // addresses: in nearly all that are in use, ASCII text looks as it does in ASCII.
-func decodeWords(s string) (d decodedText) {
+//
+// A word with white space in it is none (section 2), and to some readers is one:
+// spaced says which of them to follow.
+func decodeWords(s string, spaced bool) (d decodedText) {
 	if !strings.Contains(s, "=?") {
 		return decodedText{text: s}
 	}
@@ -30,7 +33,7 @@ func decodeWords(s string) (d decodedText) {
 			b.WriteString(s)
 			break
 		}
-		w, ok := cutWord(s[start:])
+		w, ok := cutWord(s[start:], spaced)
 		if !ok {
 			// What was looked at may hold the start of the next encoded word,
 			// at its end only.
@@ -53,7 +56,8 @@ func decodeWords(s string) (d decodedText) {
 type encodedWord struct{ charset, text, rest string }
 
 // cutWord decodes the encoded word at the start of s, which begins with "=?".
-func cutWord(s string) (w encodedWord, ok bool) {
+// Unless spaced is set, it ends at white space.
+func cutWord(s string, spaced bool) (w encodedWord, ok bool) {
 	const maxCharset = 64
 	s = s[len("=?"):]
 	mark := strings.IndexByte(s[:min(len(s), maxCharset)], '?')
@@ -66,6 +70,9 @@ func cutWord(s string) (w encodedWord, ok bool) {
 	// that does not end.
 	text, rest, _ := strings.Cut(s[mark+3:], "?=")
 	w.rest = rest
+	if n := strings.IndexAny(text, " \t\r\n"); n >= 0 && !spaced {
+		text, w.rest = text[:n], s[mark+3+n:]
+	}
 	switch encoding {
 	case 'B', 'b':
 		w.text = decodeB(text)

@@ -1,0 +1,103 @@
+package dmarc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"authmilter/verify/domain"
+)
+
+// orgDomains are the Organizational Domains known.
+type orgDomains struct {
+	known []orgDomain
+	// find finds more; nil before and after the look-ups.
+	find func(name string, c claim) (string, error)
+}
+
+type orgDomain struct {
+	name, org string
+	err       error
+}
+
+func (o *orgDomains) set(name, org string, err error) {
+	o.known = append(o.known, orgDomain{name, org, err})
+}
+
+// of returns the Organizational Domain of name.
+func (o *orgDomains) of(name string, c claim) (string, error) {
+	i := slices.IndexFunc(o.known, func(k orgDomain) bool { return k.name == name })
+	if i >= 0 {
+		return o.known[i].org, o.known[i].err
+	}
+	if o.find == nil {
+		return "", errNoOrgDomain
+	}
+	org, err := o.find(name, c)
+	o.set(name, org, err)
+	return org, err
+}
+
+func (f *finder) orgDomain(ctx context.Context, name string, c claim) (string, error) {
+	if f.mode == PSL {
+		return registered(name), nil
+	}
+	steps, err := f.treeWalk(ctx, name, c)
+	if err != nil {
+		return "", fmt.Errorf("organizational domain of %s: %w", name, err)
+	}
+	return organizational(name, steps), nil
+}
+
+// aligned reports whether id, authenticated or not, aligns with the author domain
+// of p (RFC 9989 section 4.10.2). An error says that this is not known. No more
+// is looked up than decides.
+func (o *orgDomains) aligned(p *Policy, id Identifier) (bool, error) {
+	name, m := p.compare(id)
+	if m != matchOrg {
+		return m == matchEqual, nil
+	}
+	org, err := o.of(p.AuthorDomain, reserved)
+	if err != nil {
+		return false, err
+	}
+	// A domain is its Organizational Domain or lies below it.
+	if !domain.IsSubdomain(name, org) {
+		return false, nil
+	}
+	other, err := o.of(name, spare)
+	return err == nil && other == org, err
+}
+
+// match is how two domains compare before anything is looked up.
+type match uint8
+
+const (
+	matchNever match = iota
+	matchEqual
+	matchOrg // where they have the same Organizational Domain
+)
+
+// compare compares id, whose domain name it returns, with the author domain.
+func (p *Policy) compare(id Identifier) (name string, m match) {
+	mode, ok := p.Record.For(id.Method)
+	if !ok {
+		return "", matchNever
+	}
+	name, err := domain.ToASCII(id.Domain)
+	switch {
+	case err != nil:
+		return "", matchNever
+	case name == p.AuthorDomain:
+		return name, matchEqual
+	case mode == Strict || topLevel(name) != topLevel(p.AuthorDomain):
+		// Names without a common top-level domain share no other either.
+		return name, matchNever
+	}
+	return name, matchOrg
+}
+
+func topLevel(name string) string {
+	return name[strings.LastIndexByte(name, '.')+1:]
+}

@@ -1,0 +1,92 @@
+package dns
+
+import (
+	"context"
+	"sync"
+)
+
+// Once makes each TXT look-up of a message once, however many parts of its
+// verification ask for it, one after the other or at the same time. Other look-ups
+// it passes on. It is safe for concurrent use, and lives as long as the message.
+type Once struct {
+	Resolver
+
+	mu    sync.Mutex
+	asked []*onceAnswer
+}
+
+// onceAnswer is the answer for one name, there once ended is set.
+type onceAnswer struct {
+	name   string
+	ended  bool
+	answer Answer[string]
+	err    error
+	// done is closed then; nil as long as nobody waits for it.
+	done chan struct{}
+}
+
+// NewOnce returns a Once that asks r.
+func NewOnce(r Resolver) *Once { return &Once{Resolver: r} }
+
+// TXT implements [Resolver]. The first who asks for a name makes the look-up, with
+// their ctx; others wait for it until their own ends.
+func (o *Once) TXT(ctx context.Context, name string) (Answer[string], error) {
+	a, done := o.find(name)
+	if a == nil {
+		return o.ask(ctx, name)
+	}
+	select {
+	case <-done:
+		return a.answer, a.err
+	case <-ctx.Done():
+	}
+	select {
+	case <-done: // says more than that ctx has ended
+		return a.answer, a.err
+	default:
+		return Answer[string]{}, &Error{Type: "TXT", Name: name, Err: endedError{ctx.Err()}}
+	}
+}
+
+// closed is what nobody waits for long.
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// find returns the answer for name, and what is closed when it is there; nil if
+// nobody has asked yet, which the caller then has.
+func (o *Once) find(name string) (*onceAnswer, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, a := range o.asked {
+		switch {
+		case a.name != name:
+		case a.ended:
+			return a, closed
+		default:
+			if a.done == nil {
+				a.done = make(chan struct{})
+			}
+			return a, a.done
+		}
+	}
+	o.asked = append(o.asked, &onceAnswer{name: name})
+	return nil, nil
+}
+
+// ask makes the look-up of name.
+func (o *Once) ask(ctx context.Context, name string) (answer Answer[string], err error) {
+	err = &Error{Type: "TXT", Name: name, Err: errPanicked} // which stands if it does
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, a := range o.asked {
+			if a.name == name {
+				a.answer, a.err, a.ended = answer, err, true
+				if a.done != nil {
+					close(a.done)
+				}
+			}
+		}
+	}()
+	answer, err = o.Resolver.TXT(ctx, name)
+	return answer, err
+}

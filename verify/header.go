@@ -1,0 +1,93 @@
+package verify
+
+import (
+	"fmt"
+
+	"authmilter/verify/message"
+)
+
+// header is the header of a message as it arrives. One past the bounds cannot be
+// verified. But whom the message is from still decides whose policy it is under,
+// and what list it is of may decide about a rule. So the fields that say it are
+// kept all the same, within the same bounds for either: otherwise any sender could
+// escape a policy with a few thousand short fields.
+type header struct {
+	fields part
+	// err is ErrHeaderTooLarge once fields is given up for from and lists.
+	err         error
+	from, lists part
+}
+
+// part is a part of a header.
+type part struct {
+	message.Header
+	bytes int
+	// lost reports that there are more fields than could be kept.
+	lost bool
+}
+
+func (h *header) add(f message.Field, o *Options) {
+	if h.err != nil {
+		h.sort(f, o)
+		return
+	}
+	if h.fields.keep(f, o); !h.fields.lost {
+		return
+	}
+	h.err = ErrHeaderTooLarge
+	for _, kept := range h.fields.Header {
+		h.sort(kept, o)
+	}
+	h.sort(f, o)
+	h.fields = part{}
+}
+
+// sort keeps f if it still matters.
+func (h *header) sort(f message.Field, o *Options) {
+	switch {
+	case f.IsFrom():
+		h.from.keep(f, o)
+	case f.Is("list-id"):
+		h.lists.keep(f, o)
+	}
+}
+
+// keep keeps f if it is within the bounds.
+func (p *part) keep(f message.Field, o *Options) {
+	const separators = len(":\r\n")
+	size := len(f.Name) + len(f.Raw) + separators
+	if size > o.MaxHeaderBytes-p.bytes || len(p.Header) == o.MaxHeaderFields {
+		p.lost = true
+		return
+	}
+	p.Header = append(p.Header, f)
+	p.bytes += size
+}
+
+// author returns whom the message says it is from.
+func (h *header) author() message.Author {
+	if h.err == nil {
+		return h.fields.Author()
+	}
+	a := h.from.Author()
+	switch {
+	case !h.from.lost:
+	case a.Err == nil:
+		a.Err = message.ErrAuthorBounds
+	default:
+		a.Err = fmt.Errorf("%w, %w", a.Err, message.ErrAuthorBounds)
+	}
+	return a
+}
+
+// listID returns what list the message says it is of.
+func (h *header) listID() message.ListID {
+	if h.err == nil {
+		return h.fields.ListID()
+	}
+	l := h.lists.ListID()
+	if h.lists.lost {
+		l.Err = message.ErrListIDBounds
+	}
+	return l
+}

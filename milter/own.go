@@ -84,7 +84,7 @@ func (o *ownMail) claims(r *removals) []string {
 	return values
 }
 
-// receivedFrom tells whether results of ours say that a message came from outside
+// receivedFrom reports whether results of ours say that a message came from outside
 // under the name of author, or do not say under whose. Mail of our own never has
 // such results; what a content filter, a redirection or a server behind us hands
 // back has, and may be forged. Whoever has put another author there, as lists do,
@@ -99,7 +99,7 @@ func receivedFrom(author string, claims []string) bool {
 	return false
 }
 
-// write takes the next octets of the body, and tells whether any of those after
+// write takes the next octets of the body, and reports whether any of those after
 // them matter.
 func (o *ownMail) write(p []byte) bool {
 	if o.signing == nil {

@@ -21,7 +21,7 @@ type Ground string
 const (
 	NoGround        Ground = ""
 	GroundDMARC     Ground = "dmarc"           // it failed DMARC, and its author domain has a policy
-	GroundAuthor    Ground = "author"          // DMARC cannot be evaluated: it has no author domain, or too many
+	GroundAuthor    Ground = "author"          // DMARC cannot be evaluated: no author domain, one that cannot be judged, or too many
 	GroundFrom      Ground = "several_from"    // it has several From fields
 	GroundAuthors   Ground = "several_authors" // its From field names several domains
 	GroundSPF       Ground = "spf"             // SPF failed
@@ -239,7 +239,7 @@ func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 	return f
 }
 
-// within tells whether author and signer lie within the same domain of a list.
+// within reports whether author and signer lie within the same domain of a list.
 func within(author, signer string, list []string) bool {
 	return slices.ContainsFunc(list, func(d string) bool {
 		return domain.IsSubdomain(author, d) && domain.IsSubdomain(signer, d)

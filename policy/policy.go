@@ -39,7 +39,7 @@ func (d Disposition) severity() int {
 	return 0
 }
 
-// Mode tells whether decisions are carried out.
+// Mode says whether decisions are carried out.
 type Mode string
 
 // The modes.
@@ -103,7 +103,7 @@ type Decision struct {
 	// Reason is why it is not what it would be by Ground, its zero value where
 	// it is.
 	Reason Reason
-	// Skip tells that an override wants the message to be left alone: no results
+	// Skip reports that an override wants the message to be left alone: no results
 	// are written into it.
 	Skip bool
 	// Reply is the reply to the client, its zero value where the message is

@@ -9,7 +9,7 @@ import (
 	"authmilter/verify/domain"
 )
 
-// SameResults tells whether the value of an Authentication-Results field says
+// SameResults reports whether the value of an Authentication-Results field says
 // what the payload of an ARC-Authentication-Results field does, which has less to
 // say: both written by us for one message.
 func SameResults(field, payload string) bool {

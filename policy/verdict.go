@@ -23,7 +23,7 @@ func Skips() []Skip { return []Skip{Authenticated, LocalNetwork, Overload, ByOve
 
 // Sealing is what became of adding an ARC Set to a message.
 type Sealing struct {
-	// Done tells that a set was added; Err why there is none though sets are
+	// Done reports that a set was added; Err why there is none though sets are
 	// added here.
 	Done bool
 	Err  error

@@ -87,7 +87,7 @@ func (c *Check) beginSPF() {
 	c.look(func(ctx context.Context) { c.spf = spf.Check(ctx, c.meters.spf, args) })
 }
 
-// iprevTime bounds the look-ups of iprev together: whoever controls the client's
+// iprevTime bounds the look-ups of iprev together: the owner of the client's
 // address can name ten hosts whose servers are silent.
 const iprevTime = 5 * time.Second
 
@@ -164,9 +164,7 @@ func (c *Check) lookupAuthor(ctx context.Context, r dns.Resolver, number int) {
 	asked := make(chan struct{})
 	ahead := time.AfterFunc(askAhead, func() {
 		defer close(asked)
-		for _, name := range c.dmarc.Records(number) {
-			c.work.may(c.timed(func(ctx context.Context) { _, _ = r.TXT(ctx, name) }))
-		}
+		c.work.may(func() { c.lookupAhead(r, number) })
 	})
 	// Nothing is started once this has ended: see group.may.
 	defer func() {
@@ -177,6 +175,14 @@ func (c *Check) lookupAuthor(ctx context.Context, r dns.Resolver, number int) {
 	found := c.dmarc.LookupPolicy(ctx, r, number)
 	c.add(found)
 	c.add(c.dmarc.LookupAlignment(ctx, found))
+}
+
+// lookupAhead asks for all records that the policy of one author domain may depend
+// on, at once.
+func (c *Check) lookupAhead(r dns.Resolver, number int) {
+	for _, name := range c.dmarc.Records(number) {
+		c.work.may(c.timed(func(ctx context.Context) { _, _ = r.TXT(ctx, name) }))
+	}
 }
 
 // add adds what was found about an author domain, while nothing reads it.
@@ -215,8 +221,8 @@ func (c *Check) sender() dmarc.Identifier {
 }
 
 // keysAhead is how many keys of a chain are looked up before it is known that
-// they are needed. Real chains are rarely longer, and whoever forges one has us
-// ask for no more names of his choice than that (RFC 8617 section 9.2).
+// they are needed. Real chains are rarely longer, and a forged chain cannot make
+// us look up more names than that (RFC 8617 section 9.2).
 const keysAhead = 4
 
 func (c *Check) beginARC() {
@@ -248,7 +254,7 @@ func (c *Check) candidates() []dmarc.Identifier {
 	return ids
 }
 
-// WantsBody tells whether any octet of the body that is still to come matters.
+// WantsBody reports whether any octet of the body that is still to come matters.
 // Once it is false the rest need not be written.
 func (c *Check) WantsBody() bool { return c.body.Wanted() }
 
@@ -262,7 +268,7 @@ func (c *Check) Ready() <-chan struct{} { return c.work.ready }
 
 // Finish ends the Check and returns what was found. It does not wait for
 // look-ups: those that are still running are ended, and what they would have
-// told is a temporary error. It panics with a *[Panic] where a look-up did.
+// told is a temporary error. It panics with a *[Panic] if a look-up did.
 func (c *Check) Finish() *Result {
 	c.cancel()
 	c.work.wait()

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// group runs the look-ups of one message, each in a goroutine, and tells when
-// those have ended that the result depends on.
+// group runs the look-ups of one message, each in a goroutine, and says when
+// those that the result depends on have ended.
 type group struct {
 	wg    sync.WaitGroup
 	ready chan struct{}
@@ -78,10 +78,21 @@ func (g *group) update() {
 	if g.closed || g.needed > 0 {
 		return
 	}
-	if g.maybe == 0 || g.failure == nil && g.settled() {
+	if g.maybe == 0 || g.failure == nil && g.isSettled() {
 		g.closed = true
 		close(g.ready)
 	}
+}
+
+// isSettled is settled, but for a panic, which is one of the message as those of
+// its functions are.
+func (g *group) isSettled() (settled bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.failure = &Panic{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return g.settled()
 }
 
 // wait returns when every function has ended, and panics with a *[Panic] if one

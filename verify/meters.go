@@ -34,26 +34,51 @@ func newMeters(o *Options) meters {
 	if o.Explain {
 		all.Record()
 	}
-	forKeys := o.DKIM.MaxSignatures
-	if forKeys == 0 {
-		forKeys = dkim.DefaultMaxSignatures
-	}
-	forSPF := max(o.MaxQueries-forKeys-dmarc.MaxLookups, minSPF)
+	mailFrom, helo := o.spfQueries()
 	m := meters{
-		keys:  all.Split(forKeys),
+		spf:   all.Split(mailFrom),
+		keys:  all.Split(o.keyQueries()),
 		dmarc: all.Split(dmarc.MaxLookups),
 		arc:   all.Split(arc.MaxLookups),
 		iprev: all.Split(iprev.MaxLookups),
 	}
+	if helo > 0 {
+		m.helo = all.Split(helo)
+	}
+	return m
+}
+
+// keyQueries returns how many look-ups there are for the keys of signatures.
+func (o *Options) keyQueries() int {
+	if o.DKIM.MaxSignatures == 0 {
+		return dkim.DefaultMaxSignatures
+	}
+	return o.DKIM.MaxSignatures
+}
+
+// spfQueries returns how many look-ups there are for SPF: for MAIL FROM, and for
+// HELO if that is asked for.
+func (o *Options) spfQueries() (mailFrom, helo int) {
+	n := max(o.MaxQueries-o.keyQueries()-dmarc.MaxLookups, minSPF)
 	if o.HeloResult {
 		// The HELO identity is another domain's to choose than MAIL FROM. It gets
 		// what MAIL FROM cannot need.
-		forHelo := max(forSPF/minHelo, min(forSPF-spf.MaxQueries, forSPF/maxHelo))
-		m.helo = all.Split(forHelo)
-		forSPF -= forHelo
+		helo = max(n/minHelo, min(n-spf.MaxQueries, n/maxHelo))
 	}
-	m.spf = all.Split(forSPF)
-	return m
+	return n - helo, helo
+}
+
+// MissingQueries returns how many look-ups MaxQueries, which must be set, is short
+// of, so that no SPF record within the bounds of RFC 7208 section 4.6.4 has a
+// temporary error for want of them; 0 if it suffices.
+func (o *Options) MissingQueries() int {
+	enough := *o
+	for {
+		if mailFrom, _ := enough.spfQueries(); mailFrom >= spf.MaxQueries {
+			return enough.MaxQueries - o.MaxQueries
+		}
+		enough.MaxQueries++
+	}
 }
 
 // all returns the meters of all parts.

@@ -73,3 +73,27 @@ func TestManySignaturesLeaveThePolicy(t *testing.T) {
 		}
 	}
 }
+
+// TestMissingQueries holds for which settings a long SPF record is not cut short.
+func TestMissingQueries(t *testing.T) {
+	for _, test := range []struct {
+		queries, signatures int
+		helo                bool
+		want                int
+	}{
+		{verify.DefaultMaxQueries, 0, false, 0},
+		{verify.DefaultMaxQueries, 0, true, 0},
+		{191, 10, false, 0},
+		{190, 10, false, 1},
+		{100, 10, false, 91}, // the default once
+		{80, 100, false, 201},
+		{206, 10, true, 0},
+		{205, 10, true, 1},
+		{10_000, 100, true, 0},
+	} {
+		o := verify.Options{MaxQueries: test.queries, HeloResult: test.helo, DKIM: dkim.Options{MaxSignatures: test.signatures}}
+		if got := o.MissingQueries(); got != test.want {
+			t.Errorf("%+v: %d", test, got)
+		}
+	}
+}

@@ -180,7 +180,7 @@ func verifyFile(ctx context.Context, cfg *Config, opts verify.Options, env verif
 	return c.Finish(), removed, nil
 }
 
-// failed tells whether a message fails as a whole.
+// failed reports whether a message fails as a whole.
 func failed(r *verify.Result) bool {
 	if r.DMARC.Status != dmarc.None {
 		return r.DMARC.Status != dmarc.Pass

@@ -103,7 +103,7 @@ type PolicyConfig struct {
 	RejectStatus    string `toml:"reject_status" comment:"Enhanced status code of a DMARC rejection."`
 	RejectText      string `toml:"reject_text" comment:"Text of a DMARC rejection."`
 
-	Permerror      choice `toml:"permerror" comment:"Of DMARC: no author domain, or too many. accept, quarantine or reject."`
+	Permerror      choice `toml:"permerror" comment:"Of DMARC: no author domain, one that cannot be judged, or too many. accept, quarantine or reject."`
 	SeveralFrom    choice `toml:"several_from" comment:"Several From fields: accept (and judge by DMARC), quarantine or reject."`
 	SeveralAuthors choice `toml:"several_authors" comment:"Authors of several domains: accept (and judge by DMARC), quarantine or reject."`
 
@@ -288,6 +288,17 @@ func (c *Config) check() error {
 		}
 	}
 	return nil
+}
+
+// warnings returns what is allowed, but hardly meant.
+func (c *Config) warnings() []string {
+	warnings := c.overrideWarnings()
+	o := c.verifyOptions(nil)
+	if missing := o.MissingQueries(); missing > 0 {
+		err := badKey("limits.dns_queries", "SPF records that RFC 7208 allows can need more: %d suffice", o.MaxQueries+missing)
+		warnings = append(warnings, c.locate(err).Error())
+	}
+	return warnings
 }
 
 // maxAuthorDomains bounds the time series that author domains make.

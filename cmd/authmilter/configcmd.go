@@ -36,7 +36,7 @@ func configCommand() *cobra.Command {
 			if _, err := cfg.newResolver(nil); err != nil {
 				return cfg.locate(err)
 			}
-			for _, w := range append(warnings, cfg.policyWarnings()...) {
+			for _, w := range append(warnings, cfg.warnings()...) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 			}
 			out := cmd.OutOrStdout()

@@ -306,7 +306,7 @@ func TestExamplesLoad(t *testing.T) {
 				t.Errorf("%s, example %d: %v\n%s", page, i+1, err, block)
 				continue
 			}
-			for _, w := range cfg.policyWarnings() {
+			for _, w := range cfg.warnings() {
 				t.Errorf("%s, example %d: %s", page, i+1, w)
 			}
 		}

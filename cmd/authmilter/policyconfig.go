@@ -62,7 +62,7 @@ var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,60}$`)
 // othersField matches fields that mean something else. Incoming ones under the
 // name of policy.quarantine_field are removed.
 var othersField = regexp.MustCompile(`(?i)^(date|from|sender|reply-to|to|cc|bcc|message-id|in-reply-to|references|subject|comments|keywords|` +
-	`return-path|received|received-spf|authentication-results|dkim-signature|mime-version|content-.*|arc-.*|resent-.*|list-.*)$`)
+	`return-path|delivered-to|received|received-spf|authentication-results|dkim-signature|auto-submitted|precedence|mime-version|content-.*|arc-.*|resent-.*|list-.*)$`)
 
 // rejectStatus are the enhanced status codes of class 5 (RFC 3463 section 2).
 var rejectStatus = regexp.MustCompile(`^5\.[0-9]{1,3}\.[0-9]{1,3}$`)
@@ -94,8 +94,11 @@ func (c *Config) checkPolicy() error {
 			return err
 		}
 	}
-	if !fieldName.MatchString(p.QuarantineField) || othersField.MatchString(p.QuarantineField) {
-		return badKey("policy.quarantine_field", "%q cannot be the name of that field", p.QuarantineField)
+	if !fieldName.MatchString(p.QuarantineField) {
+		return badKey("policy.quarantine_field", "%q is not the name of a header field", p.QuarantineField)
+	}
+	if othersField.MatchString(p.QuarantineField) {
+		return badKey("policy.quarantine_field", "%q means something else, and incoming ones would be removed", p.QuarantineField)
 	}
 	if !rejectStatus.MatchString(p.RejectStatus) {
 		return badKey("policy.reject_status", "%q is no status code such as %q", p.RejectStatus, policy.DefaultStatus)
@@ -209,8 +212,8 @@ func (c *Config) overrides() []policy.Override {
 	return all
 }
 
-// policyWarnings returns what is allowed in the rules, but hardly meant.
-func (c *Config) policyWarnings() (warnings []string) {
+// overrideWarnings returns what is allowed in the overrides, but hardly meant.
+func (c *Config) overrideWarnings() (warnings []string) {
 	all := c.overrides()
 	warn := func(i int, format string, args ...any) {
 		err := &keyError{key: "override", table: i, err: fmt.Errorf(format, args...)}

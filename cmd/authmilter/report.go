@@ -114,7 +114,7 @@ type walkReport struct {
 // recordReport is one TXT record found there.
 type recordReport struct {
 	Text string `json:"text"`
-	// DMARC tells that it is a DMARC policy record.
+	// DMARC reports that it is a DMARC policy record.
 	DMARC    bool     `json:"dmarc"`
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -232,6 +232,8 @@ func newStepReport(s spf.Step) stepReport {
 func lookupError(err error) string {
 	var failed *dns.Error
 	switch {
+	case errors.Is(err, dns.ErrLoop):
+		return "nothing: the aliases lead in a circle"
 	case dns.IsNotFound(err):
 		return "no such name"
 	case errors.As(err, &failed):

@@ -48,7 +48,7 @@ Sockets passed by systemd take the place of the configured ones.`,
 			}
 			tuneGC()
 			s := newService(path, cfg, cmd.ErrOrStderr())
-			s.warn(append(warnings, cfg.policyWarnings()...))
+			s.warn(append(warnings, cfg.warnings()...))
 			return s.run(cmd.Context())
 		},
 	}
@@ -69,7 +69,7 @@ type service struct {
 	// resolver is what /readyz asks; failed tells it that a listener is lost.
 	resolver atomic.Pointer[dns.Client]
 	failed   atomic.Bool
-	// profiling tells whether there are profiles.
+	// profiling reports whether there are profiles.
 	profiling atomic.Bool
 
 	// The following belong to run's goroutine.
@@ -219,7 +219,7 @@ func (s *service) reload() error {
 	s.replaceListeners(cfg, opened)
 	s.show(cfg)
 	s.keys.watch(cfg.ownKeys(), resolver.Uncached())
-	s.warn(append(warnings, cfg.policyWarnings()...))
+	s.warn(append(warnings, cfg.warnings()...))
 	s.cfg = cfg
 	return nil
 }
@@ -283,7 +283,7 @@ func (s *service) serve(l net.Listener, name string) {
 	})
 }
 
-// ready tells whether mail can be verified now: whether a resolver answers, and
+// ready reports whether mail can be verified now: whether a resolver answers, and
 // serving has not ended.
 func (s *service) ready(serving, ctx context.Context) error {
 	if serving.Err() != nil {

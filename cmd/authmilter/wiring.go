@@ -61,7 +61,7 @@ func (c *Config) newResolver(o dns.Observer) (*dns.Client, error) {
 	}), nil
 }
 
-// sameDNS tells whether a resolver made for old, and its cache, serve c too.
+// sameDNS reports whether a resolver made for old, and its cache, serve c too.
 func (c *Config) sameDNS(old *Config) bool {
 	return slices.Equal(c.DNS.Servers, old.DNS.Servers) && c.DNS.Timeout == old.DNS.Timeout
 }
@@ -94,7 +94,7 @@ func (c *Config) verifyOptions(r dns.Resolver) verify.Options {
 	}
 }
 
-// explains tells whether the log tells how each verdict came about.
+// explains reports whether the log tells how each verdict came about.
 func (c *Config) explains() bool { return c.Log.Level.Level() <= slog.LevelDebug }
 
 // claimant knows the fields that forge ours.
@@ -107,7 +107,7 @@ func (c *Config) ownFields() policy.OwnFields {
 	return policy.OwnFields{Claimant: c.claimant(), Quarantine: c.Policy.QuarantineField, ReceivedSPF: c.SPF.ReceivedSPF}
 }
 
-// skips tells whether a client is one of those whose mail is not inbound.
+// skips reports whether a client is one of those whose mail is not inbound.
 func (c *Config) skips(client netip.Addr) bool {
 	return slices.ContainsFunc(c.Skip.Networks, func(p prefix) bool { return p.Contains(client) })
 }

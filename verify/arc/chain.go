@@ -52,7 +52,7 @@ type Chain struct {
 	Sets []Set
 	// Highest is the highest instance that any ARC field has.
 	Highest int
-	// Broken tells that the newest seal says that the chain has failed before.
+	// Broken reports that the newest seal says that the chain has failed before.
 	Broken bool
 }
 
@@ -238,7 +238,7 @@ func readTags(raw string) (instance int, tags dkim.Tags, err error) {
 	return instance, tags, err
 }
 
-// hasEmptyTag tells whether two semicolons of a tag list have nothing between
+// hasEmptyTag reports whether two semicolons of a tag list have nothing between
 // them. [dkim.ParseTags] passes over that, because DKIM signatures are met with
 // it; in a chain, where each sealer vouches for the syntax before him, RFC 6376
 // section 3.2 holds.

@@ -73,7 +73,7 @@ func plain(s string) bool {
 	return true
 }
 
-// shown tells whether r, which starts rest, is a graphic character or a space.
+// shown reports whether r, which starts rest, is a graphic character or a space.
 func shown(r rune, rest string) bool {
 	if r == utf8.RuneError {
 		// An encoded U+FFFD is three octets; an invalid octet is one.

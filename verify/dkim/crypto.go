@@ -23,7 +23,7 @@ var (
 	errKeyStrict = fault(PermError, ReasonKeyUse, "key does not allow a subdomain in i=")
 )
 
-// allows tells whether key may be used for s (RFC 6376 section 6.1.2).
+// allows reports whether key may be used for s (RFC 6376 section 6.1.2).
 func (s *Signature) allows(key *Key) error {
 	switch {
 	case key.Type != s.KeyType:
@@ -132,7 +132,7 @@ func (o Options) checkSize(s *Signature) error {
 	return nil
 }
 
-// isSignature tells whether value is a signature of digest, which hash made, by
+// isSignature reports whether value is a signature of digest, which hash made, by
 // key.
 func isSignature(value, digest []byte, hash crypto.Hash, key *Key) bool {
 	switch public := key.Public.(type) {

@@ -200,7 +200,7 @@ func (v *Verification) checkTime(now time.Time) error {
 	return nil
 }
 
-// NeedsKey tells whether FetchKey has anything to do.
+// NeedsKey reports whether FetchKey has anything to do.
 func (v *Verification) NeedsKey() bool { return v.err == nil && v.key == nil }
 
 // Domain returns the signing domain, or "" where it could not be read.

@@ -97,7 +97,7 @@ type Identifier struct {
 	Method string
 	// Domain is a domain name in any form. What is not one never aligns.
 	Domain string
-	// Pass tells that the method authenticated the domain; TempError that it
+	// Pass reports that the method authenticated the domain; TempError that it
 	// could not finish.
 	Pass, TempError bool
 }

@@ -29,7 +29,7 @@ type Policy struct {
 	// author domain exists: such a message is never judged to fail.
 	Published Disposition
 	Tag       string
-	// Testing tells that Published is to be applied one level below (RFC 9989
+	// Testing reports that Published is to be applied one level below (RFC 9989
 	// section 4.7, tag t). It is false where no policy applies. See Effective.
 	Testing bool
 	// Percent is the tag pct of RFC 7489, for which share of messages Published
@@ -46,7 +46,7 @@ type Policy struct {
 	pending Disposition
 }
 
-// Applies tells whether DMARC applies to mail of the author domain: whether a
+// Applies reports whether DMARC applies to mail of the author domain: whether a
 // record was found and is usable.
 func (p *Policy) Applies() bool { return p.Published != "" }
 

@@ -53,7 +53,7 @@ func (r *result) size() int {
 	return n
 }
 
-// cancelled tells whether a look-up ended because everybody had left it.
+// cancelled reports whether a look-up ended because everybody had left it.
 func (r *result) cancelled() bool {
 	return r.err != nil && errors.Is(r.err, context.Canceled)
 }
@@ -134,7 +134,7 @@ func loops(m *dns.Msg, name string, qtype uint16) bool {
 	return errors.Is(err, ErrLoop)
 }
 
-// add keeps the value of rr, and tells whether it has one.
+// add keeps the value of rr, and reports whether it has one.
 func (r *result) add(rr dns.RR) bool {
 	switch rr := rr.(type) {
 	case *dns.TXT:

@@ -167,7 +167,7 @@ func (c *Client) PTR(ctx context.Context, addr netip.Addr) (Answer[string], erro
 	return answer(c, r, r.texts)
 }
 
-// Ping tells whether a resolver answers, and why not: it asks for the servers of
+// Ping reports whether a resolver answers, and why not: it asks for the servers of
 // the root. Nothing is taken from the cache.
 func (c *Client) Ping(ctx context.Context) error {
 	own, cancel := context.WithTimeout(ctx, c.timeout)

@@ -51,13 +51,13 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.NotFound
 }
 
-// IsTemporary tells whether err leaves open what the answer is. Any error that
+// IsTemporary reports whether err leaves open what the answer is. Any error that
 // is not known to be an answer does.
 func IsTemporary(err error) bool {
 	return err != nil && !IsNotFound(err)
 }
 
-// IsBudget tells whether err comes from the limit of a [Meter].
+// IsBudget reports whether err comes from the limit of a [Meter].
 func IsBudget(err error) bool { return errors.Is(err, ErrBudget) }
 
 // rcodeError is an answer that says why there is none.

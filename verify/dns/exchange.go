@@ -149,13 +149,13 @@ func (c *Client) try(ctx context.Context, s *server, within time.Duration, name 
 	return m, nil
 }
 
-// refusesEDNS tells whether a server answers so that knows nothing of EDNS, or
-// only of other versions (RFC 6891 sections 6.1.3 and 7).
+// refusesEDNS reports whether servers without EDNS, or with other versions of it
+// only, answer this way (RFC 6891 sections 6.1.3 and 7).
 func refusesEDNS(rcode int) bool {
 	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented || rcode == dns.RcodeBadVers
 }
 
-// isReferral tells whether m only names other servers to ask, and so says
+// isReferral reports whether m only names other servers to ask, and so says
 // nothing about the name: "no such record" would have the SOA with it, or no NS
 // (RFC 2308 section 2.2).
 func isReferral(m *dns.Msg) bool {

@@ -66,7 +66,7 @@ func (e *evaluation) askNames(ctx context.Context) *exception {
 	return nil
 }
 
-// validate tells whether n has the client's address. Where the look-up fails it
+// validate reports whether n has the client's address. Where the look-up fails it
 // has not, and neither that nor a look-up that finds nothing counts against the
 // record's publisher (RFC 7208 section 5.5).
 func (e *evaluation) validate(ctx context.Context, n *clientName) (bool, *exception) {

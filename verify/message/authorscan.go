@@ -166,6 +166,9 @@ func (s *scanner) readRouted(text string) {
 		}
 		start = end + 1
 	}
+	if s.steps <= 0 {
+		s.finder.note(ErrAuthorBounds)
+	}
 }
 
 // routed tries the domains in part, what stands between two separators of an
@@ -174,7 +177,7 @@ func (s *scanner) routed(part string) {
 	if hasAtSign(part) {
 		return
 	}
-	if s.finder.full() || s.steps <= 0 {
+	if s.finder.full() {
 		s.finder.note(ErrAuthorBounds)
 		return
 	}

@@ -267,8 +267,8 @@ func (v *Verification) Result(body *message.Body) Result {
 }
 
 func isTemporary(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Status == TempError
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == TempError
 }
 
 func (v *Verification) checkBody(body *message.Body) error {

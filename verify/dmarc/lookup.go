@@ -170,7 +170,8 @@ func (e *Evaluation) LookupPolicy(ctx context.Context, r dns.Resolver, number in
 		f.author.err = errAuthorSyntax
 		return f
 	}
-	f.finder = &finder{dns: r, mode: e.mode, spare: e.spare}
+	const usual = 4 // records that are looked up for an ordinary message
+	f.finder = &finder{dns: r, mode: e.mode, spare: e.spare, steps: make([]*Step, 0, usual)}
 	f.author.policy, f.author.err = f.finder.policy(ctx, f.author.name)
 	return f
 }

@@ -47,8 +47,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // IsNotFound reports whether err says that there is nothing at a name.
 func IsNotFound(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.NotFound
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.NotFound
 }
 
 // IsTemporary reports whether err leaves open what the answer is. Any error that

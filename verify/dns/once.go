@@ -26,7 +26,10 @@ type onceAnswer struct {
 }
 
 // NewOnce returns a Once that asks r.
-func NewOnce(r Resolver) *Once { return &Once{Resolver: r} }
+func NewOnce(r Resolver) *Once {
+	const usual = 4 // names that an ordinary message has it ask for
+	return &Once{Resolver: r, asked: make([]*onceAnswer, 0, usual)}
+}
 
 // TXT implements [Resolver]. The first who asks for a name makes the look-up, with
 // their ctx; others wait for it until their own ends.
@@ -74,8 +77,11 @@ func (o *Once) find(name string) (*onceAnswer, <-chan struct{}) {
 
 // ask makes the look-up of name.
 func (o *Once) ask(ctx context.Context, name string) (answer Answer[string], err error) {
-	err = &Error{Type: "TXT", Name: name, Err: errPanicked} // which stands if it does
+	panicked := true
 	defer func() {
+		if panicked {
+			err = &Error{Type: "TXT", Name: name, Err: errPanicked}
+		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		for _, a := range o.asked {
@@ -88,5 +94,6 @@ func (o *Once) ask(ctx context.Context, name string) (answer Answer[string], err
 		}
 	}()
 	answer, err = o.Resolver.TXT(ctx, name)
+	panicked = false
 	return answer, err
 }

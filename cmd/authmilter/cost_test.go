@@ -25,7 +25,7 @@ import (
 const (
 	maxReads       = 5
 	maxWrites      = 2
-	maxAllocations = 560
+	maxAllocations = 540
 	// A chunk of the body is read into memory of its own, and from there on
 	// passed by reference. Memory for a copy of it would come on top.
 	maxOctetsPerBodyOctet = 1.2

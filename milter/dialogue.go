@@ -77,8 +77,8 @@ func place(command byte) int {
 }
 
 // hold keeps a macro packet's payload, which was checked, until its command
-// comes. Those of a command that go-milter knows no macros of are dropped, and
-// so are those of an abort: it would take them for the abort itself.
+// comes. A packet for a command that go-milter knows no macros of is dropped, and
+// so is one for an abort: go-milter would take it for the abort itself.
 func (d *dialogue) hold(payload []byte) error {
 	at := place(payload[0])
 	if at == nowhere {

@@ -27,7 +27,7 @@ type removals struct {
 	fields policy.OwnFields
 	// seen counts the fields of the message.
 	seen int
-	// numbers counts those of each kind. MTAs number the fields of one name
+	// numbers counts our fields by kind. MTAs number the fields of one name
 	// from 1, whatever its case.
 	numbers map[policy.OwnField]int
 	// forged are those to remove, in their order in the message.

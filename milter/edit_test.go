@@ -104,7 +104,7 @@ func TestForgedResults(t *testing.T) {
 }
 
 // TestForgedFields holds that fields of every kind of ours go, each numbered among
-// those of its name and from the last to the first, and that what we may have
+// the fields of its name and from the last to the first, and that what we may have
 // added ourselves stays in the mail that a content filter hands back.
 func TestForgedFields(t *testing.T) {
 	withSPF := start(t, options{set: func(s *Settings) {

@@ -299,8 +299,8 @@ func headerToSign(h message.Header) (names []string, text []byte, err error) {
 const maxEmptyLines = 10_000
 
 // lineChecker finds in a body what go-msgauth would sign wrongly. It takes a
-// lone CR or LF for a line end, and those who verify do not (RFC 6376 section
-// 2.8).
+// lone CR or LF for a line end, and verifiers do not
+// (RFC 6376 section 2.8).
 type lineChecker struct {
 	cr    bool // the last octet was a CR
 	text  bool // there is text in the line so far

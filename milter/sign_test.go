@@ -335,7 +335,7 @@ func TestFieldsAdded(t *testing.T) {
 		header string
 		breaks string
 		holds  string
-		// second are those of which a second one, unsigned, is not accepted by us.
+		// second are the fields of which we do not accept a second one, unsigned.
 		second string
 	}{
 		{ownFields, "From To Cc Subject Date Message-ID MIME-Version Content-Type Content-Transfer-Encoding FROM sUBJECT",

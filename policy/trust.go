@@ -13,8 +13,8 @@ import (
 )
 
 // trustedForwarder returns the reason to spare a message that failed DMARC here,
-// but was authentic when a sealer that is trusted received it (RFC 8617 section
-// 7.2.1).
+// but was authentic when a sealer that is trusted received it
+// (RFC 8617 section 7.2.1).
 //
 // A set counts where its sealer, and every later one, is trusted: whoever adds a
 // set could have changed what he received, and says of older sets only that they

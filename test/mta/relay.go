@@ -156,8 +156,8 @@ func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery 
 	return deliveries
 }
 
-// traceAddr returns an address as Received fields write it (RFC 5321 section
-// 4.1.3).
+// traceAddr returns an address as Received fields write it
+// (RFC 5321 section 4.1.3).
 func traceAddr(a netip.Addr) string {
 	if a.Is6() {
 		return "IPv6:" + a.String()

@@ -43,8 +43,8 @@ func SealDigest() message.Digest {
 
 // Reasons not to seal a message.
 var (
-	// ErrBroken: the chain has been marked as failed before (RFC 8617 section
-	// 5.1 step 2).
+	// ErrBroken: the chain has been marked as failed before
+	// (RFC 8617 section 5.1 step 2).
 	ErrBroken = errors.New("the chain was marked as failed before")
 	// ErrFull: the chain has as many sets as it may (RFC 8617 section 4.2.1).
 	ErrFull = errors.New("the chain has 50 sets already")

@@ -17,8 +17,8 @@ const (
 	MaxAuthors  = 5
 	maxJudged   = 20
 	maxReserved = 60
-	// MaxCandidates is how many candidates are looked up, those of each author
-	// domain counted alone. The rest are as if their look-ups did not finish.
+	// MaxCandidates is how many candidates are looked up for each author domain.
+	// The rest are as if their look-ups did not finish.
 	MaxCandidates = 32
 )
 

@@ -121,8 +121,8 @@ func (m *maker) zone() string {
 		}
 		z.WriteByte('\n')
 	}
-	// Without an SOA nobody may keep that a name does not exist (RFC 2308 section
-	// 5).
+	// Without an SOA nobody may keep that a name does not exist
+	// (RFC 2308 section 5).
 	soa := func(name string) {
 		fmt.Fprintf(&z, "%s. SOA ns.%s. hostmaster.%s. 1 3600 600 86400 300\n", name, name, name)
 	}

@@ -1,6 +1,9 @@
 package policy
 
-import "authmilter/verify/authres"
+import (
+	"authmilter/verify/authres"
+	"authmilter/verify/message"
+)
 
 // OwnField is a kind of header field that only we may add to a message: readers
 // behind us believe it.
@@ -36,11 +39,11 @@ func (o OwnFields) OfOwnMail() OwnFields { return OwnFields{Claimant: o.Claimant
 // Kind returns which of our fields some reader takes a field for by its name.
 func (o *OwnFields) Kind(name string) OwnField {
 	switch {
-	case authres.Named(name, string(ResultsField)):
+	case message.Named(name, string(ResultsField)):
 		return ResultsField
-	case o.Quarantine != "" && authres.Named(name, o.Quarantine):
+	case o.Quarantine != "" && message.Named(name, o.Quarantine):
 		return QuarantineField
-	case o.ReceivedSPF && authres.Named(name, string(ReceivedSPFField)):
+	case o.ReceivedSPF && message.Named(name, string(ReceivedSPFField)):
 		return ReceivedSPFField
 	}
 	return NoOwnField

@@ -176,8 +176,7 @@ func (v *Verification) messageError(set *Set, cause error) *Error {
 
 // reasonOf returns [ReasonDNS] for a look-up that did not end, otherwise other.
 func reasonOf(err error, other Reason) Reason {
-	var e *dkim.Error
-	if errors.As(err, &e) && e.Status == dkim.TempError {
+	if dkim.IsTemporary(err) {
 		return ReasonDNS
 	}
 	return other

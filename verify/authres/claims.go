@@ -51,7 +51,7 @@ func (c *Claimant) Claims(field string) bool {
 	switch {
 	case !ok:
 		return c.mentioned(field)
-	case isASCII(id):
+	case domain.IsASCII(id):
 		return c.named(id)
 	}
 	return c.mentioned(id) // as readers have it that do not know U-labels, too
@@ -93,7 +93,7 @@ func plainID(field string) (id string, ok bool) {
 	if !wellFolded(field) {
 		return "", false
 	}
-	p := plainReader{field[:min(len(field), maxPlain)], 0}
+	p := plainReader{parser{s: field[:min(len(field), maxPlain)]}}
 	if !p.cfws() {
 		return "", false
 	}
@@ -129,20 +129,7 @@ func plainID(field string) (id string, ok bool) {
 }
 
 // plainReader reads what every reader reads alike.
-type plainReader struct {
-	s   string
-	pos int
-}
-
-func (p *plainReader) end() bool { return p.pos >= len(p.s) }
-
-func (p *plainReader) skip(c byte) bool {
-	if p.end() || p.s[p.pos] != c {
-		return false
-	}
-	p.pos++
-	return true
-}
+type plainReader struct{ parser }
 
 // cfws passes white space, folds and comments (RFC 5322 section 3.2.2). It
 // reports whether each comment ends and is plain: printable ASCII without
@@ -193,15 +180,6 @@ func wellFolded(field string) bool {
 func isName(s string) bool {
 	for _, r := range s {
 		if !isNameRune(r) {
-			return false
-		}
-	}
-	return true
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
 			return false
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"authmilter/verify/domain"
 )
 
 // mentioned reports whether one of our ids stands in text by some reading, as a
@@ -22,7 +24,7 @@ func (c *Claimant) mentioned(text string) bool {
 	if strings.IndexByte(text, '(') >= 0 {
 		readings = append(readings, withoutComments(text))
 	}
-	if !isASCII(text) {
+	if !domain.IsASCII(text) {
 		readings = append(readings, onlyASCII(text))
 	}
 	if c.international() && !utf8.ValidString(text) {

@@ -28,7 +28,7 @@ func spfReceivers(field string) (names []string, ok bool) {
 	if !wellFolded(field) || hasLongLine(field) {
 		return nil, false
 	}
-	p := plainReader{field, 0}
+	p := plainReader{parser{s: field}}
 	p.space()
 	if p.word() == "" || !p.space() {
 		return nil, false

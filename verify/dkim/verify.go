@@ -214,7 +214,7 @@ func (v *Verification) FetchKey(ctx context.Context, r dns.Resolver) {
 // UseKeys is FetchKey with what [LookupKeys] returned.
 func (v *Verification) UseKeys(keys []*Key, err error) {
 	if v.err = err; err != nil {
-		if bits := 8 * len(v.signature.Value); isTemporary(err) && v.signature.KeyType == RSA && bits < v.opts.MinRSABits {
+		if bits := 8 * len(v.signature.Value); IsTemporary(err) && v.signature.KeyType == RSA && bits < v.opts.MinRSABits {
 			// The key that is not known now would not be accepted either.
 			v.err = weakKey(bits)
 		}
@@ -240,7 +240,7 @@ func (v *Verification) Err() error {
 }
 
 // Open reports whether it is unknown for the time being if the signature fails.
-func (v *Verification) Open() bool { return isTemporary(v.Err()) }
+func (v *Verification) Open() bool { return IsTemporary(v.Err()) }
 
 // Result ends the verification: body must have been written whole, as far as it
 // wanted to be. A signature whose key was never fetched is a TempError.
@@ -249,7 +249,7 @@ func (v *Verification) Result(body *message.Body) Result {
 	if err == nil && v.key == nil {
 		err = errInterrupted
 	}
-	if err == nil || isTemporary(err) {
+	if err == nil || IsTemporary(err) {
 		// Without its key a signature of another body has failed all the same.
 		if e := v.checkBody(body); e != nil {
 			err = e
@@ -266,7 +266,8 @@ func (v *Verification) Result(body *message.Body) Result {
 	return r
 }
 
-func isTemporary(err error) bool {
+// IsTemporary reports whether err is that of a look-up that did not end.
+func IsTemporary(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status == TempError
 }

@@ -43,7 +43,7 @@ func ToASCII(name string) (string, error) {
 	if len(name) > 4*MaxLength {
 		return "", ErrInvalid
 	}
-	if !isASCII(name) {
+	if !IsASCII(name) {
 		if !utf8.ValidString(name) || hasLongLabel(name) {
 			return "", ErrInvalid
 		}
@@ -124,7 +124,8 @@ func Labels(name string) int {
 	return strings.Count(name, ".") + 1
 }
 
-func isASCII(s string) bool {
+// IsASCII reports whether all octets of s are ASCII.
+func IsASCII(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= 0x80 {
 			return false

@@ -93,7 +93,7 @@ func FuzzToASCII(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(once) > MaxLength || strings.ToLower(once) != once || strings.Contains(once, "..") || !isASCII(once) {
+		if len(once) > MaxLength || strings.ToLower(once) != once || strings.Contains(once, "..") || !IsASCII(once) {
 			t.Fatalf("%q became %q", s, once)
 		}
 		if twice, err := ToASCII(once); err != nil || twice != once {

@@ -21,7 +21,7 @@ func ToUnicode(name string) string {
 func AddressToASCII(address string) string {
 	at := strings.LastIndexByte(address, '@')
 	name := address[at+1:]
-	if isASCII(name) {
+	if IsASCII(name) {
 		return address
 	}
 	ascii, err := ToASCII(name)

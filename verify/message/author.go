@@ -124,29 +124,18 @@ const (
 // space behind it (RFC 5322 section 4.5), or only to readers that drop what is
 // not printable, which makes it malformed.
 func fromName(name string) nameClass {
-	const from = "from"
-	name = strings.TrimRight(name, " \t")
-	class, at := nameFrom, 0
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		switch {
-		case c <= ' ' || c >= 0x7f:
-			class = nameMalformed
-		case at < len(from) && lower(c) == from[at]:
-			at++
-		default:
-			return nameOther
-		}
-	}
-	if at < len(from) {
+	switch {
+	case !Named(name, "from"):
 		return nameOther
+	case Field{Name: name}.Is("from"):
+		return nameFrom
 	}
-	return class
+	return nameMalformed
 }
 
 // IsFrom reports whether the field is a From field, or one to some readers: one
 // that [Header.Author] reads.
-func (f Field) IsFrom() bool { return fromName(f.Name) != nameOther }
+func (f Field) IsFrom() bool { return Named(f.Name, "from") }
 
 // authorFinder fills an Author.
 type authorFinder struct {

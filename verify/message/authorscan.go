@@ -2,7 +2,6 @@ package message
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"authmilter/verify/domain"
@@ -254,7 +253,7 @@ func (s *scanner) address(at, open int) {
 	if !found {
 		s.tryStart(token)
 	}
-	if s.foreign && !isASCII(s.text[at:d.end]+token) {
+	if s.foreign && !domain.IsASCII(s.text[at:d.end]+token) {
 		s.finder.note(ErrNoDomain)
 	}
 	if !s.judging {
@@ -323,7 +322,7 @@ func (s *scanner) harmless(d domainText, token string) bool {
 	}
 	token = strings.Trim(visible(token), ".:\"\\")
 	letter := func(r rune) bool { return r >= utf8.RuneSelf || 'a' <= r|0x20 && r|0x20 <= 'z' }
-	return !strings.ContainsAny(token, ".\u2024\u3002\ufe52\uff0e\uff61") || !strings.ContainsFunc(token, letter)
+	return !strings.ContainsAny(token, "."+dotsLike) || !strings.ContainsFunc(token, letter)
 }
 
 // endsQuoted reports whether the quotes at at end what is before them, so that
@@ -402,202 +401,4 @@ func (s *scanner) ends(end int, joined bool) bool {
 		rest = rest[1+s.gap(end+1):]
 	}
 	return joined && (rest == "" || rest[0] < ' ' || strings.IndexByte(",;):", rest[0]) >= 0 || atSign(rest) > 0)
-}
-
-// domainText is what stands where a domain is expected.
-type domainText struct {
-	// first is the text up to the first gap, white space or a comment, that has
-	// no dot beside it. RFC 5322 section 4.4 obs-domain allows those that have.
-	first string
-	// start is the text up to the first gap of any kind.
-	start string
-	// joined is the text with all gaps closed, up to a word that is the local
-	// part of the next address, unless a dot joins it.
-	joined string
-	// end is where the text ends that was looked at, and spaced is set if there
-	// is white space or a comment before it.
-	end    int
-	spaced bool
-}
-
-// domainAt returns the text of a domain at at, inside or outside of angle
-// brackets, and tries what of it a reader may stop at.
-func (s *scanner) domainAt(at int, inside bool) domainText {
-	at += s.gap(at)
-	n := wordLength(s.text[at:])
-	d := domainText{start: s.text[at : at+n], end: at + n}
-	d.first, d.joined = d.start, d.start
-	if n == 0 {
-		return d
-	}
-	var b strings.Builder
-	open := true // first has not ended
-	for s.steps > 0 && b.Len() < len(d.start)+maxJoined {
-		gap := s.gap(d.end)
-		next := d.end + gap
-		n := wordLength(s.text[next:])
-		if gap == 0 || n == 0 {
-			d.end, d.spaced = next, gap > 0
-			break
-		}
-		s.steps -= n
-		word := s.text[next : next+n]
-		dotted := word[0] == '.' || strings.HasSuffix(d.joined, ".")
-		if at := s.text[next+n+s.gap(next+n):]; !dotted && atSign(at) > 0 {
-			// Within brackets, in encoded words, or if it only looks like an "@",
-			// it may all be one local part.
-			if inside || s.decoded || at[0] != '@' {
-				s.tryStart(d.joined + word)
-			}
-			d.end = next + n
-			break
-		}
-		if b.Len() == 0 {
-			b.WriteString(d.start)
-			s.try(d.start)
-		}
-		open = open && dotted
-		b.WriteString(word)
-		d.joined = b.String()
-		s.try(d.joined)
-		d.end = next + n
-		if open {
-			d.first = d.joined
-		}
-	}
-	return d
-}
-
-// maxJoined bounds the text that is joined to a domain. What is longer is none.
-const maxJoined = 4 * domain.MaxLength
-
-// gap returns the length of the white space and the comments at at.
-func (s *scanner) gap(at int) int {
-	start := at
-	for at < len(s.text) && s.steps > 0 {
-		n := spaceLength(s.text[at:])
-		if n == 0 {
-			n = s.comment(at)
-		}
-		if n == 0 {
-			break
-		}
-		s.steps -= n
-		at += n
-	}
-	return at - start
-}
-
-// comment returns the length of the comment at at, 0 where there is none or it
-// does not end.
-func (s *scanner) comment(at int) int {
-	if s.text[at] != '(' {
-		return 0
-	}
-	depth := 0
-	for i := at; i < len(s.text) && s.steps > 0; i++ {
-		s.steps--
-		switch s.text[i] {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case '\\':
-			i++
-		}
-		if depth == 0 {
-			return i + 1 - at
-		}
-	}
-	return 0
-}
-
-// wordLength returns the length of the text at the start of s that some reader
-// could take for a part of a domain: up to white space, a control character, or
-// a character that ends an address, in ASCII or as East Asian writing has it.
-func wordLength(s string) int {
-	for i, r := range s {
-		if r <= ' ' || r == 0x7f || strings.ContainsRune("()<>[]@,;:\"\\\u3001\ufe6b\uff08\uff09\uff0c\uff1a\uff1b\uff1c\uff1e\uff20", r) ||
-			r >= utf8.RuneSelf && unicode.Is(unicode.Zs, r) {
-			return i
-		}
-	}
-	return len(s)
-}
-
-// ldhLength returns the length of the letters, digits, hyphens, underscores and
-// dots at the start of s, with all beyond ASCII but punctuation marks.
-func ldhLength(s string) int {
-	for i, c := range s {
-		if c < utf8.RuneSelf && c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') || domain.Punctuation(c) && !dotLike(c) {
-			return i
-		}
-	}
-	return len(s)
-}
-
-// dotLike reports whether c is shown as a dot, and taken for one in a domain.
-func dotLike(c rune) bool { return strings.ContainsRune("\u2024\u3002\ufe52\uff0e\uff61", c) }
-
-// spaceLength returns the length of the white space at the start of s.
-func spaceLength(s string) int {
-	n := 0
-	for _, r := range s {
-		if (r < '\t' || r > '\r') && !unicode.Is(unicode.Zs, r) {
-			break
-		}
-		n += utf8.RuneLen(r)
-	}
-	return n
-}
-
-// atSigns are "@" and the characters that readers show, and some take, as one.
-const atSigns = "@\uff20\ufe6b"
-
-// atSign returns the length of the character of atSigns at the start of s, 0 if
-// there is none.
-func atSign(s string) int {
-	switch {
-	case strings.HasPrefix(s, "@"):
-		return len("@")
-	case strings.HasPrefix(s, "\uff20"), strings.HasPrefix(s, "\ufe6b"):
-		return len("\uff20")
-	}
-	return 0
-}
-
-func hasAtSign(s string) bool { return strings.ContainsAny(s, atSigns) }
-
-// leadsDomain reports whether a reader may overlook c between "@" and a domain.
-func leadsDomain(c byte) bool {
-	return c <= ' ' || c == 0x7f || strings.IndexByte("(<\"\\", c) >= 0
-}
-
-// visible returns s without what readers drop or show as nothing: the characters
-// that are invisible, and octets that are no UTF-8.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if domain.Invisible(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
-}
-
-func isControl(c byte) bool { return c < ' ' || c == 0x7f }
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
-}
-
-// without returns s without the ASCII characters that drop is true for.
-func without(s string, drop func(c byte) bool) string {
-	var b strings.Builder
-	b.Grow(len(s))
-	for i := 0; i < len(s); i++ {
-		if !drop(s[i]) {
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
 }

@@ -3,6 +3,8 @@ package message
 import (
 	"encoding/base64"
 	"strings"
+
+	"authmilter/verify/domain"
 )
 
 // decodedText is a text whose encoded words are decoded.
@@ -42,7 +44,7 @@ func decodeWords(s string, spaced bool) (d decodedText) {
 			continue
 		}
 		d.hidden = d.hidden || !holdsASCII(w.charset)
-		d.foreign = d.foreign || !isASCII(w.text) && !strings.EqualFold(w.charset, "utf-8")
+		d.foreign = d.foreign || !domain.IsASCII(w.text) && !strings.EqualFold(w.charset, "utf-8")
 		b.WriteString(s[:start])
 		b.WriteString(w.text)
 		b.WriteByte(' ')

@@ -42,3 +42,22 @@ func TestNewField(t *testing.T) {
 		}
 	}
 }
+
+func TestNamed(t *testing.T) {
+	const want = "Authentication-Results"
+	for _, name := range []string{
+		want, "authentication-results", "AUTHENTICATION-RESULTS", want + " ", want + "\t ", " " + want, "Authentication-\x00Results",
+		"Authentication\x7f-Results", "\ufeff" + want, "Authentication-\u200bResults", "Authent\xadication-Results", "Authentication -Results",
+	} {
+		if !Named(name, want) {
+			t.Errorf("%q is not", name)
+		}
+	}
+	for _, name := range []string{
+		"", " ", want[1:], want[:len(want)-1], want + "s", "X-" + want, "ARC-" + want, "Authentication_Results", "Authentication--Results", want + ";", `"` + want + `"`,
+	} {
+		if Named(name, want) {
+			t.Errorf("%q is", name)
+		}
+	}
+}

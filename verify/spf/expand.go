@@ -29,7 +29,7 @@ const (
 // nothing. We treat local-parts and HELO arguments of absurd length alike.
 func (e *evaluation) expandable(m MacroString) bool {
 	if m.letters.has('s') || m.letters.has('l') {
-		if len(e.local) > maxIdentity || !isASCII(e.local) {
+		if len(e.local) > maxIdentity || !domain.IsASCII(e.local) {
 			return false
 		}
 	}
@@ -186,7 +186,7 @@ func (e *evaluation) macroValue(ctx context.Context, letter byte, current string
 // helo returns the HELO argument, in A-labels where it is a domain name: RFC
 // 8616 section 4 has U-labels converted before macros use them.
 func (e *evaluation) helo() string {
-	if isASCII(e.args.Helo) {
+	if domain.IsASCII(e.args.Helo) {
 		return e.args.Helo
 	}
 	if name, err := domain.ToASCII(e.args.Helo); err == nil {
@@ -263,13 +263,4 @@ func escapeURL(s string) string {
 		b.WriteByte(hex[c&15])
 	}
 	return b.String()
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

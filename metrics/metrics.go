@@ -84,7 +84,7 @@ func New(c Config) *Metrics {
 	m.spf = m.counterVec("spf_results_total", "SPF results, by identity", "identity", "result")
 	m.dmarc = m.counterVec("dmarc_results_total", "DMARC results, by the policy that the author domain publishes for such a message, what was done, and why anything else", "result", "policy", "disposition", "override")
 	m.arc = m.counterVec("arc_results_total", "ARC results, by the number of sets in the chain", "result", "sets")
-	m.override = m.counterVec("overrides_total", "messages with which less or more is done than there is a ground for, by the reason", "reason")
+	m.override = m.counterVec("overrides_total", "messages whose disposition differs from what the rules alone asked for, by override reason", "reason")
 	m.authors = m.counterVec("author_domain_results_total", "DMARC results of the author domains that metrics.author_domains names, their subdomains included", "author_domain", "result")
 	m.seals = m.counterVec("arc_seals_total", "messages to be sealed, by what became of it", "result")
 	m.own = m.counterVec("own_messages_total", "messages of our own users and hosts, by what became of signing them", "result")

@@ -133,7 +133,7 @@ func TestObserve(t *testing.T) {
 	})
 	m.Observe(&policy.Verdict{
 		Listener: "l",
-		Decision: policy.Decision{Disposition: policy.None, Reason: policy.Reason{Type: policy.TrustedForwarder}},
+		Decision: policy.Decision{Disposition: policy.None, Override: policy.OverrideReason{Type: policy.TrustedForwarder}},
 		Seal:     policy.Sealing{Err: arc.ErrOwn},
 		Result: &verify.Result{
 			SPF:      spf.Result{Status: spf.TempError, Identity: spf.MailFrom},

@@ -28,7 +28,7 @@ func (m *Metrics) Observe(v *policy.Verdict) {
 	m.messages.WithLabelValues(v.Listener, string(v.Decision.Disposition)).Inc()
 	m.eom.Observe(v.EndOfMessage.Seconds())
 	m.stages.observe(v)
-	if t := v.Decision.Reason.Type; t != policy.NoReason {
+	if t := v.Decision.Override.Type; t != policy.NotOverridden {
 		m.override.WithLabelValues(string(t)).Inc()
 	}
 	if v.Seal != (policy.Sealing{}) {
@@ -77,7 +77,7 @@ func (m *Metrics) observeDMARC(v *policy.Verdict) {
 	if d.Policy != nil {
 		published = string(d.Policy.Published)
 	}
-	m.dmarc.WithLabelValues(string(d.Status), published, string(v.Decision.Disposition), string(v.Decision.Reason.Type)).Inc()
+	m.dmarc.WithLabelValues(string(d.Status), published, string(v.Decision.Disposition), string(v.Decision.Override.Type)).Inc()
 	if name := m.authorDomains.Load().covering(v.Result.DMARCDomain()); name != "" {
 		m.authors.WithLabelValues(name, string(d.Status)).Inc()
 	}

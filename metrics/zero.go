@@ -18,7 +18,7 @@ func (m *Metrics) zero(c Config) {
 	}
 	m.zeroResults()
 	m.zeroDMARC()
-	for _, r := range policy.ReasonTypes() {
+	for _, r := range policy.OverrideTypes() {
 		m.override.WithLabelValues(string(r))
 	}
 	m.seals.WithLabelValues("sealed")
@@ -108,7 +108,7 @@ func (m *Metrics) zeroDMARC() {
 				if s != dmarc.Fail {
 					continue
 				}
-				for _, o := range policy.ReasonTypes() {
+				for _, o := range policy.OverrideTypes() {
 					m.dmarc.WithLabelValues(string(s), string(p), string(d), string(o))
 				}
 			}

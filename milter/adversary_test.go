@@ -63,31 +63,31 @@ var victims = []struct {
 	{name: "p=reject, below a dead name", from: "joe@dead.bank.example", authorDomain: "bank.example"},
 	{name: "an author that nobody can judge", from: "joe@%bank.example"},
 	{name: "spf_fail", from: "joe@own.example", mail: "joe@own.example", authorDomain: "own.example",
-		rules: policy.Rules{Grounds: policy.Grounds{SPF: policy.Reject, Author: policy.Quarantine, SeveralFrom: policy.Quarantine}}},
+		rules: policy.Rules{PerReason: policy.PerReason{SPF: policy.Reject, Author: policy.Quarantine, SeveralFrom: policy.Quarantine}}},
 	{name: "dkim_missing", from: "joe@own.example", authorDomain: "own.example",
-		rules: policy.Rules{Grounds: policy.Grounds{DKIM: policy.Reject, DKIMRequired: []string{"own.example"}, Author: policy.Quarantine, SeveralFrom: policy.Quarantine}}},
+		rules: policy.Rules{PerReason: policy.PerReason{DKIM: policy.Reject, DKIMRequired: []string{"own.example"}, Author: policy.Quarantine, SeveralFrom: policy.Quarantine}}},
 	{name: "override by author", from: "joe@quiet.example", authorDomain: "quiet.example",
 		rules: policy.Rules{Overrides: []policy.Override{
-			{Action: policy.Accept, AuthorDomains: []string{"attacker.example"}},
-			{Action: policy.Mark, AuthorDomains: []string{"silent.example"}},
-			{Action: policy.Refuse, AuthorDomains: []string{"quiet.example"}},
+			{Action: policy.ActionAccept, AuthorDomains: []string{"attacker.example"}},
+			{Action: policy.ActionQuarantine, AuthorDomains: []string{"silent.example"}},
+			{Action: policy.ActionReject, AuthorDomains: []string{"quiet.example"}},
 		}}},
 	{name: "override by recipient", from: "joe@quiet.example", authorDomain: "quiet.example",
 		rules: policy.Rules{Overrides: []policy.Override{
-			{Action: policy.Accept, Recipients: []string{"other.example"}},
-			{Action: policy.Mark, Recipients: []string{"third.example"}},
-			{Action: policy.Refuse, Recipients: []string{"receiver.example"}},
+			{Action: policy.ActionAccept, Recipients: []string{"other.example"}},
+			{Action: policy.ActionQuarantine, Recipients: []string{"third.example"}},
+			{Action: policy.ActionReject, Recipients: []string{"receiver.example"}},
 		}}},
 	{name: "override by list", from: "joe@quiet.example", authorDomain: "quiet.example",
 		rules: policy.Rules{Overrides: []policy.Override{
-			{Action: policy.ReportOnly, ListIDs: []string{"other.example"}},
-			{Action: policy.Refuse, ListIDs: []string{"list.example"}},
+			{Action: policy.ActionReportOnly, ListIDs: []string{"other.example"}},
+			{Action: policy.ActionReject, ListIDs: []string{"list.example"}},
 		}}},
 	{name: "accepted for others", from: "joe@bank.example", authorDomain: "bank.example",
 		rules: policy.Rules{Overrides: []policy.Override{
-			{Action: policy.Skipped, AuthorDomains: []string{"attacker.example"}, MailFrom: []string{"attacker.example"}},
-			{Action: policy.Accept, Recipients: []string{"other.example"}},
-			{Action: policy.Mark, ListIDs: []string{"list.example"}, AuthorDomains: []string{"quiet.example"}},
+			{Action: policy.ActionSkip, AuthorDomains: []string{"attacker.example"}, MailFrom: []string{"attacker.example"}},
+			{Action: policy.ActionAccept, Recipients: []string{"other.example"}},
+			{Action: policy.ActionQuarantine, ListIDs: []string{"list.example"}, AuthorDomains: []string{"quiet.example"}},
 		}}},
 }
 
@@ -278,9 +278,9 @@ func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 	v := victims[n]
 	s := *r.settings.Load()
 	rules := v.rules
-	rules.Mode = policy.Enforce
-	if rules.Grounds.Author == "" {
-		rules.Grounds.Author, rules.Grounds.SeveralFrom = policy.Quarantine, policy.Quarantine
+	rules.Mode = policy.ModeEnforce
+	if rules.PerReason.Author == "" {
+		rules.PerReason.Author, rules.PerReason.SeveralFrom = policy.Quarantine, policy.Quarantine
 	}
 	s.Rules = &rules
 	r.Set(&s)
@@ -303,9 +303,9 @@ func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 		least = min(least, severity(policy.Defer))
 	}
 	if severity(got) < least {
-		t.Errorf("%s was %s, and is %s by adding %s\nMAIL %q RCPT %q HELO %q\n%q\nground %s, override %+v, dmarc=%s (%v) spf=%s (%v)\nauthors %q (%v)",
+		t.Errorf("%s was %s, and is %s by adding %s\nMAIL %q RCPT %q HELO %q\n%q\nreason %s, override %+v, dmarc=%s (%v) spf=%s (%v)\nauthors %q (%v)",
 			v.name, want, got, strings.Join(added, ", "), a.from, a.recipients, a.helo, a.fields,
-			last.Decision.Ground, last.Decision.Reason, last.Result.DMARC.Status, last.Result.DMARC.Err, last.Result.SPF.Status, last.Result.SPF.Err,
+			last.Decision.Reason, last.Decision.Override, last.Result.DMARC.Status, last.Result.DMARC.Err, last.Result.SPF.Status, last.Result.SPF.Err,
 			last.Result.Author.Domains, last.Result.Author.Err)
 	}
 }

@@ -148,7 +148,7 @@ func (t *transaction) fields(v *policy.Verdict) []message.Field {
 		return nil
 	}
 	var fields []message.Field
-	if text := v.Decision.Mark; text != "" {
+	if text := v.Decision.QuarantineText; text != "" {
 		fields = append(fields, message.Field{Name: t.settings.QuarantineField, Raw: " " + text})
 	}
 	if t.settings.ReceivedSPF {
@@ -173,11 +173,11 @@ func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineFie
 	if d.Skip {
 		v.Skip, v.Result = policy.ByOverride, nil
 	}
-	if d.Hold != "" {
-		err := m.Quarantine(d.Hold)
+	if d.HoldReason != "" {
+		err := m.Quarantine(d.HoldReason)
 		if errors.Is(err, gomilter.ErrModificationNotAllowed) {
 			// This MTA has no quarantine.
-			err = insert(m, []message.Field{{Name: quarantineField, Raw: " " + d.Hold}})
+			err = insert(m, []message.Field{{Name: quarantineField, Raw: " " + d.HoldReason}})
 		}
 		if err != nil {
 			return nil, err

@@ -15,7 +15,7 @@ import (
 // message only if all of its recipients match, however many there are.
 func TestOverridesSeeAllRecipients(t *testing.T) {
 	r := start(t, options{set: func(s *Settings) {
-		s.Rules = &policy.Rules{Mode: policy.Enforce, Overrides: []policy.Override{{Action: policy.Accept, Recipients: []string{"customer.example"}}}}
+		s.Rules = &policy.Rules{Mode: policy.ModeEnforce, Overrides: []policy.Override{{Action: policy.ActionAccept, Recipients: []string{"customer.example"}}}}
 	}})
 	people := func(n int) (all []string) {
 		for i := range n {

@@ -157,8 +157,8 @@ func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 		m.Props = append(m.Props, authres.Prop{Type: "policy", Name: "dmarc", Value: string(p.Effective())})
 	}
 	// Why what is done differs from that. The test flag is told already.
-	if t := decision.Reason.Type; t != NoReason && t != TestMode {
-		comments = append(comments, string(t)+": "+decision.Reason.Detail)
+	if t := decision.Override.Type; t != NotOverridden && t != TestMode {
+		comments = append(comments, string(t)+": "+decision.Override.Detail)
 	}
 	m.Comment = strings.Join(comments, ", ")
 	return m

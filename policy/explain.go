@@ -13,7 +13,7 @@ type Step struct {
 }
 
 // Explain returns every rule that was tried for a message, in the order in which
-// they count: overrides up to the first that matches in full, then the grounds.
+// they count: overrides up to the first that matches in full, then the reasons.
 func (r *Rules) Explain(m *Message) []Step {
 	var steps []Step
 	for i := range r.Overrides {
@@ -24,15 +24,15 @@ func (r *Rules) Explain(m *Message) []Step {
 		}
 	}
 	for _, f := range r.findings(m) {
-		if f.ground == NoGround {
+		if f.reason == NoReason {
 			continue // what is done if there is nothing
 		}
-		step := Step{Rule: string(f.ground), Applies: true, Outcome: string(f.disposition)}
-		if f.ground == GroundTempError {
+		step := Step{Rule: string(f.reason), Applies: true, Outcome: string(f.disposition)}
+		if f.reason == ReasonTempError {
 			step.Outcome += " (" + ascii(f.text) + ")"
 		}
-		if f.reason.Type != NoReason {
-			step.Outcome += " (" + string(f.reason.Type) + ": " + f.reason.Detail + ")"
+		if f.override.Type != NotOverridden {
+			step.Outcome += " (" + string(f.override.Type) + ": " + f.override.Detail + ")"
 		}
 		steps = append(steps, step)
 	}

@@ -7,12 +7,12 @@ import (
 // finding is what the facts, without overrides, ask for.
 type finding struct {
 	disposition Disposition
-	ground      Ground
+	reason      Reason
 	// code is the enhanced status code without its class that says so to the
 	// client (RFC 7372), and text what does.
 	code, text string
-	// reason is why it is less than what ground asks for.
-	reason Reason
+	// override is why it is less than what reason asks for.
+	override OverrideReason
 }
 
 // findings returns all that the facts ask for. Of several that are alike, the first
@@ -21,8 +21,8 @@ type finding struct {
 func (r *Rules) findings(m *Message) []finding {
 	list := make([]finding, 0, 4)
 	list = r.dmarc(list, m)
-	if len(list) == 0 || list[0].ground != GroundDMARC {
-		// A policy that asks for nothing is a ground to name, other than an oddity
+	if len(list) == 0 || list[0].reason != ReasonDMARC {
+		// A policy that asks for nothing is a reason to name, unlike an oddity
 		// that is accepted.
 		list = slices.Insert(list, 0, finding{disposition: None})
 	}
@@ -37,7 +37,7 @@ func (r *Rules) findings(m *Message) []finding {
 
 // with returns list with f, unless f is about nothing or is there already.
 func with(list []finding, f finding) []finding {
-	if f.ground == NoGround || slices.Contains(list, f) {
+	if f.reason == NoReason || slices.Contains(list, f) {
 		return list
 	}
 	return append(list, f)

@@ -158,7 +158,7 @@ func add(rnd *rand.Rand, r *Rules, m *Message) string {
 // rules do to it milder. It returns the dispositions before and after.
 func holdSeverity(t *testing.T, rnd *rand.Rand) (before, after Disposition, added string) {
 	m, r := randomMessage(rnd), randomRules(rnd, 4)
-	r.Mode = Enforce
+	r.Mode = ModeEnforce
 	first := r.Decide(m)
 	explained := r.Explain(m)
 	for range 1 + rnd.IntN(3) {
@@ -170,7 +170,7 @@ func holdSeverity(t *testing.T, rnd *rand.Rand) (before, after Disposition, adde
 		second := r.Decide(m)
 		if second.Disposition.severity() < first.Disposition.severity() {
 			t.Fatalf("%s\n%s (%s, %+v) became\n%s (%s, %+v)\nbefore %+v\nafter %+v\nrules %+v", added,
-				first.Disposition, first.Ground, first.Reason, second.Disposition, second.Ground, second.Reason, explained, r.Explain(m), r)
+				first.Disposition, first.Reason, first.Override, second.Disposition, second.Reason, second.Override, explained, r.Explain(m), r)
 		}
 		if first.Disposition != None && second.Skip {
 			t.Fatalf("%s: skipped", added)

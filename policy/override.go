@@ -11,23 +11,23 @@ type Action string
 
 // The actions.
 const (
-	Accept     Action = "accept"      // the message passes on, whatever was found
-	ReportOnly Action = "report-only" // the same: as if the mode were "report" for it
-	Mark       Action = "quarantine"  // a message that fails is quarantined, neither less nor more
-	Refuse     Action = "reject"      // a message that fails is rejected
-	Skipped    Action = "skip"        // the message is left alone, and no results are written into it
+	ActionAccept     Action = "accept"      // the message passes on, whatever was found
+	ActionReportOnly Action = "report-only" // the same: as if the mode were "report" for it
+	ActionQuarantine Action = "quarantine"  // a message that fails is quarantined, neither less nor more
+	ActionReject     Action = "reject"      // a message that fails is rejected
+	ActionSkip       Action = "skip"        // the message is left alone, and no results are written into it
 )
 
 // Actions returns every Action.
-func Actions() []Action { return []Action{Accept, ReportOnly, Mark, Refuse, Skipped} }
+func Actions() []Action {
+	return []Action{ActionAccept, ActionReportOnly, ActionQuarantine, ActionReject, ActionSkip}
+}
 
-// Loosens reports whether the action can spare a message what there is a ground
-// for.
-func (a Action) Loosens() bool { return a != Refuse }
+// Loosens reports whether the action can make the disposition milder.
+func (a Action) Loosens() bool { return a != ActionReject }
 
-// Tightens reports whether the action can do more to a message than there is a
-// ground for.
-func (a Action) Tightens() bool { return a == Refuse || a == Mark }
+// Tightens reports whether the action can make the disposition stricter.
+func (a Action) Tightens() bool { return a == ActionReject || a == ActionQuarantine }
 
 // Override is a rule of the receiver's own. Each list that is not empty is a
 // [Condition], and all of them must match; one item of a list is enough.
@@ -108,7 +108,7 @@ func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
 	f = plain
 	if full >= 0 {
 		f = r.apply(full, found, m)
-		skip = r.Overrides[full].Action == Skipped && least.disposition == None
+		skip = r.Overrides[full].Action == ActionSkip && least.disposition == None
 	}
 	if f = r.gravest(f, least); f.disposition == plain.disposition && !skip {
 		return plain, false
@@ -126,47 +126,47 @@ func (r *Rules) apply(i int, found []finding, m *Message) finding {
 	o := &r.Overrides[i]
 	if !o.Action.Tightens() {
 		f := r.gravest(found...)
-		f.disposition, f.reason = None, o.reason(i)
+		f.disposition, f.override = None, o.overrideReason(i)
 		return f
 	}
 	failure, waiting := finding{disposition: None}, finding{disposition: None}
 	for _, f := range found {
 		switch {
-		case f.ground == GroundTempError:
+		case f.reason == ReasonTempError:
 			waiting = r.gravest(waiting, f)
 		case !f.fails():
-		case failure.ground == NoGround:
+		case failure.reason == NoReason:
 			failure = f
 		default:
 			failure = r.gravest(failure, f)
 		}
 	}
-	if failure.ground != NoGround {
+	if failure.reason != NoReason {
 		failure.disposition = Reject
-		if o.Action == Mark && r.QuarantineBy != ByReject {
+		if o.Action == ActionQuarantine && r.QuarantineBy != ByReject {
 			failure.disposition = Quarantine
 		}
 	}
-	if waiting.disposition == None && r.Grounds.TempErrors.DMARC != Tolerate {
+	if waiting.disposition == None && r.PerReason.TempErrors.DMARC != TempErrorAccept {
 		if author, failed := methodDMARC.failed(m); failed {
 			waiting = methodDMARC.deferral(author)
 		}
 	}
 	f := r.gravest(failure, waiting)
-	f.reason = o.reason(i)
+	f.override = o.overrideReason(i)
 	return f
 }
 
-// fails reports whether f is about a message that fails something. Besides one for
-// which there is a ground, that is one that fails DMARC though its domain asks for
-// nothing, or that DMARC cannot judge though that is accepted: otherwise a sixth
-// author would be a way around a rule for the others. A message that a trusted
-// forwarder vouches for does not fail.
+// fails reports whether f is about a message that fails something: one that f does
+// something with, one that fails DMARC though its domain asks for nothing, or one
+// that DMARC cannot judge though that is accepted. Otherwise a sixth author would be
+// a way around a rule for the others. A message that a trusted forwarder vouches for
+// does not fail.
 func (f *finding) fails() bool {
-	switch f.ground {
-	case GroundDMARC:
-		return f.disposition != None || f.reason.Type != TrustedForwarder
-	case GroundAuthor:
+	switch f.reason {
+	case ReasonDMARC:
+		return f.disposition != None || f.override.Type != TrustedForwarder
+	case ReasonAuthor:
 		return true
 	}
 	return f.disposition != None
@@ -180,12 +180,12 @@ func (o *Override) title(i int) string {
 	return fmt.Sprintf("override %d", i+1)
 }
 
-func (o *Override) reason(i int) Reason {
+func (o *Override) overrideReason(i int) OverrideReason {
 	t := LocalPolicy
 	if len(o.ListIDs) > 0 {
 		t = MailingList
 	}
-	return Reason{t, o.title(i) + ": " + string(o.Action)}
+	return OverrideReason{t, o.title(i) + ": " + string(o.Action)}
 }
 
 // Forgeable reports whether a sender can write all that the override asks for.

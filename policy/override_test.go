@@ -72,7 +72,7 @@ func TestOverrides(t *testing.T) {
 	for _, test := range []struct {
 		rules  string
 		change func(*Message)
-		want   string // DISPOSITION GROUND, and the rule that decided
+		want   string // DISPOSITION REASON, and the rule that decided
 	}{
 		// One that matches in full.
 		{"", plain, "reject dmarc"},
@@ -142,17 +142,17 @@ func TestOverrides(t *testing.T) {
 		m.Result.Author.Domains = []string{"bank.example"}
 		m.Result.ListID.IDs = []string{"bank.lists.example"}
 		test.change(m)
-		r := &Rules{Mode: Enforce, Overrides: parseRules(t, test.rules), Grounds: Grounds{SPF: Quarantine}}
+		r := &Rules{Mode: ModeEnforce, Overrides: parseRules(t, test.rules), PerReason: PerReason{SPF: Quarantine}}
 		d := r.Decide(m)
 		got := string(d.Disposition)
 		if d.Skip {
 			got += " skipped"
 		}
-		if d.Reason.Type == MailingList {
+		if d.Override.Type == MailingList {
 			got += " list"
 		}
-		if got = strings.TrimSpace(fmt.Sprintf("%s %s", got, d.Ground)); d.Reason.Detail != "" {
-			got += " " + d.Reason.Detail
+		if got = strings.TrimSpace(fmt.Sprintf("%s %s", got, d.Reason)); d.Override.Detail != "" {
+			got += " " + d.Override.Detail
 		}
 		if got != test.want {
 			t.Errorf("%s: %s, want %s", test.rules, got, test.want)
@@ -167,33 +167,33 @@ func TestOverrideOfTemporaryErrors(t *testing.T) {
 		dmarc   dmarc.Status
 		found   []finding // what else there is
 		setting TempErrors
-		want    string // DISPOSITION GROUND
+		want    string // DISPOSITION REASON
 	}{
 		// Nothing is known against the message.
-		{Accept, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "none temperror"},
-		{Refuse, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "defer temperror"},
-		{Mark, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "defer temperror"},
-		{Refuse, dmarc.None, []finding{methodSPF.deferral("a.example")}, TempErrors{}, "defer temperror"},
-		{Refuse, dmarc.TempError, nil, TempErrors{DMARC: Tolerate}, "none "},
+		{ActionAccept, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "none temperror"},
+		{ActionReject, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "defer temperror"},
+		{ActionQuarantine, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "defer temperror"},
+		{ActionReject, dmarc.None, []finding{methodSPF.deferral("a.example")}, TempErrors{}, "defer temperror"},
+		{ActionReject, dmarc.TempError, nil, TempErrors{DMARC: TempErrorAccept}, "none "},
 		// A policy lets it pass, the override would not if DMARC failed.
-		{Refuse, dmarc.TempError, nil, TempErrors{DMARC: TempFail}, "defer temperror"},
-		{Mark, dmarc.TempError, nil, TempErrors{DMARC: TempFail}, "defer temperror"},
-		{Accept, dmarc.TempError, nil, TempErrors{DMARC: TempFail}, "none "},
-		{Refuse, dmarc.TempError, nil, TempErrors{}, "defer temperror"},
-		{Mark, dmarc.TempError, nil, TempErrors{}, "defer temperror"},
-		{Accept, dmarc.TempError, nil, TempErrors{}, "none "},
-		{Refuse, dmarc.Pass, nil, TempErrors{DMARC: TempFail}, "none "},
+		{ActionReject, dmarc.TempError, nil, TempErrors{DMARC: TempErrorTempfail}, "defer temperror"},
+		{ActionQuarantine, dmarc.TempError, nil, TempErrors{DMARC: TempErrorTempfail}, "defer temperror"},
+		{ActionAccept, dmarc.TempError, nil, TempErrors{DMARC: TempErrorTempfail}, "none "},
+		{ActionReject, dmarc.TempError, nil, TempErrors{}, "defer temperror"},
+		{ActionQuarantine, dmarc.TempError, nil, TempErrors{}, "defer temperror"},
+		{ActionAccept, dmarc.TempError, nil, TempErrors{}, "none "},
+		{ActionReject, dmarc.Pass, nil, TempErrors{DMARC: TempErrorTempfail}, "none "},
 		// Something is: then a temporary error is no way around the rule.
-		{Refuse, dmarc.Fail, []finding{{disposition: None, ground: GroundDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "reject dmarc"},
-		{Refuse, dmarc.TempError, []finding{{disposition: Quarantine, ground: GroundIPRev}, methodDMARC.deferral("a.example")}, TempErrors{}, "reject iprev"},
-		{Mark, dmarc.Fail, []finding{{disposition: None, ground: GroundDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "defer temperror"},
-		{Mark, dmarc.Fail, []finding{{disposition: Reject, ground: GroundDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "defer temperror"},
-		{Mark, dmarc.Fail, []finding{{disposition: Reject, ground: GroundDMARC}}, TempErrors{}, "quarantine dmarc"},
+		{ActionReject, dmarc.Fail, []finding{{disposition: None, reason: ReasonDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "reject dmarc"},
+		{ActionReject, dmarc.TempError, []finding{{disposition: Quarantine, reason: ReasonIPRev}, methodDMARC.deferral("a.example")}, TempErrors{}, "reject iprev"},
+		{ActionQuarantine, dmarc.Fail, []finding{{disposition: None, reason: ReasonDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "defer temperror"},
+		{ActionQuarantine, dmarc.Fail, []finding{{disposition: Reject, reason: ReasonDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "defer temperror"},
+		{ActionQuarantine, dmarc.Fail, []finding{{disposition: Reject, reason: ReasonDMARC}}, TempErrors{}, "quarantine dmarc"},
 	} {
-		r := &Rules{Grounds: Grounds{TempErrors: test.setting}, Overrides: []Override{{Action: test.action}}}
+		r := &Rules{PerReason: PerReason{TempErrors: test.setting}, Overrides: []Override{{Action: test.action}}}
 		res := &verify.Result{DMARC: dmarc.Result{Status: test.dmarc}}
 		f, _ := r.override(append([]finding{{disposition: None}}, test.found...), &Message{Result: res})
-		if got := fmt.Sprintf("%s %s", f.disposition, f.ground); got != test.want {
+		if got := fmt.Sprintf("%s %s", f.disposition, f.reason); got != test.want {
 			t.Errorf("%s of %v, %+v: %s, want %s", test.action, test.dmarc, test.found, got, test.want)
 		}
 	}
@@ -258,12 +258,12 @@ func TestCovers(t *testing.T) {
 func TestExplain(t *testing.T) {
 	res := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
 	res.Author.Domains = []string{"example.com", "x.example"}
-	r := &Rules{Mode: Enforce, Overrides: []Override{
-		{Action: Refuse, AuthorDomains: []string{"other.example"}},
-		{Action: Refuse, AuthorDomains: []string{"example.com"}},
-		{Name: "third", Action: Accept, AuthorDomains: []string{"example.com"}},
-		{Name: "fourth", Action: Mark, MailFrom: []string{"example.com"}},
-		{Action: Refuse, MailFrom: []string{"example.com"}},
+	r := &Rules{Mode: ModeEnforce, Overrides: []Override{
+		{Action: ActionReject, AuthorDomains: []string{"other.example"}},
+		{Action: ActionReject, AuthorDomains: []string{"example.com"}},
+		{Name: "third", Action: ActionAccept, AuthorDomains: []string{"example.com"}},
+		{Name: "fourth", Action: ActionQuarantine, MailFrom: []string{"example.com"}},
+		{Action: ActionReject, MailFrom: []string{"example.com"}},
 	}}
 	want := []Step{
 		{Rule: "override 1", Outcome: "author_domain is example.com, x.example, not other.example"},

@@ -44,8 +44,8 @@ type Mode string
 
 // The modes.
 const (
-	Report  Mode = "report"  // they are told, and every message passes on
-	Enforce Mode = "enforce" // they are carried out
+	ModeReport  Mode = "report"  // they are told, and every message passes on
+	ModeEnforce Mode = "enforce" // they are carried out
 )
 
 // QuarantineBy is how messages are quarantined.
@@ -72,9 +72,9 @@ type Rules struct {
 	QuarantineBy QuarantineBy
 	// Reply is how DMARC rejections are told.
 	Reply ReplyTemplate
-	// Grounds are what may be done with a message for other reasons than the
-	// policy of its author domain.
-	Grounds Grounds
+	// PerReason says what is done for reasons other than the policy of the author
+	// domain.
+	PerReason PerReason
 }
 
 // Message is what is judged.
@@ -98,61 +98,60 @@ type Decision struct {
 	// Requested is what the author domain's DMARC policy asks for, its test flag
 	// considered; None where the message did not fail.
 	Requested Disposition
-	// Ground is why Intended is not None, or would not be without Reason.
-	Ground Ground
-	// Reason is why it is not what it would be by Ground, its zero value where
-	// it is.
+	// Reason is why Intended is not None, or would not be without Override.
 	Reason Reason
+	// Override is why Intended is not what Reason asks for; zero if it is.
+	Override OverrideReason
 	// Skip reports that an override wants the message to be left alone: no results
 	// are written into it.
 	Skip bool
 	// Reply is the reply to the client, its zero value where the message is
 	// accepted.
 	Reply Reply
-	// Hold is what the MTA is told to hold the message for, and Mark what the
-	// field says that quarantines it; both are "" where that is not done.
-	Hold, Mark string
+	// HoldReason is why the MTA shall hold the message, and QuarantineText the value
+	// of the field that quarantines it; "" if that is not done.
+	HoldReason, QuarantineText string
 }
 
-// Reason is a reason of ours not to do what there is a ground for.
-type Reason struct {
-	Type ReasonType
+// OverrideReason says why the disposition differs from what Reason asked for.
+type OverrideReason struct {
+	Type OverrideType
 	// Detail explains it to a person.
 	Detail string
 }
 
-// ReasonType is a reason as aggregate reports name it (RFC 9990, "Policy
+// OverrideType is a reason as aggregate reports name it (RFC 9990, "Policy
 // Override Reason").
-type ReasonType string
+type OverrideType string
 
 // The types of reasons.
 const (
-	NoReason ReasonType = ""
+	NotOverridden OverrideType = ""
 	// LocalPolicy: an override of ours matches.
-	LocalPolicy ReasonType = "local_policy"
+	LocalPolicy OverrideType = "local_policy"
 	// MailingList: an override for a mailing list matches.
-	MailingList ReasonType = "mailing_list"
+	MailingList OverrideType = "mailing_list"
 	// TestMode: the domain owner tests his policy, by the tag t.
-	TestMode ReasonType = "policy_test_mode"
+	TestMode OverrideType = "policy_test_mode"
 	// SampledOut: the message is not in the share that the tag pct of RFC 7489
 	// asks for.
-	SampledOut ReasonType = "sampled_out"
+	SampledOut OverrideType = "sampled_out"
 	// TrustedForwarder: an intermediary that is trusted, by its ARC seal, says
 	// that the message was authentic when it came to him.
-	TrustedForwarder ReasonType = "trusted_forwarder"
+	TrustedForwarder OverrideType = "trusted_forwarder"
 )
 
-// ReasonTypes returns every ReasonType but NoReason.
-func ReasonTypes() []ReasonType {
-	return []ReasonType{LocalPolicy, MailingList, TestMode, SampledOut, TrustedForwarder}
+// OverrideTypes returns every ReasonType but NoReason.
+func OverrideTypes() []OverrideType {
+	return []OverrideType{LocalPolicy, MailingList, TestMode, SampledOut, TrustedForwarder}
 }
 
 // Decide judges a message.
 func (r *Rules) Decide(m *Message) Decision {
 	f, skip := r.override(r.findings(m), m)
-	d := Decision{Requested: requested(&m.Result.DMARC), Ground: f.ground, Reason: f.reason, Skip: skip}
+	d := Decision{Requested: requested(&m.Result.DMARC), Reason: f.reason, Override: f.override, Skip: skip}
 	d.Intended, d.Disposition = r.means(f.disposition), None
-	if r.Mode == Enforce {
+	if r.Mode == ModeEnforce {
 		d.Disposition = d.Intended
 		r.carryOut(&d, f, m)
 	}
@@ -167,9 +166,9 @@ func (r *Rules) carryOut(d *Decision, f finding, m *Message) {
 	case Quarantine:
 		text := quarantineText(d, m)
 		if r.QuarantineBy == ByHold {
-			d.Hold = text
+			d.HoldReason = text
 		} else {
-			d.Mark = text
+			d.QuarantineText = text
 		}
 	}
 }

@@ -27,7 +27,7 @@ func TestReportOnly(t *testing.T) {
 					if asked != "" {
 						want = Disposition(asked)
 					}
-					if got.Disposition != None || got.Requested != want || got.Reply != (Reply{}) || got.Hold+got.Mark != "" {
+					if got.Disposition != None || got.Requested != want || got.Reply != (Reply{}) || got.HoldReason+got.QuarantineText != "" {
 						t.Errorf("dkim=%s spf=%s dmarc=%s, asked for %q: %+v", d, s, m, asked, got)
 					}
 					n++

@@ -77,15 +77,15 @@ func randomMessage(rnd *rand.Rand) *Message {
 func randomRules(rnd *rand.Rand, n int) *Rules {
 	any := func() Disposition { return pick(rnd, "", None, Quarantine, Reject) }
 	r := &Rules{
-		Mode:         pick(rnd, "", Report, Enforce, Enforce),
+		Mode:         pick(rnd, "", ModeReport, ModeEnforce, ModeEnforce),
 		QuarantineBy: pick(rnd, "", ByHeader, ByHold, ByReject),
-		Grounds: Grounds{
+		PerReason: PerReason{
 			Author: any(), SeveralFrom: any(), SeveralAuthors: any(), SPF: any(), DKIM: any(), IPRev: any(),
 			DKIMRequired: pick(rnd, nil, []string{"example.com"}),
 		},
 	}
-	setting := func() TempError { return pick(rnd, ByPolicy, Tolerate, TempFail) }
-	r.Grounds.TempErrors = TempErrors{setting(), setting(), setting(), setting()}
+	setting := func() TempError { return pick(rnd, TempErrorByPolicy, TempErrorAccept, TempErrorTempfail) }
+	r.PerReason.TempErrors = TempErrors{setting(), setting(), setting(), setting()}
 	if rnd.IntN(2) == 0 {
 		r.TrustedSealers = []string{"one.example"}
 	}
@@ -109,12 +109,12 @@ func TestProperties(t *testing.T) {
 			t.Fatalf("%s\n%+v\nrules %+v\nresult %+v, DMARC %+v", what, d, r, m.Result, m.Result.DMARC)
 		}
 
-		if r.Mode != Enforce && (d.Disposition != None || d.Reply != (Reply{}) || d.Hold+d.Mark != "") {
+		if r.Mode != ModeEnforce && (d.Disposition != None || d.Reply != (Reply{}) || d.HoldReason+d.QuarantineText != "") {
 			fail("reporting alters fate")
 		}
 		// What is done is what is told.
 		refused := d.Disposition == Reject || d.Disposition == Defer
-		if (d.Reply != (Reply{})) != refused || (d.Hold+d.Mark != "") != (d.Disposition == Quarantine) || d.Hold != "" && d.Mark != "" {
+		if (d.Reply != (Reply{})) != refused || (d.HoldReason+d.QuarantineText != "") != (d.Disposition == Quarantine) || d.HoldReason != "" && d.QuarantineText != "" {
 			fail("deed and word")
 		}
 		if refused {
@@ -126,25 +126,25 @@ func TestProperties(t *testing.T) {
 				fail("reply")
 			}
 		}
-		if d.Intended != None && d.Ground == NoGround {
-			fail("no ground")
+		if d.Intended != None && d.Reason == NoReason {
+			fail("no reason")
 		}
 
 		// A temporary error that leaves the verdict open never leads to a
 		// rejection: only what is known for itself does.
 		if m.Result.DMARC.Status == dmarc.TempError && d.Intended == Reject &&
-			!slices.Contains([]Ground{GroundFrom, GroundAuthors, GroundIPRev, GroundDKIM, GroundSPF}, d.Ground) {
+			!slices.Contains([]Reason{ReasonFrom, ReasonAuthors, ReasonIPRev, ReasonDKIM, ReasonSPF}, d.Reason) {
 			fail("a temporary error rejects")
 		}
 		openKey := slices.ContainsFunc(m.Result.DKIM, func(s dkim.Result) bool {
 			return s.Status == dkim.TempError && s.Signature.Domain == "example.com"
 		})
-		if d.Ground == GroundDKIM && d.Intended != None && openKey {
+		if d.Reason == ReasonDKIM && d.Intended != None && openKey {
 			fail("a key that is not known now rejects")
 		}
 		// A message that passes DMARC is rejected by nothing about DMARC or SPF.
 		openElse := openKey || m.Result.IPRev != nil && m.Result.IPRev.Status == iprev.TempError
-		if m.Result.DMARC.Status == dmarc.Pass && (d.Ground == GroundDMARC || d.Ground == GroundSPF || d.Ground == GroundTempError && !openElse) {
+		if m.Result.DMARC.Status == dmarc.Pass && (d.Reason == ReasonDMARC || d.Reason == ReasonSPF || d.Reason == ReasonTempError && !openElse) {
 			fail("a pass is punished")
 		}
 
@@ -161,11 +161,11 @@ func TestProperties(t *testing.T) {
 		}
 		if full >= 0 && !inPart {
 			switch action := r.Overrides[full].Action; action {
-			case Accept, ReportOnly, Skipped:
-				if d.Intended != None || d.Skip != (action == Skipped) {
+			case ActionAccept, ActionReportOnly, ActionSkip:
+				if d.Intended != None || d.Skip != (action == ActionSkip) {
 					fail("not spared")
 				}
-			case Mark:
+			case ActionQuarantine:
 				// It loosens to a quarantine, not further, and tightens to that. A
 				// temporary error still defers.
 				quarantine := Quarantine
@@ -178,13 +178,13 @@ func TestProperties(t *testing.T) {
 				if without.Intended != None && d.Intended == None {
 					fail("loosened too far")
 				}
-			case Refuse:
+			case ActionReject:
 				if d.Intended.severity() < without.Intended.severity() {
 					fail("loosened")
 				}
 			}
 		}
-		if d.Intended != without.Intended && d.Reason.Type != LocalPolicy && d.Reason.Type != MailingList {
+		if d.Intended != without.Intended && d.Override.Type != LocalPolicy && d.Override.Type != MailingList {
 			fail("changed without a reason")
 		}
 		if (m.Result.DMARC.Status == dmarc.Pass || m.Result.DMARC.Status == dmarc.None) && without.Intended == None && d.Intended != None {

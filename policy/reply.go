@@ -103,9 +103,9 @@ func (r *Rules) reply(d *Decision, f finding, m *Message) Reply {
 	switch {
 	case d.Disposition == Defer:
 		reply = Reply{Code: 451, Status: "4." + f.code, Text: f.text}
-	case d.Ground != GroundDMARC:
+	case d.Reason != ReasonDMARC:
 		reply = Reply{Code: 550, Status: "5." + f.code, Text: f.text}
-	case d.Reason.Type == LocalPolicy || d.Reason.Type == MailingList:
+	case d.Override.Type == LocalPolicy || d.Override.Type == MailingList:
 		// The domain has not asked for it.
 		reply = Reply{Code: 550, Status: DefaultStatus, Text: "Email rejected by local policy: DMARC failed for " + m.Result.DMARCDomain()}
 	default:
@@ -137,10 +137,10 @@ func ascii(s string) string {
 // quarantineText says why a message is quarantined.
 func quarantineText(d *Decision, m *Message) string {
 	switch {
-	case d.Reason.Type == LocalPolicy || d.Reason.Type == MailingList:
-		return ascii(d.Reason.Detail)
-	case d.Ground == GroundDMARC:
+	case d.Override.Type == LocalPolicy || d.Override.Type == MailingList:
+		return ascii(d.Override.Detail)
+	case d.Reason == ReasonDMARC:
 		return ascii("DMARC policy of " + m.Result.DMARCDomain())
 	}
-	return ascii("local policy: " + string(d.Ground))
+	return ascii("local policy: " + string(d.Reason))
 }

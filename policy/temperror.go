@@ -15,20 +15,20 @@ type TempError string
 
 // What there is to choose from.
 const (
-	// ByPolicy defers the message if it would not be accepted, as far as is known,
+	// TempErrorByPolicy defers the message if it would not be accepted, as far as is known,
 	// should the method fail when it is asked again: a sender whose name servers are
 	// silent gains nothing by that.
-	ByPolicy TempError = ""
-	// Tolerate accepts the message.
-	Tolerate TempError = "accept"
-	// TempFail defers the message, unless DMARC passes.
-	TempFail TempError = "tempfail"
+	TempErrorByPolicy TempError = ""
+	// TempErrorAccept accepts the message.
+	TempErrorAccept TempError = "accept"
+	// TempErrorTempfail defers the message, unless DMARC passes.
+	TempErrorTempfail TempError = "tempfail"
 )
 
 // open returns what is done with a message for which f would be done if a method
 // failed that could not finish now. subject is what the method is about.
 func (f finding) open(method *method, subject string, setting TempError) finding {
-	if f.disposition == None || setting == Tolerate {
+	if f.disposition == None || setting == TempErrorAccept {
 		return finding{disposition: None}
 	}
 	return method.deferral(subject)
@@ -78,7 +78,7 @@ func (m *method) deferral(subject string) finding {
 		text += " of " + subject
 	}
 	return finding{
-		disposition: Defer, ground: GroundTempError, code: m.code,
+		disposition: Defer, reason: ReasonTempError, code: m.code,
 		text: text + " now, please try again later",
 	}
 }
@@ -93,10 +93,10 @@ func (r *Rules) tempError(list []finding, m *Message) []finding {
 		method  *method
 		setting TempError
 	}{
-		{&methodDMARC, r.Grounds.TempErrors.DMARC}, {&methodSPF, r.Grounds.TempErrors.SPF},
-		{&methodDKIM, r.Grounds.TempErrors.DKIM}, {&methodIPRev, r.Grounds.TempErrors.IPRev},
+		{&methodDMARC, r.PerReason.TempErrors.DMARC}, {&methodSPF, r.PerReason.TempErrors.SPF},
+		{&methodDKIM, r.PerReason.TempErrors.DKIM}, {&methodIPRev, r.PerReason.TempErrors.IPRev},
 	} {
-		if t.setting != TempFail {
+		if t.setting != TempErrorTempfail {
 			continue
 		}
 		if subject, failed := t.method.failed(m); failed {

@@ -19,13 +19,13 @@ import (
 // A set counts where its sealer, and every later one, is trusted: whoever adds a
 // set could have changed what he received, and says of older sets only that they
 // were there.
-func (r *Rules) trustedForwarder(res *verify.Result) Reason {
+func (r *Rules) trustedForwarder(res *verify.Result) OverrideReason {
 	// Of several author domains it would have to be told which one the sealer
 	// saw.
 	if len(r.TrustedSealers) == 0 || res.ARC.Status != arc.Pass || len(res.Author.Domains) != 1 {
-		return Reason{}
+		return OverrideReason{}
 	}
-	var found Reason
+	var found OverrideReason
 	for _, set := range slices.Backward(res.ARC.Chain.Sets) {
 		sealer := set.Seal.Domain
 		if !slices.Contains(r.TrustedSealers, sealer) {
@@ -33,7 +33,7 @@ func (r *Rules) trustedForwarder(res *verify.Result) Reason {
 		}
 		// The oldest of them saw the message as its author sent it.
 		if evidence := evidence(set.Results, res.DMARC.Policy); evidence != "" {
-			found = Reason{TrustedForwarder, fmt.Sprintf("%s saw %s (i=%d)", sealer, evidence, set.Instance)}
+			found = OverrideReason{TrustedForwarder, fmt.Sprintf("%s saw %s (i=%d)", sealer, evidence, set.Instance)}
 		}
 	}
 	return found

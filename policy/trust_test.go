@@ -86,19 +86,19 @@ func TestTrustedForwarder(t *testing.T) {
 			res.ARC = arc.Result{Status: arc.None}
 		}
 		d := (&Rules{TrustedSealers: []string{"one.example", "two.example"}}).Decide(&Message{Envelope: envelope, Result: res})
-		want := Decision{Disposition: None, Intended: Reject, Requested: Reject, Ground: GroundDMARC}
+		want := Decision{Disposition: None, Intended: Reject, Requested: Reject, Reason: ReasonDMARC}
 		if test.detail != "" {
-			want.Reason, want.Intended = Reason{TrustedForwarder, test.detail}, None
+			want.Override, want.Intended = OverrideReason{TrustedForwarder, test.detail}, None
 		}
 		if d != want {
 			t.Errorf("%s: %+v, want %+v", test.name, d, want)
 		}
 		// Trust is off by default, and in a chain that failed there is none.
-		if d := (&Rules{}).Decide(&Message{Envelope: envelope, Result: res}); d.Reason != (Reason{}) {
+		if d := (&Rules{}).Decide(&Message{Envelope: envelope, Result: res}); d.Override != (OverrideReason{}) {
 			t.Errorf("%s, nobody trusted: %+v", test.name, d)
 		}
 		res.ARC.Status = arc.Fail
-		if d := (&Rules{TrustedSealers: []string{"one.example", "two.example"}}).Decide(&Message{Envelope: envelope, Result: res}); d.Reason != (Reason{}) {
+		if d := (&Rules{TrustedSealers: []string{"one.example", "two.example"}}).Decide(&Message{Envelope: envelope, Result: res}); d.Override != (OverrideReason{}) {
 			t.Errorf("%s, failed: %+v", test.name, d)
 		}
 	}
@@ -112,11 +112,11 @@ func TestTrustNeedsFailure(t *testing.T) {
 		res := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
 		res.ARC = chainOf("one.example mx; dmarc=pass header.from=example.com")
 		res.DMARC.Status = status
-		if d := rules.Decide(&Message{Envelope: envelope, Result: res}); (d.Reason.Type == TrustedForwarder) != (status == dmarc.Fail) {
+		if d := rules.Decide(&Message{Envelope: envelope, Result: res}); (d.Override.Type == TrustedForwarder) != (status == dmarc.Fail) {
 			t.Errorf("dmarc=%s: %+v", status, d)
 		}
 		res.Author.Domains = append(res.Author.Domains, "other.example")
-		if d := rules.Decide(&Message{Envelope: envelope, Result: res}); d.Reason != (Reason{}) {
+		if d := rules.Decide(&Message{Envelope: envelope, Result: res}); d.Override != (OverrideReason{}) {
 			t.Errorf("dmarc=%s, two authors: %+v", status, d)
 		}
 	}
@@ -146,7 +146,7 @@ func TestARC(t *testing.T) {
 			t.Errorf("sealed: %s, want %s", got, test.seal)
 		}
 	}
-	overridden := Decision{Reason: Reason{TrustedForwarder, "one.example saw dmarc=pass (i=1)"}}
+	overridden := Decision{Override: OverrideReason{TrustedForwarder, "one.example saw dmarc=pass (i=1)"}}
 	const want = "mx; dmarc=fail (p=reject, trusted_forwarder: one.example saw dmarc=pass [i=1]) header.from=example.com policy.dmarc=reject"
 	r := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
 	r.DMARC.Policy.Tag = "p"

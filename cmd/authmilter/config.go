@@ -187,7 +187,7 @@ func defaultConfig() Config {
 		SPF:   SPFConfig{VoidLookups: spf.DefaultMaxVoid},
 		DMARC: DMARCConfig{Discovery: discovery(dmarc.TreeWalk)},
 		Policy: PolicyConfig{
-			Mode: choice(policy.Report), Quarantine: choice(policy.ByHeader), QuarantineField: milter.DefaultQuarantineField,
+			Mode: choice(policy.ModeReport), Quarantine: choice(policy.ByHeader), QuarantineField: milter.DefaultQuarantineField,
 			RejectStatus: policy.DefaultStatus, RejectText: policy.DefaultText,
 			Permerror: choiceQuarantine, SeveralFrom: choiceQuarantine, SeveralAuthors: choiceAccept,
 			SPFFail: choiceAccept, DKIMMissing: choiceAccept, IPRevFail: choiceAccept,

@@ -169,13 +169,13 @@ func arcLog(r arc.Result) loggedMethods {
 
 // decisionLog tells why the disposition is what it is.
 func decisionLog(d *policy.Decision) (attrs []slog.Attr) {
-	if d.Ground != policy.NoGround {
-		attrs = append(attrs, slog.String("ground", string(d.Ground)))
+	if d.Reason != policy.NoReason {
+		attrs = append(attrs, slog.String("reason", string(d.Reason)))
 	}
 	if d.Intended != d.Disposition {
 		attrs = append(attrs, slog.String("intended", string(d.Intended)))
 	}
-	if r := d.Reason; r.Type != policy.NoReason {
+	if r := d.Override; r.Type != policy.NotOverridden {
 		attrs = append(attrs, slog.String("override", string(r.Type)), outside("override_detail", r.Detail))
 	}
 	if d.Reply != (policy.Reply{}) {

@@ -35,7 +35,7 @@ func (c choice) disposition() policy.Disposition {
 // tempError returns what a choice has a temporary error do.
 func (c choice) tempError() policy.TempError {
 	if c == choiceByPolicy {
-		return policy.ByPolicy
+		return policy.TempErrorByPolicy
 	}
 	return policy.TempError(c)
 }
@@ -77,7 +77,7 @@ func (c *Config) checkPolicy() error {
 		value choice
 		words []choice
 	}{
-		{"policy.mode", p.Mode, []choice{choice(policy.Report), choice(policy.Enforce)}},
+		{"policy.mode", p.Mode, []choice{choice(policy.ModeReport), choice(policy.ModeEnforce)}},
 		{"policy.quarantine", p.Quarantine, []choice{choice(policy.ByHeader), choice(policy.ByHold), choice(policy.ByReject)}},
 		{"policy.permerror", p.Permerror, []choice{accept, quarantine, reject}},
 		{"policy.several_from", p.SeveralFrom, []choice{accept, quarantine, reject}},
@@ -251,7 +251,7 @@ func (c *Config) rules() *policy.Rules {
 		TrustedSealers: c.ARC.TrustedSealers,
 		QuarantineBy:   policy.QuarantineBy(p.Quarantine),
 		Reply:          policy.ReplyTemplate{Status: p.RejectStatus, Text: p.RejectText},
-		Grounds: policy.Grounds{
+		PerReason: policy.PerReason{
 			Author:         p.Permerror.disposition(),
 			SeveralFrom:    p.SeveralFrom.disposition(),
 			SeveralAuthors: p.SeveralAuthors.disposition(),

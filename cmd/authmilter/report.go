@@ -29,10 +29,10 @@ type report struct {
 	ARC           arcReport    `json:"arc"`
 	Disposition   string       `json:"disposition"`
 	Requested     string       `json:"requested_disposition"`
-	// Intended is what would be done in the mode enforce, on what ground, and
-	// why it is not what the ground asks for.
+	// Intended is what would be done in the mode enforce, for what reason, and
+	// why it is not what that reason asks for.
 	Intended string `json:"intended_disposition"`
-	Ground   string `json:"ground,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 	Override string `json:"override,omitempty"`
 	Why      string `json:"override_detail,omitempty"`
 	Reply    string `json:"reply,omitempty"`
@@ -174,9 +174,9 @@ func newReport(cfg *Config, m *policy.Message, removed policy.Removed) *report {
 		Disposition:   string(decision.Disposition),
 		Requested:     string(decision.Requested),
 		Intended:      string(decision.Intended),
-		Ground:        string(decision.Ground),
-		Override:      string(decision.Reason.Type),
-		Why:           decision.Reason.Detail,
+		Reason:        string(decision.Reason),
+		Override:      string(decision.Override.Type),
+		Why:           decision.Override.Detail,
 		Reply:         replyText(decision.Reply),
 		Rules:         cfg.rules().Explain(m),
 		Header: "Authentication-Results: " +

@@ -91,15 +91,15 @@ var senders = []sender{
 		spf:   spf.Result{Status: spf.Pass, Identity: spf.MailFrom, Domain: "lists.example.net", Record: "lists.example.net", Mechanism: "mx"},
 		dmarc: dmarc.Result{Status: dmarc.Fail, Reason: dmarc.ReasonNotAligned, Err: errors.New("no authenticated identifier aligns with the author domain"), Policy: published("quarantine")},
 		arc:   arc.Result{Status: arc.Pass, Chain: &arc.Chain{Sets: []arc.Set{{Seal: &arc.Seal{Signature: signature("lists.example.net", "arc1")}}}}},
-		decide: policy.Decision{Ground: policy.GroundDMARC, Requested: policy.Quarantine,
-			Reason: policy.Reason{Type: policy.TrustedForwarder, Detail: "lists.example.net says that university.example passed"}},
+		decide: policy.Decision{Reason: policy.ReasonDMARC, Requested: policy.Quarantine,
+			Override: policy.OverrideReason{Type: policy.TrustedForwarder, Detail: "lists.example.net says that university.example passed"}},
 	},
 	{
 		weight: 6, ip: "203.0.113.200", name: "", from: "service@bank.example", author: "bank.example",
 		spf:   spf.Result{Status: spf.Fail, Identity: spf.MailFrom, Domain: "bank.example", Record: "bank.example", Mechanism: "-all"},
 		dmarc: dmarc.Result{Status: dmarc.Fail, Reason: dmarc.ReasonNotAuthenticated, Err: errors.New("no authenticated identifier"), Policy: published("reject")},
 		arc:   noChain, removed: 1,
-		decide: policy.Decision{Disposition: policy.Reject, Intended: policy.Reject, Requested: policy.Reject, Ground: policy.GroundDMARC,
+		decide: policy.Decision{Disposition: policy.Reject, Intended: policy.Reject, Requested: policy.Reject, Reason: policy.ReasonDMARC,
 			Reply: policy.Reply{Code: 550, Status: "5.7.1", Text: "rejected by the DMARC policy of bank.example"}},
 	},
 	{
@@ -107,7 +107,7 @@ var senders = []sender{
 		spf:    spf.Result{Status: spf.SoftFail, Identity: spf.MailFrom, Domain: "shop.example", Record: "shop.example", Mechanism: "~all"},
 		dmarc:  dmarc.Result{Status: dmarc.Fail, Reason: dmarc.ReasonNotAuthenticated, Err: errors.New("no authenticated identifier"), Policy: published("quarantine")},
 		arc:    noChain,
-		decide: policy.Decision{Disposition: policy.Quarantine, Intended: policy.Quarantine, Requested: policy.Quarantine, Ground: policy.GroundDMARC},
+		decide: policy.Decision{Disposition: policy.Quarantine, Intended: policy.Quarantine, Requested: policy.Quarantine, Reason: policy.ReasonDMARC},
 	},
 	{
 		weight: 8, ip: "192.0.2.130", name: "smtp.club.example", from: "", author: "club.example",
@@ -120,7 +120,7 @@ var senders = []sender{
 		spf:   spf.Result{Status: spf.TempError, Identity: spf.MailFrom, Domain: "slow-dns.example", Err: errors.New("TXT slow-dns.example: no answer within 5s")},
 		dmarc: dmarc.Result{Status: dmarc.TempError, Reason: dmarc.ReasonPolicyLookup, Err: errors.New("TXT _dmarc.slow-dns.example: no answer within 5s")},
 		arc:   noChain,
-		decide: policy.Decision{Disposition: policy.Defer, Intended: policy.Defer, Ground: policy.GroundTempError,
+		decide: policy.Decision{Disposition: policy.Defer, Intended: policy.Defer, Reason: policy.ReasonTempError,
 			Reply: policy.Reply{Code: 451, Status: "4.7.24", Text: "a look-up did not finish, try again later"}},
 	},
 	{

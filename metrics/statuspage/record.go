@@ -64,9 +64,9 @@ type method struct {
 // decision is what was done with a message, and why.
 type decision struct {
 	disposition, intended uint8 // positions in dispositions
-	ground                uint8 // a position in grounds
+	reason                uint8 // a position in reasons
 	override              uint8 // a position in overrides
-	grounded, overridden  bool
+	hasReason, overridden bool
 	replyCode             int
 	// What follows is personal data, or may hold it.
 	replyStatus, replyText, detail span
@@ -212,13 +212,13 @@ func (r *record) keepDecision(w *writer, d *policy.Decision) {
 	r.decision = decision{
 		disposition: dispositions.position(string(d.Disposition)),
 		intended:    dispositions.position(string(d.Intended)),
-		ground:      grounds.position(string(d.Ground)),
-		override:    overrides.position(string(d.Reason.Type)),
-		grounded:    d.Ground != policy.NoGround,
-		overridden:  d.Reason.Type != policy.NoReason,
+		reason:      reasons.position(string(d.Reason)),
+		override:    overrides.position(string(d.Override.Type)),
+		hasReason:   d.Reason != policy.NoReason,
+		overridden:  d.Override.Type != policy.NotOverridden,
 		replyCode:   d.Reply.Code,
 		replyStatus: w.personal(d.Reply.Status),
 		replyText:   w.personal(d.Reply.Text),
-		detail:      w.personal(d.Reason.Detail),
+		detail:      w.personal(d.Override.Detail),
 	}
 }

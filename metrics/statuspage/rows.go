@@ -194,8 +194,8 @@ func (r *record) decisionNotes(row *messageRow) {
 	if d.intended != d.disposition {
 		add("would be ", dispositions.name(d.intended))
 	}
-	if d.grounded {
-		add("because of ", spaced(grounds.name(d.ground)))
+	if d.hasReason {
+		add("because of ", spaced(reasons.name(d.reason)))
 	}
 	if d.overridden {
 		text := spaced(overrides.name(d.override))

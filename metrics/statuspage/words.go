@@ -89,8 +89,8 @@ func reasonsOf[O any](outcomes []O, reason func(O) string) words {
 var (
 	dispositions = wordsOf(policy.Dispositions())
 	skips        = wordsOf(policy.Skips())
-	grounds      = wordsOf(policy.AllGrounds())
-	overrides    = wordsOf(policy.ReasonTypes())
+	reasons      = wordsOf(policy.Reasons())
+	overrides    = wordsOf(policy.OverrideTypes())
 	policyNames  = words{
 		string(dmarc.DispositionNone), string(dmarc.DispositionQuarantine), string(dmarc.DispositionReject),
 	}

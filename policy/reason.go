@@ -14,30 +14,30 @@ import (
 	"authmilter/verify/spf"
 )
 
-// Ground is a reason to do something with a message.
-type Ground string
+// Reason is why a message is not simply accepted, in the words of the log.
+type Reason string
 
-// The grounds.
+// The reasons.
 const (
-	NoGround        Ground = ""
-	GroundDMARC     Ground = "dmarc"           // it failed DMARC, and its author domain has a policy
-	GroundAuthor    Ground = "author"          // DMARC cannot be evaluated: no author domain, one that cannot be judged, or too many
-	GroundFrom      Ground = "several_from"    // it has several From fields
-	GroundAuthors   Ground = "several_authors" // its From field names several domains
-	GroundSPF       Ground = "spf"             // SPF failed
-	GroundDKIM      Ground = "dkim"            // its author domain must sign, and has not
-	GroundIPRev     Ground = "iprev"           // the client's address has no verified name
-	GroundTempError Ground = "temperror"       // a look-up did not finish
+	NoReason        Reason = ""
+	ReasonDMARC     Reason = "dmarc"           // it failed DMARC, and its author domain has a policy
+	ReasonAuthor    Reason = "author"          // DMARC cannot be evaluated: no author domain, one that cannot be judged, or too many
+	ReasonFrom      Reason = "several_from"    // it has several From fields
+	ReasonAuthors   Reason = "several_authors" // its From field names several domains
+	ReasonSPF       Reason = "spf"             // SPF failed
+	ReasonDKIM      Reason = "dkim"            // its author domain must sign, and has not
+	ReasonIPRev     Reason = "iprev"           // the client's address has no verified name
+	ReasonTempError Reason = "temperror"       // a look-up did not finish
 )
 
-// AllGrounds returns every Ground but NoGround.
-func AllGrounds() []Ground {
-	return []Ground{GroundDMARC, GroundAuthor, GroundFrom, GroundAuthors, GroundSPF, GroundDKIM, GroundIPRev, GroundTempError}
+// Reasons returns every Reason but NoReason.
+func Reasons() []Reason {
+	return []Reason{ReasonDMARC, ReasonAuthor, ReasonFrom, ReasonAuthors, ReasonSPF, ReasonDKIM, ReasonIPRev, ReasonTempError}
 }
 
-// Grounds say what is done for reasons other than the policy of an author
-// domain. A disposition that is empty is None.
-type Grounds struct {
+// PerReason says what is done with a message for each reason other than the
+// policy of its author domain. An empty disposition is None.
+type PerReason struct {
 	// Author is for messages whose author domain is not known, or that have too
 	// many; SeveralFrom for those with several From fields; and SeveralAuthors
 	// for those with one field that names several domains. The latter two are
@@ -66,7 +66,7 @@ func (r *Rules) dmarc(list []finding, m *Message) []finding {
 			list = with(list, r.failed(m, d, requested(d)))
 		case dmarc.TempError:
 			f := r.failed(m, d, Disposition(d.Pending))
-			list = with(list, f.open(&methodDMARC, d.Author, r.Grounds.TempErrors.DMARC))
+			list = with(list, f.open(&methodDMARC, d.Author, r.PerReason.TempErrors.DMARC))
 		}
 	}
 	return list
@@ -84,8 +84,8 @@ func results(res *verify.Result) []dmarc.Result {
 // failed returns what is done with a message that fails, or may fail, for an
 // author domain whose policy asks for a disposition.
 func (r *Rules) failed(m *Message, d *dmarc.Result, asked Disposition) finding {
-	f := finding{disposition: asked, ground: GroundDMARC}
-	if f.reason = r.trustedForwarder(m.Result); f.reason.Type != NoReason {
+	f := finding{disposition: asked, reason: ReasonDMARC}
+	if f.override = r.trustedForwarder(m.Result); f.override.Type != NotOverridden {
 		f.disposition = None
 		return f
 	}
@@ -94,13 +94,13 @@ func (r *Rules) failed(m *Message, d *dmarc.Result, asked Disposition) finding {
 		return f
 	}
 	if p.Testing && p.Published != p.Effective() {
-		f.reason = Reason{TestMode, fmt.Sprintf("%s tests %s=%s", p.RecordDomain, p.Tag, p.Published)}
+		f.override = OverrideReason{TestMode, fmt.Sprintf("%s tests %s=%s", p.RecordDomain, p.Tag, p.Published)}
 	}
 	if m.Sample >= p.Percent && f.disposition != None {
 		// RFC 7489 section 6.6.4: the rest is treated one level milder. In the
 		// mode that RFC 9989 asks for, Percent is always 100.
 		f.disposition = milder(f.disposition)
-		f.reason = Reason{SampledOut, fmt.Sprintf("%s asks it for %d%% of its mail", p.RecordDomain, p.Percent)}
+		f.override = OverrideReason{SampledOut, fmt.Sprintf("%s asks it for %d%% of its mail", p.RecordDomain, p.Percent)}
 	}
 	return f
 }
@@ -121,7 +121,7 @@ func (r *Rules) author(list []finding, m *Message) []finding {
 			continue
 		}
 		f := finding{
-			disposition: orNone(r.Grounds.Author), ground: GroundAuthor, code: "7.1",
+			disposition: orNone(r.PerReason.Author), reason: ReasonAuthor, code: "7.1",
 			text: "DMARC cannot be evaluated: " + reason(d.Err),
 		}
 		// A message that cannot be evaluated is not better off than one that fails.
@@ -139,7 +139,7 @@ func (r *Rules) severalFrom(list []finding, m *Message) []finding {
 		return list
 	}
 	return with(list, finding{
-		disposition: orNone(r.Grounds.SeveralFrom), ground: GroundFrom, code: "7.1",
+		disposition: orNone(r.PerReason.SeveralFrom), reason: ReasonFrom, code: "7.1",
 		text: "Message with several From fields",
 	})
 }
@@ -151,7 +151,7 @@ func (r *Rules) severalAuthors(list []finding, m *Message) []finding {
 		return list
 	}
 	return with(list, finding{
-		disposition: orNone(r.Grounds.SeveralAuthors), ground: GroundAuthors, code: "7.1",
+		disposition: orNone(r.PerReason.SeveralAuthors), reason: ReasonAuthors, code: "7.1",
 		text: "Message with authors of several domains",
 	})
 }
@@ -160,13 +160,13 @@ func (r *Rules) severalAuthors(list []finding, m *Message) []finding {
 // aligned signature vouches for, for every author, is not.
 func (r *Rules) spf(list []finding, m *Message) []finding {
 	res := m.Result
-	if res.DMARC.Status == dmarc.Pass || r.trustedForwarder(res).Type != NoReason {
+	if res.DMARC.Status == dmarc.Pass || r.trustedForwarder(res).Type != NotOverridden {
 		return list
 	}
-	f := finding{disposition: orNone(r.Grounds.SPF), ground: GroundSPF, code: "7.23"}
+	f := finding{disposition: orNone(r.PerReason.SPF), reason: ReasonSPF, code: "7.23"}
 	switch res.SPF.Status {
 	case spf.TempError:
-		return with(list, f.open(&methodSPF, res.SPF.Domain, r.Grounds.TempErrors.SPF))
+		return with(list, f.open(&methodSPF, res.SPF.Domain, r.PerReason.TempErrors.SPF))
 	case spf.Fail:
 		f.text = "SPF validation failed for " + res.SPF.Domain
 	default:
@@ -176,7 +176,7 @@ func (r *Rules) spf(list []finding, m *Message) []finding {
 		switch {
 		case d.Status == dmarc.Pass:
 		case vouchable(&d, res):
-			list = with(list, f.open(&methodDMARC, d.Author, r.Grounds.TempErrors.DMARC))
+			list = with(list, f.open(&methodDMARC, d.Author, r.PerReason.TempErrors.DMARC))
 		default:
 			list = with(list, f)
 		}
@@ -204,11 +204,11 @@ func vouchable(d *dmarc.Result, res *verify.Result) bool {
 // dkim returns what is done with a message that has an author whose domain must
 // sign.
 func (r *Rules) dkim(list []finding, m *Message) []finding {
-	if r.trustedForwarder(m.Result).Type != NoReason {
+	if r.trustedForwarder(m.Result).Type != NotOverridden {
 		return list
 	}
 	for _, author := range m.Result.Author.Domains {
-		if slices.ContainsFunc(r.Grounds.DKIMRequired, func(d string) bool { return domain.IsSubdomain(author, d) }) {
+		if slices.ContainsFunc(r.PerReason.DKIMRequired, func(d string) bool { return domain.IsSubdomain(author, d) }) {
 			list = with(list, r.dkimOf(author, m.Result.DKIM))
 		}
 	}
@@ -217,11 +217,11 @@ func (r *Rules) dkim(list []finding, m *Message) []finding {
 
 // dkimOf returns what is done with a message of an author whose domain must sign.
 func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
-	f := finding{disposition: orNone(r.Grounds.DKIM), ground: GroundDKIM, code: "7.20", text: "No passing DKIM signature found"}
+	f := finding{disposition: orNone(r.PerReason.DKIM), reason: ReasonDKIM, code: "7.20", text: "No passing DKIM signature found"}
 	open := false
 	for i := range signatures {
 		d := &signatures[i]
-		own := d.Signature != nil && within(author, d.Signature.Domain, r.Grounds.DKIMRequired)
+		own := d.Signature != nil && within(author, d.Signature.Domain, r.PerReason.DKIMRequired)
 		switch {
 		case d.Status == dkim.Pass && own:
 			return finding{disposition: None}
@@ -234,7 +234,7 @@ func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 		}
 	}
 	if open {
-		return f.open(&methodDKIM, author, r.Grounds.TempErrors.DKIM)
+		return f.open(&methodDKIM, author, r.PerReason.TempErrors.DKIM)
 	}
 	return f
 }
@@ -253,11 +253,11 @@ func (r *Rules) iprev(list []finding, m *Message) []finding {
 		return list
 	}
 	f := finding{
-		disposition: orNone(r.Grounds.IPRev), ground: GroundIPRev, code: "7.25",
+		disposition: orNone(r.PerReason.IPRev), reason: ReasonIPRev, code: "7.25",
 		text: "Reverse DNS validation failed for " + clientText(m),
 	}
 	if p.Status == iprev.TempError {
-		f = f.open(&methodIPRev, clientText(m), r.Grounds.TempErrors.IPRev)
+		f = f.open(&methodIPRev, clientText(m), r.PerReason.TempErrors.IPRev)
 	}
 	return with(list, f)
 }

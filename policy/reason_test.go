@@ -46,47 +46,47 @@ func pendingResult(d dmarc.Disposition) dmarc.Result {
 	return r
 }
 
-// TestGrounds has each ground alone, and next to what spares a message it.
-func TestGrounds(t *testing.T) {
-	all := Grounds{
+// TestReasons has each reason alone, and next to what spares a message it.
+func TestReasons(t *testing.T) {
+	all := PerReason{
 		Author: Reject, SeveralFrom: Reject, SeveralAuthors: Reject, SPF: Reject, DKIM: Reject, IPRev: Reject,
-		DKIMRequired: []string{"example.com"}, TempErrors: TempErrors{TempFail, TempFail, TempFail, TempFail},
+		DKIMRequired: []string{"example.com"}, TempErrors: TempErrors{TempErrorTempfail, TempErrorTempfail, TempErrorTempfail, TempErrorTempfail},
 	}
-	required := Grounds{DKIM: Reject, DKIMRequired: []string{"example.com"}}
+	required := PerReason{DKIM: Reject, DKIMRequired: []string{"example.com"}}
 	for _, test := range []struct {
-		name    string
-		change  func(*verify.Result)
-		grounds Grounds
-		want    string // DISPOSITION GROUND STATUS
+		name   string
+		change func(*verify.Result)
+		rules  PerReason
+		want   string // DISPOSITION REASON STATUS
 	}{
 		{"nothing is the matter", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "example.com") }, all, "none  "},
 
-		{"SPF fails", func(r *verify.Result) { r.SPF.Status = spf.Fail }, Grounds{SPF: Reject}, "reject spf 5.7.23"},
-		{"SPF fails, marked", func(r *verify.Result) { r.SPF.Status = spf.Fail }, Grounds{SPF: Quarantine}, "quarantine spf "},
-		{"SPF fails, accepted", func(r *verify.Result) { r.SPF.Status = spf.Fail }, Grounds{}, "none  "},
-		{"SPF fails, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.Fail, dmarc.Pass }, Grounds{SPF: Reject}, "none  "},
-		{"SPF fails, the author's policy is not known", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonPolicyLookup) }, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails", func(r *verify.Result) { r.SPF.Status = spf.Fail }, PerReason{SPF: Reject}, "reject spf 5.7.23"},
+		{"SPF fails, marked", func(r *verify.Result) { r.SPF.Status = spf.Fail }, PerReason{SPF: Quarantine}, "quarantine spf "},
+		{"SPF fails, accepted", func(r *verify.Result) { r.SPF.Status = spf.Fail }, PerReason{}, "none  "},
+		{"SPF fails, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.Fail, dmarc.Pass }, PerReason{SPF: Reject}, "none  "},
+		{"SPF fails, the author's policy is not known", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonPolicyLookup) }, PerReason{SPF: Reject}, "reject spf 5.7.23"},
 		{"SPF fails, the author's policy is not known, and a stranger has signed", func(r *verify.Result) {
 			r.SPF.Status, r.DMARC, r.DKIM = spf.Fail, openResult(dmarc.ReasonPolicyLookup), signatures(dkim.Pass, "a.example")
-		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		}, PerReason{SPF: Reject}, "reject spf 5.7.23"},
 		{"SPF fails, the author's policy is not known, and the author has signed", func(r *verify.Result) {
 			r.SPF.Status, r.DMARC, r.DKIM = spf.Fail, openResult(dmarc.ReasonPolicyLookup), signatures(dkim.Pass, "mail.example.com")
-		}, Grounds{SPF: Reject}, "defer temperror 4.7.1"},
-		{"SPF fails, the author may have signed", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonIdentifier) }, Grounds{SPF: Reject}, "defer temperror 4.7.1"},
+		}, PerReason{SPF: Reject}, "defer temperror 4.7.1"},
+		{"SPF fails, the author may have signed", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonIdentifier) }, PerReason{SPF: Reject}, "defer temperror 4.7.1"},
 		{"SPF fails, the author may have signed, accepted", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonIdentifier) },
-			Grounds{SPF: Reject, TempErrors: TempErrors{DMARC: Tolerate}}, "none  "},
+			PerReason{SPF: Reject, TempErrors: TempErrors{DMARC: TempErrorAccept}}, "none  "},
 		{"SPF fails, one author passes and one is not known", func(r *verify.Result) {
 			r.SPF.Status, r.Authors = spf.Fail, []dmarc.Result{{Status: dmarc.Pass, Author: "example.com"}, openResult(dmarc.ReasonPolicyLookup)}
-		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		}, PerReason{SPF: Reject}, "reject spf 5.7.23"},
 		{"SPF fails, a subdomain has signed, and that does not align", func(r *verify.Result) {
 			r.SPF.Status, r.DKIM = spf.Fail, signatures(dkim.Pass, "mail.example.com")
 			r.DMARC.Status, r.DMARC.Reason = dmarc.Fail, dmarc.ReasonNotAligned
-		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		}, PerReason{SPF: Reject}, "reject spf 5.7.23"},
 		{"SPF fails, a subdomain has signed, and the author has no policy", func(r *verify.Result) {
 			r.SPF.Status, r.DKIM = spf.Fail, signatures(dkim.Pass, "mail.example.com")
-		}, Grounds{SPF: Reject}, "reject spf 5.7.23"},
+		}, PerReason{SPF: Reject}, "reject spf 5.7.23"},
 		{"SPF softfails", func(r *verify.Result) { r.SPF.Status = spf.SoftFail }, all, "reject dkim 5.7.20"},
-		{"SPF is permerror", func(r *verify.Result) { r.SPF.Status = spf.PermError }, Grounds{SPF: Reject}, "none  "},
+		{"SPF is permerror", func(r *verify.Result) { r.SPF.Status = spf.PermError }, PerReason{SPF: Reject}, "none  "},
 
 		{"not signed", func(*verify.Result) {}, required, "reject dkim 5.7.20"},
 		{"not signed, and need not be", func(r *verify.Result) { r.Author.Domains = []string{"example.net"} }, required, "none  "},
@@ -99,77 +99,77 @@ func TestGrounds(t *testing.T) {
 		{"a broken one and one that passes", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.Pass, "example.com") }, required, "none  "},
 		{"one that is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.TempError, "example.com") }, required, "defer temperror 4.7.20"},
 		{"one that is not known now, accepted", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") },
-			Grounds{DKIM: Reject, DKIMRequired: []string{"example.com"}, TempErrors: TempErrors{DKIM: Tolerate}}, "none  "},
-		{"one that is not known now, and need not be", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") }, Grounds{}, "none  "},
+			PerReason{DKIM: Reject, DKIMRequired: []string{"example.com"}, TempErrors: TempErrors{DKIM: TempErrorAccept}}, "none  "},
+		{"one that is not known now, and need not be", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") }, PerReason{}, "none  "},
 		{"one of another that is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.net") }, required, "reject dkim 5.7.20"},
 		{"not signed, with another author first", func(r *verify.Result) { r.Author.Domains = []string{"example.net", "example.com"} }, required, "reject dkim 5.7.20"},
 		{"signed, with another author first", func(r *verify.Result) {
 			r.Author.Domains, r.DKIM = []string{"example.net", "a.example.com"}, signatures(dkim.Pass, "example.com")
 		}, required, "none  "},
 
-		{"iprev fails", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.Fail} }, Grounds{IPRev: Reject}, "reject iprev 5.7.25"},
-		{"no name", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.PermError} }, Grounds{IPRev: Reject}, "reject iprev 5.7.25"},
-		{"iprev passes", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.Pass} }, Grounds{IPRev: Reject}, "none  "},
-		{"iprev is open", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{IPRev: Reject}, "defer temperror 4.7.25"},
-		{"iprev is open, accepted", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{IPRev: Reject, TempErrors: TempErrors{IPRev: Tolerate}}, "none  "},
-		{"iprev is open, and would not matter", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{}, "none  "},
-		{"iprev was not asked for", func(*verify.Result) {}, Grounds{IPRev: Reject}, "none  "},
+		{"iprev fails", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.Fail} }, PerReason{IPRev: Reject}, "reject iprev 5.7.25"},
+		{"no name", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.PermError} }, PerReason{IPRev: Reject}, "reject iprev 5.7.25"},
+		{"iprev passes", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.Pass} }, PerReason{IPRev: Reject}, "none  "},
+		{"iprev is open", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, PerReason{IPRev: Reject}, "defer temperror 4.7.25"},
+		{"iprev is open, accepted", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, PerReason{IPRev: Reject, TempErrors: TempErrors{IPRev: TempErrorAccept}}, "none  "},
+		{"iprev is open, and would not matter", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, PerReason{}, "none  "},
+		{"iprev was not asked for", func(*verify.Result) {}, PerReason{IPRev: Reject}, "none  "},
 
-		{"no author", func(r *verify.Result) { r.DMARC.Status, r.DMARC.Err = dmarc.PermError, errors.New("no author domain") }, Grounds{Author: Reject}, "reject author 5.7.1"},
+		{"no author", func(r *verify.Result) { r.DMARC.Status, r.DMARC.Err = dmarc.PermError, errors.New("no author domain") }, PerReason{Author: Reject}, "reject author 5.7.1"},
 		{"not evaluated, and the policy asks for more", func(r *verify.Result) {
 			r.DMARC = dmarc.Result{Status: dmarc.PermError, Pending: dmarc.DispositionReject, Err: errors.New("message header too large")}
-		}, Grounds{Author: Quarantine}, "reject author 5.7.1"},
+		}, PerReason{Author: Quarantine}, "reject author 5.7.1"},
 		{"not evaluated, and the policy asks for less", func(r *verify.Result) {
 			r.DMARC = dmarc.Result{Status: dmarc.PermError, Pending: dmarc.DispositionNone}
-		}, Grounds{Author: Quarantine}, "quarantine author "},
+		}, PerReason{Author: Quarantine}, "quarantine author "},
 		{"not evaluated, and accepted", func(r *verify.Result) {
 			r.DMARC = dmarc.Result{Status: dmarc.PermError, Pending: dmarc.DispositionQuarantine}
-		}, Grounds{}, "quarantine author "},
-		{"no author, marked", func(r *verify.Result) { r.DMARC.Status = dmarc.PermError }, Grounds{Author: Quarantine}, "quarantine author "},
-		{"two From fields", func(r *verify.Result) { r.Author.Err = message.ErrSeveralFrom }, Grounds{SeveralFrom: Reject}, "reject several_from 5.7.1"},
-		{"two From fields and more that is wrong", func(r *verify.Result) { r.Author.Err = errors.Join(message.ErrFromSyntax, message.ErrSeveralFrom) }, Grounds{SeveralFrom: Quarantine}, "quarantine several_from "},
-		{"two authors", func(r *verify.Result) { r.Author.Domains = append(r.Author.Domains, "example.net") }, Grounds{SeveralAuthors: Reject}, "reject several_authors 5.7.1"},
-		{"two authors, accepted", func(r *verify.Result) { r.Author.Domains = append(r.Author.Domains, "example.net") }, Grounds{}, "none  "},
+		}, PerReason{}, "quarantine author "},
+		{"no author, marked", func(r *verify.Result) { r.DMARC.Status = dmarc.PermError }, PerReason{Author: Quarantine}, "quarantine author "},
+		{"two From fields", func(r *verify.Result) { r.Author.Err = message.ErrSeveralFrom }, PerReason{SeveralFrom: Reject}, "reject several_from 5.7.1"},
+		{"two From fields and more that is wrong", func(r *verify.Result) { r.Author.Err = errors.Join(message.ErrFromSyntax, message.ErrSeveralFrom) }, PerReason{SeveralFrom: Quarantine}, "quarantine several_from "},
+		{"two authors", func(r *verify.Result) { r.Author.Domains = append(r.Author.Domains, "example.net") }, PerReason{SeveralAuthors: Reject}, "reject several_authors 5.7.1"},
+		{"two authors, accepted", func(r *verify.Result) { r.Author.Domains = append(r.Author.Domains, "example.net") }, PerReason{}, "none  "},
 
-		{"DMARC is open", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, Grounds{TempErrors: TempErrors{DMARC: TempFail}}, "defer temperror 4.7.1"},
-		{"DMARC is open, accepted", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, Grounds{TempErrors: TempErrors{Tolerate, TempFail, TempFail, TempFail}}, "none  "},
-		{"SPF is open", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{TempErrors: TempErrors{SPF: TempFail}}, "defer temperror 4.7.24"},
-		{"DMARC is open, and nothing is known", func(r *verify.Result) { r.DMARC = openResult(dmarc.ReasonPolicyLookup) }, Grounds{}, "none  "},
-		{"DMARC is open, and a policy asks for reject", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionReject) }, Grounds{}, "defer temperror 4.7.1"},
-		{"DMARC is open, and a policy asks for quarantine", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionQuarantine) }, Grounds{}, "defer temperror 4.7.1"},
-		{"DMARC is open, and a policy asks for reject, accepted", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionReject) }, Grounds{TempErrors: TempErrors{DMARC: Tolerate}}, "none  "},
+		{"DMARC is open", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, PerReason{TempErrors: TempErrors{DMARC: TempErrorTempfail}}, "defer temperror 4.7.1"},
+		{"DMARC is open, accepted", func(r *verify.Result) { r.DMARC.Status = dmarc.TempError }, PerReason{TempErrors: TempErrors{TempErrorAccept, TempErrorTempfail, TempErrorTempfail, TempErrorTempfail}}, "none  "},
+		{"SPF is open", func(r *verify.Result) { r.SPF.Status = spf.TempError }, PerReason{TempErrors: TempErrors{SPF: TempErrorTempfail}}, "defer temperror 4.7.24"},
+		{"DMARC is open, and nothing is known", func(r *verify.Result) { r.DMARC = openResult(dmarc.ReasonPolicyLookup) }, PerReason{}, "none  "},
+		{"DMARC is open, and a policy asks for reject", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionReject) }, PerReason{}, "defer temperror 4.7.1"},
+		{"DMARC is open, and a policy asks for quarantine", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionQuarantine) }, PerReason{}, "defer temperror 4.7.1"},
+		{"DMARC is open, and a policy asks for reject, accepted", func(r *verify.Result) { r.DMARC = pendingResult(dmarc.DispositionReject) }, PerReason{TempErrors: TempErrors{DMARC: TempErrorAccept}}, "none  "},
 		{"another author is milder, and known", func(r *verify.Result) {
 			quarantined := dmarc.Result{Status: dmarc.Fail, Disposition: dmarc.DispositionQuarantine, Author: "a.example"}
 			r.DMARC, r.Authors = quarantined, []dmarc.Result{quarantined, pendingResult(dmarc.DispositionReject)}
-		}, Grounds{}, "defer temperror 4.7.1"},
+		}, PerReason{}, "defer temperror 4.7.1"},
 		{"another author is milder, and known, the other accepted", func(r *verify.Result) {
 			quarantined := dmarc.Result{Status: dmarc.Fail, Disposition: dmarc.DispositionQuarantine, Author: "a.example"}
 			r.DMARC, r.Authors = quarantined, []dmarc.Result{pendingResult(dmarc.DispositionReject), quarantined}
-		}, Grounds{TempErrors: TempErrors{DMARC: Tolerate}}, "quarantine dmarc "},
-		{"SPF is open, and a fail would be rejected", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{SPF: Reject}, "defer temperror 4.7.24"},
-		{"SPF is open, and a fail would be rejected, accepted", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{SPF: Reject, TempErrors: TempErrors{SPF: Tolerate}}, "none  "},
-		{"SPF is open, and nothing depends on it", func(r *verify.Result) { r.SPF.Status = spf.TempError }, Grounds{}, "none  "},
-		{"SPF is open, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.TempError, dmarc.Pass }, Grounds{TempErrors: TempErrors{SPF: TempFail}}, "none  "},
-		{"a key is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "a.example") }, Grounds{TempErrors: TempErrors{DKIM: TempFail}}, "defer temperror 4.7.20"},
-		{"the client's name is not known now", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, Grounds{TempErrors: TempErrors{IPRev: TempFail}}, "defer temperror 4.7.25"},
+		}, PerReason{TempErrors: TempErrors{DMARC: TempErrorAccept}}, "quarantine dmarc "},
+		{"SPF is open, and a fail would be rejected", func(r *verify.Result) { r.SPF.Status = spf.TempError }, PerReason{SPF: Reject}, "defer temperror 4.7.24"},
+		{"SPF is open, and a fail would be rejected, accepted", func(r *verify.Result) { r.SPF.Status = spf.TempError }, PerReason{SPF: Reject, TempErrors: TempErrors{SPF: TempErrorAccept}}, "none  "},
+		{"SPF is open, and nothing depends on it", func(r *verify.Result) { r.SPF.Status = spf.TempError }, PerReason{}, "none  "},
+		{"SPF is open, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.TempError, dmarc.Pass }, PerReason{TempErrors: TempErrors{SPF: TempErrorTempfail}}, "none  "},
+		{"a key is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "a.example") }, PerReason{TempErrors: TempErrors{DKIM: TempErrorTempfail}}, "defer temperror 4.7.20"},
+		{"the client's name is not known now", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, PerReason{TempErrors: TempErrors{IPRev: TempErrorTempfail}}, "defer temperror 4.7.25"},
 
 		{"what is rejected need not come again", func(r *verify.Result) {
 			r.SPF.Status, r.IPRev = spf.TempError, &iprev.Result{Status: iprev.Fail}
-		}, Grounds{IPRev: Reject, TempErrors: TempErrors{SPF: TempFail}}, "reject iprev 5.7.25"},
+		}, PerReason{IPRev: Reject, TempErrors: TempErrors{SPF: TempErrorTempfail}}, "reject iprev 5.7.25"},
 		{"what is marked may come again", func(r *verify.Result) {
 			r.SPF.Status, r.IPRev = spf.TempError, &iprev.Result{Status: iprev.Fail}
-		}, Grounds{IPRev: Quarantine, TempErrors: TempErrors{SPF: TempFail}}, "defer temperror 4.7.24"},
+		}, PerReason{IPRev: Quarantine, TempErrors: TempErrors{SPF: TempErrorTempfail}}, "defer temperror 4.7.24"},
 	} {
 		res := unjudged()
 		test.change(res)
-		r := &Rules{Mode: Enforce, Grounds: test.grounds}
+		r := &Rules{Mode: ModeEnforce, PerReason: test.rules}
 		d := r.Decide(&Message{Envelope: envelope, Result: res})
-		if got := fmt.Sprintf("%s %s %s", d.Disposition, d.Ground, d.Reply.Status); got != test.want {
+		if got := fmt.Sprintf("%s %s %s", d.Disposition, d.Reason, d.Reply.Status); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 		// What a trusted forwarder vouches for is forgiven him, but for his own
 		// address, and for what was never found out.
-		if (d.Ground == GroundSPF || d.Ground == GroundDKIM) && len(res.Author.Domains)+len(res.Authors) == 1 {
+		if (d.Reason == ReasonSPF || d.Reason == ReasonDKIM) && len(res.Author.Domains)+len(res.Authors) == 1 {
 			res.ARC = chainOf("one.example mx; dkim=pass header.d=example.com")
 			res.DMARC.Policy = &dmarc.Policy{AuthorDomain: res.DMARC.Author, OrgDomain: "example.com"}
 			r.TrustedSealers = []string{"one.example"}
@@ -207,12 +207,12 @@ func TestDMARCDispositions(t *testing.T) {
 		p := res.DMARC.Policy
 		p.Published, p.Testing, p.Percent, p.Tag, p.RecordDomain = test.asked, test.testing, test.percent, "p", "example.com"
 		res.DMARC.Disposition = p.Effective()
-		r := &Rules{Mode: Enforce, QuarantineBy: test.by}
+		r := &Rules{Mode: ModeEnforce, QuarantineBy: test.by}
 		d := r.Decide(&Message{Envelope: envelope, Result: res, Sample: test.sample})
-		if got := fmt.Sprintf("%s %s", d.Disposition, d.Reason.Type); got != test.want {
+		if got := fmt.Sprintf("%s %s", d.Disposition, d.Override.Type); got != test.want {
 			t.Errorf("%+v: %q", test, got)
 		}
-		if (d.Hold != "") != (test.by == ByHold && d.Disposition == Quarantine) || d.Mark != "" && d.Mark != "DMARC policy of example.com" {
+		if (d.HoldReason != "") != (test.by == ByHold && d.Disposition == Quarantine) || d.QuarantineText != "" && d.QuarantineText != "DMARC policy of example.com" {
 			t.Errorf("%+v: %+v", test, d)
 		}
 		if d.Disposition == Reject && (d.Reply != Reply{550, "5.7.1", "Email rejected per DMARC policy for example.com"}) {
@@ -229,19 +229,19 @@ func TestReplies(t *testing.T) {
 		res.SPF = spf.Result{Status: spf.Fail, Domain: text}
 		res.DMARC.Err = errors.New(text)
 		for _, r := range []*Rules{
-			{Mode: Enforce, Reply: ReplyTemplate{Status: "5.7.26", Text: "{author_domain} {mail_from} {policy} {client} {author_domain}"}},
-			{Mode: Enforce, Grounds: Grounds{SPF: Reject}},
-			{Mode: Enforce, Grounds: Grounds{Author: Reject}},
-			{Mode: Enforce, Grounds: Grounds{TempErrors: TempErrors{DMARC: TempFail}}},
+			{Mode: ModeEnforce, Reply: ReplyTemplate{Status: "5.7.26", Text: "{author_domain} {mail_from} {policy} {client} {author_domain}"}},
+			{Mode: ModeEnforce, PerReason: PerReason{SPF: Reject}},
+			{Mode: ModeEnforce, PerReason: PerReason{Author: Reject}},
+			{Mode: ModeEnforce, PerReason: PerReason{TempErrors: TempErrors{DMARC: TempErrorTempfail}}},
 		} {
 			want := Reject
-			if r.Grounds.SPF != "" {
+			if r.PerReason.SPF != "" {
 				res.DMARC.Status = dmarc.None
 			}
-			if r.Grounds.Author != "" {
+			if r.PerReason.Author != "" {
 				res.DMARC.Status = dmarc.PermError
 			}
-			if r.Grounds.TempErrors.DMARC == TempFail {
+			if r.PerReason.TempErrors.DMARC == TempErrorTempfail {
 				res.DMARC.Status, want = dmarc.TempError, Defer
 			}
 			d := r.Decide(&Message{Envelope: verify.Envelope{ClientIP: envelope.ClientIP, MailFrom: text}, Result: res})
@@ -264,7 +264,7 @@ func TestReplies(t *testing.T) {
 
 // TestDeferrals holds that a reply says whose DNS does not answer.
 func TestDeferrals(t *testing.T) {
-	all := TempErrors{TempFail, TempFail, TempFail, TempFail}
+	all := TempErrors{TempErrorTempfail, TempErrorTempfail, TempErrorTempfail, TempErrorTempfail}
 	for _, test := range []struct {
 		change func(*verify.Result)
 		want   string
@@ -284,7 +284,7 @@ func TestDeferrals(t *testing.T) {
 	} {
 		res := unjudged()
 		test.change(res)
-		r := &Rules{Mode: Enforce, Grounds: Grounds{TempErrors: all}}
+		r := &Rules{Mode: ModeEnforce, PerReason: PerReason{TempErrors: all}}
 		m := &Message{Envelope: envelope, Result: res}
 		d := r.Decide(m)
 		if got := d.Reply.Status + " " + d.Reply.Text; d.Reply.Code != 451 || got != test.want {
@@ -311,7 +311,7 @@ func TestPlaceholdersOfNothing(t *testing.T) {
 	// The client is left out of the other replies too.
 	res := unjudged()
 	res.IPRev = &iprev.Result{Status: iprev.PermError}
-	r := &Rules{Mode: Enforce, Grounds: Grounds{IPRev: Reject}}
+	r := &Rules{Mode: ModeEnforce, PerReason: PerReason{IPRev: Reject}}
 	if d := r.Decide(&Message{Result: res}); d.Reply.Text != "Reverse DNS validation failed for " {
 		t.Errorf("%q", d.Reply.Text)
 	}

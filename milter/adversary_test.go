@@ -68,26 +68,26 @@ var victims = []struct {
 		rules: policy.Rules{PerReason: policy.PerReason{DKIM: policy.Reject, DKIMRequired: []string{"own.example"}, Author: policy.Quarantine, SeveralFrom: policy.Quarantine}}},
 	{name: "override by author", from: "joe@quiet.example", authorDomain: "quiet.example",
 		rules: policy.Rules{Overrides: []policy.Override{
-			{Action: policy.ActionAccept, AuthorDomains: []string{"attacker.example"}},
-			{Action: policy.ActionQuarantine, AuthorDomains: []string{"silent.example"}},
-			{Action: policy.ActionReject, AuthorDomains: []string{"quiet.example"}},
+			asking(policy.ActionAccept, "author_domain", "attacker.example"),
+			asking(policy.ActionQuarantine, "author_domain", "silent.example"),
+			asking(policy.ActionReject, "author_domain", "quiet.example"),
 		}}},
 	{name: "override by recipient", from: "joe@quiet.example", authorDomain: "quiet.example",
 		rules: policy.Rules{Overrides: []policy.Override{
-			{Action: policy.ActionAccept, Recipients: []string{"other.example"}},
-			{Action: policy.ActionQuarantine, Recipients: []string{"third.example"}},
-			{Action: policy.ActionReject, Recipients: []string{"receiver.example"}},
+			asking(policy.ActionAccept, "recipient", "other.example"),
+			asking(policy.ActionQuarantine, "recipient", "third.example"),
+			asking(policy.ActionReject, "recipient", "receiver.example"),
 		}}},
 	{name: "override by list", from: "joe@quiet.example", authorDomain: "quiet.example",
 		rules: policy.Rules{Overrides: []policy.Override{
-			{Action: policy.ActionReportOnly, ListIDs: []string{"other.example"}},
-			{Action: policy.ActionReject, ListIDs: []string{"list.example"}},
+			asking(policy.ActionReportOnly, "list_id", "other.example"),
+			asking(policy.ActionReject, "list_id", "list.example"),
 		}}},
 	{name: "accepted for others", from: "joe@bank.example", authorDomain: "bank.example",
 		rules: policy.Rules{Overrides: []policy.Override{
-			{Action: policy.ActionSkip, AuthorDomains: []string{"attacker.example"}, MailFrom: []string{"attacker.example"}},
-			{Action: policy.ActionAccept, Recipients: []string{"other.example"}},
-			{Action: policy.ActionQuarantine, ListIDs: []string{"list.example"}, AuthorDomains: []string{"quiet.example"}},
+			asking(policy.ActionSkip, "author_domain", "attacker.example", "mail_from", "attacker.example"),
+			asking(policy.ActionAccept, "recipient", "other.example"),
+			asking(policy.ActionQuarantine, "list_id", "list.example", "author_domain", "quiet.example"),
 		}}},
 }
 

@@ -15,7 +15,7 @@ import (
 // message only if all of its recipients match, however many there are.
 func TestOverridesSeeAllRecipients(t *testing.T) {
 	r := start(t, options{set: func(s *Settings) {
-		s.Rules = &policy.Rules{Mode: policy.ModeEnforce, Overrides: []policy.Override{{Action: policy.ActionAccept, Recipients: []string{"customer.example"}}}}
+		s.Rules = &policy.Rules{Mode: policy.ModeEnforce, Overrides: []policy.Override{asking(policy.ActionAccept, "recipient", "customer.example")}}
 	}})
 	people := func(n int) (all []string) {
 		for i := range n {
@@ -75,4 +75,16 @@ func TestOverridesSeeAllRecipients(t *testing.T) {
 			t.Errorf("%s: %d recipients in %d domains", test.name, got.Count, len(got.Domains))
 		}
 	}
+}
+
+// asking returns an override that asks of each condition, named by its key, one
+// item.
+func asking(action policy.Action, keysAndItems ...string) policy.Override {
+	o := policy.Override{Action: action}
+	for pair := range slices.Chunk(keysAndItems, 2) {
+		if err := o.Ask(pair[0], pair[1]); err != nil {
+			panic(err)
+		}
+	}
+	return o
 }

@@ -8,26 +8,36 @@ import (
 )
 
 // Condition is one of the things that an [Override] can ask for: a row of the
-// table that matching, the warnings, the explanations, the configuration and the
-// tests of the documentation read.
+// table that matching, warnings, explanations, the configuration and the tests of
+// the documentation read. A new row, and the documentation of its key, is all that
+// a new condition needs.
 type Condition interface {
 	// Name is the key of the condition in the configuration.
 	Name() string
+	// Example is an item as the configuration may write it.
+	Example() string
 	// Several reports whether a sender can give a message several values of it.
 	// An override then loosens only if all of them match, and tightens if any
 	// does.
 	Several() bool
-	// Set makes o ask for one of items, as the configuration writes them. The
-	// error names the first that cannot be asked for.
-	Set(o *Override, items []string) error
-	// Items returns what o asks for, normalized; nothing if o does not ask for
-	// this condition.
-	Items(o *Override) []string
 
 	trust() trust
-	extent(o *Override, m *Message) extent
-	unmet(o *Override, m *Message) string
-	covers(o, other *Override) bool
+	// ask returns a demand for one of items, as the configuration writes them. The
+	// error names the first that cannot be asked for.
+	ask(items []string) (demand, error)
+}
+
+// demand is a condition with the items that an override lists.
+type demand interface {
+	condition() Condition
+	// items returns the items, normalized.
+	items() []string
+	extent(m *Message) extent
+	// unmet says why m does not match in full.
+	unmet(m *Message) string
+	// covers reports whether what other asks for, of the same condition, asks for
+	// nothing that the demand does not match too.
+	covers(other demand) bool
 }
 
 // extent is how far a message matches.
@@ -58,47 +68,47 @@ const (
 // conditions is the table.
 var conditions = []Condition{
 	&names{
-		name: "author_domain", list: func(o *Override) *[]string { return &o.AuthorDomains },
+		name: "author_domain", example: "news.example.org",
 		parse: parseName, matches: isWithin, contains: isWithin,
 		values: authorDomains, several: true, worth: deliberate,
 	},
 	&networks{
-		name: "client", list: func(o *Override) *[]netip.Prefix { return &o.Clients },
+		name: "client", example: "192.0.2.0/24",
 		parse: ParseNetwork, matches: isInNetwork, contains: isSubnet,
 		values: clientAddress, worth: proven,
 	},
 	&names{
-		name: "client_name", list: func(o *Override) *[]string { return &o.ClientNames },
+		name: "client_name", example: "out.example.net",
 		parse: parseName, matches: isWithin, contains: isWithin,
 		values: func(m *Message) known[string] { return knownNames(m.Envelope.ClientName) }, worth: proven,
 	},
 	&names{
-		name: "mail_from", list: func(o *Override) *[]string { return &o.MailFrom },
+		name: "mail_from", example: "example.net",
 		parse: parseName, matches: isWithin, contains: isWithin,
 		values: func(m *Message) known[string] { return knownNames(domainOf(m.Envelope.MailFrom)) }, worth: claimed,
 	},
 	&names{
-		name: "dkim", list: func(o *Override) *[]string { return &o.DKIM },
+		name: "dkim", example: "lists.example.net",
 		parse: parseName, matches: isWithin, contains: isWithin,
 		values: signers, worth: proven,
 	},
 	&names{
-		name: "sealer", list: func(o *Override) *[]string { return &o.Sealers },
+		name: "sealer", example: "forwarder.example",
 		parse: parseName, matches: isSame, contains: isSame,
 		values: newestSealer, worth: proven,
 	},
 	&names{
-		name: "list_id", list: func(o *Override) *[]string { return &o.ListIDs },
+		name: "list_id", example: "libstdc++.gcc.gnu.org",
 		parse: parseListID, matches: isWithin, contains: isWithin,
 		values: listIDs, several: true, worth: claimed,
 	},
 	&names{
-		name: "recipient", list: func(o *Override) *[]string { return &o.Recipients },
+		name: "recipient", example: "customer.example",
 		parse: parseName, matches: isWithin, contains: isWithin,
 		values: recipientDomains, several: true, worth: deliberate,
 	},
 	&names{
-		name: "listener", list: func(o *Override) *[]string { return &o.Listeners },
+		name: "listener", example: "inet:8894@127.0.0.1",
 		parse: func(s string) (string, error) { return s, nil }, matches: isSame, contains: isSame,
 		values: func(m *Message) known[string] { return knownTexts(m.Listener) }, worth: proven,
 	},
@@ -117,9 +127,7 @@ type (
 // condition implements [Condition] for items of type I, which values of type V
 // match or do not.
 type condition[I, V any] struct {
-	name string
-	// list is where an override has the items.
-	list func(*Override) *[]I
+	name, example string
 	// parse returns an item from its text in the configuration.
 	parse func(string) (I, error)
 	// values are what a message has.
@@ -140,35 +148,37 @@ type known[V any] struct {
 	incomplete bool
 }
 
-func (c *condition[I, V]) Name() string  { return c.name }
-func (c *condition[I, V]) Several() bool { return c.several }
-func (c *condition[I, V]) trust() trust  { return c.worth }
+func (c *condition[I, V]) Name() string    { return c.name }
+func (c *condition[I, V]) Example() string { return c.example }
+func (c *condition[I, V]) Several() bool   { return c.several }
+func (c *condition[I, V]) trust() trust    { return c.worth }
 
-func (c *condition[I, V]) Set(o *Override, items []string) error {
-	list := make([]I, 0, len(items))
+func (c *condition[I, V]) ask(items []string) (demand, error) {
+	d := &demanded[I, V]{of: c, list: make([]I, 0, len(items))}
 	for _, text := range items {
 		item, err := c.parse(text)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		list = append(list, item)
+		d.list = append(d.list, item)
 	}
-	*c.list(o) = list
-	return nil
+	return d, nil
 }
 
-func (c *condition[I, V]) Items(o *Override) []string { return texts(*c.list(o)) }
+// demanded implements [demand] for a list of items, which is not empty.
+type demanded[I, V any] struct {
+	of   *condition[I, V]
+	list []I
+}
 
-// extent reports how far m matches what o asks for; in full if it does not ask.
-func (c *condition[I, V]) extent(o *Override, m *Message) extent {
-	items := *c.list(o)
-	if len(items) == 0 {
-		return inFull
-	}
-	has := c.values(m)
+func (d *demanded[I, V]) condition() Condition { return d.of }
+func (d *demanded[I, V]) items() []string      { return texts(d.list) }
+
+func (d *demanded[I, V]) extent(m *Message) extent {
+	c, has := d.of, d.of.values(m)
 	matched, missed := false, c.several && has.incomplete
 	for _, v := range has.values {
-		if c.matchesOne(items, v) {
+		if d.matches(v) {
 			matched = true
 		} else {
 			missed = missed || c.several
@@ -186,36 +196,28 @@ func (c *condition[I, V]) extent(o *Override, m *Message) extent {
 	return inFull
 }
 
-func (c *condition[I, V]) matchesOne(items []I, value V) bool {
-	return slices.ContainsFunc(items, func(item I) bool { return c.matches(item, value) })
+// matches reports whether one of the items matches value.
+func (d *demanded[I, V]) matches(value V) bool {
+	return slices.ContainsFunc(d.list, func(item I) bool { return d.of.matches(item, value) })
 }
 
-// unmet says why m does not match what o asks for in full.
-func (c *condition[I, V]) unmet(o *Override, m *Message) string {
-	items := *c.list(o)
-	wanted := strings.Join(texts(items), " or ")
-	has := c.values(m)
-	if c.extent(o, m) == notAtAll {
-		return fmt.Sprintf("%s is %s, not %s", c.name, has, wanted)
+func (d *demanded[I, V]) unmet(m *Message) string {
+	wanted := strings.Join(d.items(), " or ")
+	has := d.of.values(m)
+	if d.extent(m) == notAtAll {
+		return fmt.Sprintf("%s is %s, not %s", d.of.name, has, wanted)
 	}
 	for _, v := range has.values {
-		if !c.matchesOne(items, v) {
-			return fmt.Sprintf("%s is also %v, not only %s", c.name, v, wanted)
+		if !d.matches(v) {
+			return fmt.Sprintf("%s is also %v, not only %s", d.of.name, v, wanted)
 		}
 	}
-	return fmt.Sprintf("%s is not known to be only %s", c.name, wanted)
+	return fmt.Sprintf("%s is not known to be only %s", d.of.name, wanted)
 }
 
-func (c *condition[I, V]) covers(o, other *Override) bool {
-	own, others := *c.list(o), *c.list(other)
-	if len(own) == 0 {
-		return true
-	}
-	if len(others) == 0 {
-		return false
-	}
-	for _, other := range others {
-		if !slices.ContainsFunc(own, func(item I) bool { return c.contains(item, other) }) {
+func (d *demanded[I, V]) covers(other demand) bool {
+	for _, item := range other.(*demanded[I, V]).list {
+		if !slices.ContainsFunc(d.list, func(own I) bool { return d.of.contains(own, item) }) {
 			return false
 		}
 	}

@@ -125,19 +125,8 @@ func isSame(item, value string) bool { return item == value }
 // isWithin reports whether value is item, or ends in it after a dot.
 func isWithin(item, value string) bool { return domain.IsSubdomain(value, item) }
 
-func isInNetwork(item netip.Prefix, value netip.Addr) bool { return unmapped(item).Contains(value) }
+func isInNetwork(item netip.Prefix, value netip.Addr) bool { return item.Contains(value) }
 
 func isSubnet(item, other netip.Prefix) bool {
-	item, other = unmapped(item), unmapped(other)
 	return item.Bits() <= other.Bits() && item.Contains(other.Addr())
-}
-
-// unmapped returns the IPv4 network that p is, if it is one written as IPv6 (RFC
-// 4291 section 2.5.5.2).
-func unmapped(p netip.Prefix) netip.Prefix {
-	const mapped = 96 // bits before an IPv4 address
-	if p.Addr().Is4In6() && p.Bits() >= mapped {
-		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
-	}
-	return p
 }

@@ -48,13 +48,13 @@ func (r *Rules) explainOverride(i int, m *Message) Step {
 	case extent == inFull:
 		step.Applies, step.Outcome = true, string(o.Action)
 	case extent == notAtAll:
-		step.Outcome = unmet.unmet(o, m)
+		step.Outcome = unmet.unmet(m)
 	case o.Action.Tightens():
 		step.Applies, step.Part = true, true
-		step.Outcome = string(o.Action) + ", matches in part and only tightens: " + unmet.unmet(o, m)
+		step.Outcome = string(o.Action) + ", matches in part and only tightens: " + unmet.unmet(m)
 	default:
 		step.Part = true
-		step.Outcome = "matches in part and loosens nothing: " + unmet.unmet(o, m)
+		step.Outcome = "matches in part and loosens nothing: " + unmet.unmet(m)
 	}
 	return step
 }

@@ -37,13 +37,13 @@ func randomOverride(rnd *rand.Rand) Override {
 		}
 		items := overrideItems[c.Name()]
 		if items == nil {
-			panic("no items for " + c.Name())
+			items = sampleItems[c.Name()]
 		}
 		chosen := []string{pick(rnd, items...)}
 		if rnd.IntN(3) == 0 {
 			chosen = append(chosen, pick(rnd, items...))
 		}
-		if err := c.Set(&o, chosen); err != nil {
+		if err := o.Ask(c.Name(), chosen...); err != nil {
 			panic(err)
 		}
 	}

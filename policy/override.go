@@ -1,8 +1,8 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 )
 
@@ -29,45 +29,75 @@ func (a Action) Loosens() bool { return a != ActionReject }
 // Tightens reports whether the action can make the disposition stricter.
 func (a Action) Tightens() bool { return a == ActionReject || a == ActionQuarantine }
 
-// Override is a rule of the receiver's own. Each list that is not empty is a
-// [Condition], and all of them must match; one item of a list is enough.
+// Override is a rule of the receiver's own. It asks for one or more of the
+// [Conditions], and all of them must match; one item of a condition's list is
+// enough.
 //
 // A message can have several author domains, recipients and list identifiers, and
 // its sender chooses how many. An override that matches all of them matches in
 // full. One that matches some, while others do not match or are not known,
 // matches in part: then it only tightens.
 //
-// Domain names are lower-case A-labels. They and list identifiers match what is
-// below them too, except for Sealers.
+// Domain names and list identifiers match what is below them too, except for those
+// of a sealer.
 type Override struct {
 	// Name is what people call the rule; "" for none.
 	Name   string
 	Action Action
 
-	AuthorDomains []string
-	Clients       []netip.Prefix
-	// ClientNames are host names that the MTA has verified.
-	ClientNames []string
-	// MailFrom are the domains of MAIL FROM, whether SPF passed or not.
-	MailFrom []string
-	// DKIM are the domains of signatures that passed.
-	DKIM []string
-	// Sealers are the domains of the newest seal of an ARC chain that passed.
-	Sealers []string
-	// ListIDs are list identifiers, as [message.ParseListID] returns them.
-	ListIDs []string
-	// Recipients are the domains of the recipients.
-	Recipients []string
-	Listeners  []string
+	// demands are in the order of the table.
+	demands []demand
 }
 
-// match returns how far m matches o, and the first condition that keeps it from
+// Ask makes o ask that a condition, named by its key, match one of items, which
+// are as the configuration writes them. The error names the first that cannot be
+// asked for.
+func (o *Override) Ask(key string, items ...string) error {
+	i := slices.IndexFunc(conditions, func(c Condition) bool { return c.Name() == key })
+	switch {
+	case i < 0:
+		return fmt.Errorf("%q is not a condition", key)
+	case len(items) == 0:
+		return errors.New("an empty list matches nothing")
+	}
+	d, err := conditions[i].ask(items)
+	if err != nil {
+		return err
+	}
+	asked := slices.DeleteFunc(slices.Clone(o.demands), func(d demand) bool { return d.condition() == conditions[i] })
+	o.demands = append(asked, d)
+	slices.SortFunc(o.demands, func(a, b demand) int {
+		return slices.Index(conditions, a.condition()) - slices.Index(conditions, b.condition())
+	})
+	return nil
+}
+
+// Items returns what o asks of a condition, named by its key, normalized; nothing
+// if o does not ask for it.
+func (o *Override) Items(key string) []string {
+	if d := o.demand(key); d != nil {
+		return d.items()
+	}
+	return nil
+}
+
+// demand returns what o asks of a condition; nil if it does not ask for it.
+func (o *Override) demand(key string) demand {
+	for _, d := range o.demands {
+		if d.condition().Name() == key {
+			return d
+		}
+	}
+	return nil
+}
+
+// match returns how far m matches o, and the first demand that keeps it from
 // matching in full; nil if none does.
-func (o *Override) match(m *Message) (extent, Condition) {
-	weakest, unmet := inFull, Condition(nil)
-	for _, c := range conditions {
-		if e := c.extent(o, m); e < weakest {
-			weakest, unmet = e, c
+func (o *Override) match(m *Message) (extent, demand) {
+	weakest, unmet := inFull, demand(nil)
+	for _, d := range o.demands {
+		if e := d.extent(m); e < weakest {
+			weakest, unmet = e, d
 		}
 		if weakest == notAtAll {
 			break
@@ -182,7 +212,7 @@ func (o *Override) title(i int) string {
 
 func (o *Override) overrideReason(i int) OverrideReason {
 	t := LocalPolicy
-	if len(o.ListIDs) > 0 {
+	if o.demand("list_id") != nil {
 		t = MailingList
 	}
 	return OverrideReason{t, o.title(i) + ": " + string(o.Action)}
@@ -193,11 +223,8 @@ func (o *Override) overrideReason(i int) OverrideReason {
 // is about, and gives up their protection knowingly.
 func (o *Override) Forgeable() bool {
 	isClaimed := false
-	for _, c := range conditions {
-		if len(c.Items(o)) == 0 {
-			continue
-		}
-		switch c.trust() {
+	for _, d := range o.demands {
+		switch d.condition().trust() {
 		case proven:
 			return false
 		case claimed:
@@ -210,5 +237,10 @@ func (o *Override) Forgeable() bool {
 // Covers reports whether every message that matches other in full matches o in
 // full too, so that other never decides if it comes after o.
 func (o *Override) Covers(other *Override) bool {
-	return !slices.ContainsFunc(conditions, func(c Condition) bool { return !c.covers(o, other) })
+	for _, d := range o.demands {
+		if same := other.demand(d.condition().Name()); same == nil || !d.covers(same) {
+			return false
+		}
+	}
+	return true
 }

@@ -26,7 +26,7 @@ func parseRules(t *testing.T, text string) (all []Override) {
 		o := Override{Action: Action(words[0])}
 		for _, w := range words[1:] {
 			name, items, _ := strings.Cut(w, "=")
-			if err := conditionNamed(t, name).Set(&o, strings.Split(items, ",")); err != nil {
+			if err := o.Ask(name, strings.Split(items, ",")...); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -259,12 +259,13 @@ func TestExplain(t *testing.T) {
 	res := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
 	res.Author.Domains = []string{"example.com", "x.example"}
 	r := &Rules{Mode: ModeEnforce, Overrides: []Override{
-		{Action: ActionReject, AuthorDomains: []string{"other.example"}},
-		{Action: ActionReject, AuthorDomains: []string{"example.com"}},
-		{Name: "third", Action: ActionAccept, AuthorDomains: []string{"example.com"}},
-		{Name: "fourth", Action: ActionQuarantine, MailFrom: []string{"example.com"}},
-		{Action: ActionReject, MailFrom: []string{"example.com"}},
+		asking(ActionReject, "author_domain", "other.example"),
+		asking(ActionReject, "author_domain", "example.com"),
+		asking(ActionAccept, "author_domain", "example.com"),
+		asking(ActionQuarantine, "mail_from", "example.com"),
+		asking(ActionReject, "mail_from", "example.com"),
 	}}
+	r.Overrides[2].Name, r.Overrides[3].Name = "third", "fourth"
 	want := []Step{
 		{Rule: "override 1", Outcome: "author_domain is example.com, x.example, not other.example"},
 		{Rule: "override 2", Applies: true, Part: true, Outcome: "reject, matches in part and only tightens: author_domain is also x.example, not only example.com"},

@@ -174,7 +174,7 @@ func TestOverrideKeys(t *testing.T) {
 			continue
 		}
 		rule := cfg.rules().Overrides[0]
-		if got := c.Items(&rule); !slices.Equal(got, item[1:]) || !slices.Equal(*cfg.Override[0].lists()[name], got) {
+		if got := rule.Items(c.Name()); !slices.Equal(got, item[1:]) || !slices.Equal(*cfg.Override[0].lists()[name], got) {
 			t.Errorf("%s: %q and %q, want %q", name, got, *cfg.Override[0].lists()[name], item[1:])
 		}
 	}

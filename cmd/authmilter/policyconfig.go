@@ -156,13 +156,10 @@ func (c *Config) checkOverrides() error {
 			if *list == nil {
 				continue
 			}
-			if len(*list) == 0 {
-				return &keyError{key: "override." + key, table: i, err: fmt.Errorf("an empty list matches nothing")}
-			}
-			if err := condition.Set(&o.rule, *list); err != nil {
+			if err := o.rule.Ask(key, *list...); err != nil {
 				return &keyError{key: "override." + key, table: i, err: err}
 			}
-			*list, isSet = condition.Items(&o.rule), true
+			*list, isSet = o.rule.Items(key), true
 		}
 		if !isSet {
 			return &keyError{key: "override", table: i, err: fmt.Errorf("has no condition, and would match every message")}
@@ -230,7 +227,7 @@ func (c *Config) overrideWarnings() (warnings []string) {
 		if all[i].Action.Loosens() && all[i].Forgeable() {
 			warn(i, "anybody can write what it asks for; add client, client_name, dkim or sealer")
 		}
-		if len(all[i].Clients) > 0 && !slices.ContainsFunc(all[i].Clients, func(n netip.Prefix) bool { return !c.skipsAll(n) }) {
+		if clients := all[i].Items("client"); len(clients) > 0 && !slices.ContainsFunc(clients, func(n string) bool { return !c.skipsAll(netip.MustParsePrefix(n)) }) {
 			warn(i, "can never match: its clients are in skip.networks")
 		}
 	}

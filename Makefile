@@ -25,7 +25,7 @@ test:
 # Rewrites what the tests expect, and the parts of the documentation that are made
 # from the code: read the difference.
 golden:
-	AUTHMILTER_UPDATE=1 $(GO) test ./metrics/... ./milter ./verify/arc ./cmd/authmilter
+	AUTHMILTER_UPDATE=1 $(GO) test ./metrics ./web/... ./milter ./verify/arc ./cmd/authmilter
 	AUTHMILTER_UPDATE=1 $(GO) test ./test/mta -run TestChanges
 	$(GO) test ./test -run 'TestPostfix$$/scenarios' -update
 

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -47,7 +46,7 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 // histograms.
 func samples(t *testing.T, m *Metrics) map[string]string {
 	t.Helper()
-	_, text := get(t, m.Handler(Web{}), "/metrics")
+	_, text := get(t, m.Handler(), "/metrics")
 	all := map[string]string{}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -274,79 +273,5 @@ func TestAuthorDomains(t *testing.T) {
 	want := []string{`author_domain_results_total{author_domain="mail.example.com",result="fail"} 2`}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestHandler(t *testing.T) {
-	var ready error
-	profiling := false
-	h := newMetrics().Handler(Web{
-		Ready: func(ctx context.Context) error {
-			if _, bounded := ctx.Deadline(); !bounded {
-				t.Error("readiness is asked for without a limit")
-			}
-			return ready
-		},
-		Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, "page\n")
-		}),
-		Profiling: func() bool { return profiling },
-	})
-	for _, tt := range []struct {
-		path  string
-		ready error
-		code  int
-		text  string
-	}{
-		{"/healthz", nil, http.StatusOK, "ok\n"},
-		{"/healthz", errors.New("no"), http.StatusOK, "ok\n"},
-		{"/readyz", nil, http.StatusOK, "ready\n"},
-		{"/readyz", errors.New("no resolver answers"), http.StatusServiceUnavailable, "not ready: no resolver answers\n"},
-		{"/", nil, http.StatusOK, "page\n"},
-		{"/debug/pprof/", nil, http.StatusNotFound, "404 page not found\n"},
-		{"/debug/pprof/heap", nil, http.StatusNotFound, "404 page not found\n"},
-		{"/nonsense", nil, http.StatusNotFound, "404 page not found\n"},
-	} {
-		ready = tt.ready
-		if code, text := get(t, h, tt.path); code != tt.code || text != tt.text {
-			t.Errorf("%s, %v: %d %q", tt.path, tt.ready, code, text)
-		}
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/metrics", nil))
-	if w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d", w.Code)
-	}
-	profiling = true
-	if code, text := get(t, h, "/debug/pprof/"); code != http.StatusOK || !strings.Contains(text, "goroutine") {
-		t.Errorf("profiles: %d %q", code, text)
-	}
-}
-
-// TestHostNames holds that what is for people is not shown under somebody else's
-// name, and that what is for machines is.
-func TestHostNames(t *testing.T) {
-	page := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	h := newMetrics().Handler(Web{
-		Page:      page,
-		Profiling: func() bool { return true },
-		Names:     func() []string { return []string{"mx.example.org"} },
-	})
-	for host, code := range map[string]int{
-		"127.0.0.1:9894": http.StatusOK, "[::1]:9894": http.StatusOK, "192.0.2.1": http.StatusOK, "[2001:db8::1]": http.StatusOK,
-		"localhost:9894": http.StatusOK, "LOCALHOST": http.StatusOK, "MX.example.org:9894": http.StatusOK,
-		"attacker.example": http.StatusMisdirectedRequest, "attacker.example:9894": http.StatusMisdirectedRequest,
-		"localhost.attacker.example": http.StatusMisdirectedRequest, "": http.StatusMisdirectedRequest,
-		"127.0.0.1.attacker.example:9894": http.StatusMisdirectedRequest,
-	} {
-		for path, want := range map[string]int{"/": code, "/debug/pprof/": code, "/metrics": http.StatusOK, "/healthz": http.StatusOK} {
-			r := httptest.NewRequest(http.MethodGet, path, nil)
-			r.Host = host
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, r)
-			if w.Code != want {
-				t.Errorf("%s under %q: %d, want %d", path, host, w.Code, want)
-			}
-		}
 	}
 }

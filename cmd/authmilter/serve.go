@@ -19,10 +19,10 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
-	"authmilter/metrics"
 	"authmilter/milter"
 	"authmilter/policy"
 	"authmilter/verify/dns"
+	"authmilter/web"
 )
 
 func serveCommand() *cobra.Command {
@@ -63,7 +63,7 @@ type service struct {
 	log     *slog.Logger
 	seen    *watch
 	milter  *milter.Server
-	web     *webServer
+	web     *web.Server
 	keys    *keyCheck
 	serving sync.WaitGroup
 	// resolver is what /readyz asks; failed tells it that a listener is lost.
@@ -133,15 +133,16 @@ func (s *service) run(ctx context.Context) error {
 		}
 		s.listeners = opened
 	}
-	s.web = &webServer{log: s.log, handler: s.seen.Handler(metrics.Web{
+	s.web = web.NewServer(web.Handler(web.Config{
+		Metrics:   s.seen.Handler(),
 		Ready:     func(c context.Context) error { return s.ready(ctx, c) },
 		Page:      s.seen.page,
 		Names:     s.seen.hostNames,
 		Profiling: s.profiling.Load,
-	})}
-	if err := s.web.listen(cfg.Metrics.Listen); err != nil {
+	}), s.log)
+	if err := s.web.Listen(cfg.Metrics.Listen); err != nil {
 		closeAll(opened)
-		return cfg.locate(err)
+		return cfg.locate(&keyError{key: "metrics.listen", err: err})
 	}
 	s.milter = milter.NewServer(milter.Config{
 		MaxConnections: cfg.Limits.Connections,
@@ -157,7 +158,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	slices.Sort(addresses)
 	s.log.Info("serving", "version", build().Version, "authserv_id", cfg.AuthservID,
-		"listen", strings.Join(addresses, " "), "metrics", s.web.addr())
+		"listen", strings.Join(addresses, " "), "metrics", s.web.Addr())
 	notify(daemon.SdNotifyReady)
 	s.keys.watch(cfg.ownKeys(), resolver.Uncached())
 	s.wait(ctx, hangups)
@@ -207,9 +208,9 @@ func (s *service) reload() error {
 		}
 	}
 	if cfg.Metrics.Listen != s.cfg.Metrics.Listen {
-		if err := s.web.listen(cfg.Metrics.Listen); err != nil {
+		if err := s.web.Listen(cfg.Metrics.Listen); err != nil {
 			closeAll(opened)
-			return cfg.locate(err)
+			return cfg.locate(&keyError{key: "metrics.listen", err: err})
 		}
 	}
 	// From here on nothing fails.
@@ -267,7 +268,7 @@ func (s *service) shutdown() error {
 	}
 	s.serving.Wait()
 	s.keys.stop()
-	s.web.close()
+	s.web.Close()
 	s.log.Info("stopped")
 	return nil
 }

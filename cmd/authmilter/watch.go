@@ -11,7 +11,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"authmilter/metrics"
-	"authmilter/metrics/statuspage"
+	"authmilter/web/statuspage"
 )
 
 // watch is told of all that happens, and tells the metrics and the status page.

@@ -4,21 +4,17 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"net/netip"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"authmilter/config"
 	"authmilter/milter"
 	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
-	"authmilter/verify/dns"
 	"authmilter/verify/message"
 	"authmilter/verify/spf"
 )
@@ -61,38 +57,13 @@ failed. A client that the milter would skip is verified all the same, and told.`
 	return cmd
 }
 
-// resolverFlag adds --resolver to cmd.
-func resolverFlag(cmd *cobra.Command, resolver *string) {
-	cmd.Flags().StringVar(resolver, "resolver", "", "ask this DNS server, as `host:port`, instead of the configured ones")
-}
-
-// loadWith returns the config of path with its DNS servers replaced by resolver,
-// if that is given, and a resolver made of it.
-func loadWith(path, resolver string) (*Config, *dns.Client, error) {
-	cfg, err := loadConfig(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if resolver != "" {
-		cfg.DNS.Servers = make([]hostPort, 1)
-		if err := cfg.DNS.Servers[0].UnmarshalText([]byte(resolver)); err != nil {
-			return nil, nil, usageError{fmt.Errorf("--resolver: %w", err)}
-		}
-	}
-	client, err := cfg.newResolver(nil)
-	if err != nil {
-		return nil, nil, cfg.locate(err)
-	}
-	return cfg, client, nil
-}
-
 func (f *checkFlags) run(cmd *cobra.Command, file string) error {
 	env := verify.Envelope{Helo: f.helo, ClientName: f.clientName, MailFrom: milter.ParsePath(f.mailFrom)}
 	var err error
 	if env.ClientIP, err = clientFlag(f.ip); err != nil {
 		return err
 	}
-	cfg, resolver, err := loadWith(f.config, f.resolver)
+	cfg, resolver, err := readConfig(f.config, f.resolver)
 	if err != nil {
 		return err
 	}
@@ -100,29 +71,29 @@ func (f *checkFlags) run(cmd *cobra.Command, file string) error {
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {
-			return pathReason(file, err)
+			return config.FileError(file, err)
 		}
 		defer opened.Close()
 		in = opened
 	}
-	opts := cfg.verifyOptions(resolver)
+	opts := cfg.VerifyOptions(resolver)
 	opts.Explain, opts.SPFExplanation = f.explain, f.explain
 	r, removed, err := verifyFile(cmd.Context(), cfg, opts, env, in)
 	if err != nil {
-		return pathReason(file, err)
+		return config.FileError(file, err)
 	}
 	for i, path := range f.recipients {
 		f.recipients[i] = milter.ParsePath(path)
 	}
-	rep := newReport(cfg, &policy.Message{Envelope: env, Recipients: policy.NewRecipients(f.recipients...), Listener: f.listener, Result: r}, removed)
+	result := newCheckOutput(cfg, &policy.Message{Envelope: env, Recipients: policy.NewRecipients(f.recipients...), Listener: f.listener, Result: r}, removed)
 	out := cmd.OutOrStdout()
 	if f.json {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
 		enc.SetEscapeHTML(false)
-		err = enc.Encode(rep)
+		err = enc.Encode(result)
 	} else {
-		err = rep.print(out, f.explain)
+		err = result.print(out, f.explain)
 	}
 	if err != nil {
 		return err
@@ -133,22 +104,9 @@ func (f *checkFlags) run(cmd *cobra.Command, file string) error {
 	return nil
 }
 
-// clientFlag returns the address that --ip gives, the zero Addr where it is not
-// given.
-func clientFlag(text string) (netip.Addr, error) {
-	if text == "" {
-		return netip.Addr{}, nil
-	}
-	ip, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Addr{}, usageError{fmt.Errorf("--ip: %q is not an address", text)}
-	}
-	return ip.Unmap(), nil
-}
-
 // verifyFile passes the message in r through the path that mail takes, and
 // returns the forged fields that the milter would remove.
-func verifyFile(ctx context.Context, cfg *Config, opts verify.Options, env verify.Envelope, r io.Reader) (*verify.Result, policy.Removed, error) {
+func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env verify.Envelope, r io.Reader) (*verify.Result, policy.Removed, error) {
 	// One past the bounds, so that verify tells of a message beyond them as it
 	// does for the milter.
 	limits := message.Limits{Bytes: 64 << 20, Fields: 1 << 20}
@@ -158,8 +116,8 @@ func verifyFile(ctx context.Context, cfg *Config, opts verify.Options, env verif
 	}
 	c := verify.New(opts).Begin(ctx, env)
 	defer c.Cancel()
-	own, removed := cfg.ownFields(), policy.Removed{}
-	if cfg.skips(env.ClientIP) {
+	own, removed := cfg.OwnFields(), policy.Removed{}
+	if cfg.Skips(env.ClientIP) {
 		own = own.OfOwnMail()
 	}
 	for _, field := range header {
@@ -199,13 +157,4 @@ func failed(r *verify.Result) bool {
 		return bad
 	}
 	return true
-}
-
-// pathReason puts the name of a file before what went wrong with it.
-func pathReason(file string, err error) error {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		err = at.Err
-	}
-	return fmt.Errorf("%s: %w", file, err)
 }

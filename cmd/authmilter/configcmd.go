@@ -2,17 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 
-	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 
+	"authmilter/config"
 	"authmilter/milter"
 )
-
-// configFlag adds --config to cmd.
-func configFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVarP(path, "config", "c", "", "config `file` (default: built-in defaults)")
-}
 
 func configCommand() *cobra.Command {
 	var path string
@@ -25,18 +21,14 @@ func configCommand() *cobra.Command {
 		Short: "Tell whether a config file is valid, and what the MTA needs",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(path)
+			cfg, err := config.Load(path)
 			if err != nil {
 				return err
 			}
-			warnings, err := cfg.loadKeys()
-			if err != nil {
+			if _, err := cfg.NewResolver(nil); err != nil {
 				return err
 			}
-			if _, err := cfg.newResolver(nil); err != nil {
-				return cfg.locate(err)
-			}
-			for _, w := range append(warnings, cfg.warnings()...) {
+			for _, w := range cfg.Warnings() {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 			}
 			out := cmd.OutOrStdout()
@@ -53,11 +45,16 @@ func configCommand() *cobra.Command {
 		Short: "Print the whole configuration in force, defaults included",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(path)
+			cfg, err := config.Read(path)
 			if err != nil {
 				return err
 			}
-			return toml.NewEncoder(cmd.OutOrStdout()).Encode(cfg)
+			text, err := cfg.Text(true)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), text)
+			return err
 		},
 	}
 	configFlag(check, &path)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"authmilter/config"
 	"authmilter/milter"
 	"authmilter/policy"
 	"authmilter/test/bench/corpus"
@@ -133,7 +134,7 @@ func newObservedRig(t testing.TB, o corpus.Options, observers func(*service) []p
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := loadConfig("")
+	cfg, err := config.Load("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +142,7 @@ func newObservedRig(t testing.TB, o corpus.Options, observers func(*service) []p
 	s := newService("", cfg, io.Discard)
 	s.show(cfg)
 	resolver := dns.New(dns.Config{Servers: []string{"zone"}, Transport: dnstest.MustParse(t, mail.Zone), Observer: s.seen})
-	server := milter.NewServer(milter.Config{Observers: observers(s), Counter: s.seen, Log: s.log}, cfg.settings(resolver))
+	server := milter.NewServer(milter.Config{Observers: observers(s), Counter: s.seen, Log: s.log}, cfg.Settings(resolver))
 
 	rig := &costRig{t: t, reply: make([]byte, 64<<10)}
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"authmilter/policy"
-	"authmilter/verify/clean"
 )
 
 // explainLog writes, at the level debug, how the verdict on each message came
@@ -23,7 +22,7 @@ func (e explainLog) Observe(v *policy.Verdict) {
 		e.log.LogAttrs(ctx, slog.LevelDebug, text, append([]slog.Attr{outside("queue_id", v.QueueID)}, attrs...)...)
 	}
 	if r := v.Result; r != nil { // an override that skips the message leaves only the rules
-		for _, l := range newLookupReports(r.Lookups) {
+		for _, l := range newLookupOutputs(r.Lookups) {
 			line("look-up",
 				slog.String("type", l.Type),
 				outside("name", l.Name),
@@ -47,7 +46,7 @@ func (e explainLog) Observe(v *policy.Verdict) {
 				outside("term", s.Term),
 				outside("target", s.Target),
 				slog.String("outcome", s.Outcome),
-				slog.String("reason", clean.Text(s.Reason, maxLogged)))
+				slog.String("reason", logged(s.Reason)))
 		}
 	}
 	for _, r := range v.Rules {

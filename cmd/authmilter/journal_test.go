@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"authmilter/config"
 )
 
 func TestIsJournal(t *testing.T) {
@@ -42,7 +44,7 @@ func TestJournalPriorities(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		var out bytes.Buffer
 		target := &logTarget{w: &out, journal: true}
-		target.set(LogConfig{Level: logLevel(slog.LevelDebug), Format: format})
+		target.set(config.Log{Level: config.LogLevel(slog.LevelDebug), Format: format})
 		log := slog.New(target)
 		log.With("a", 1).WithGroup("g").Error("one", "text", "two\nlines")
 		log.Warn("two")

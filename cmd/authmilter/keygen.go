@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"authmilter/config"
 	"authmilter/verify/dkim"
 	"authmilter/verify/domain"
 )
@@ -98,18 +99,18 @@ func writeKey(path string, text []byte, force bool) error {
 			return fmt.Errorf("%s exists; --force overwrites it", path)
 		}
 		if err != nil {
-			return pathReason(path, err)
+			return config.FileError(path, err)
 		}
 		if err := writeAll(file, text); err != nil {
 			_ = os.Remove(path)
-			return pathReason(path, err)
+			return config.FileError(path, err)
 		}
 		return nil
 	}
 	// The old key stays until the new one is whole.
 	file, err := os.CreateTemp(filepath.Dir(path), ".authmilter-key-")
 	if err != nil {
-		return pathReason(path, err)
+		return config.FileError(path, err)
 	}
 	err = writeAll(file, text)
 	if err == nil {
@@ -117,7 +118,7 @@ func writeKey(path string, text []byte, force bool) error {
 	}
 	if err != nil {
 		_ = os.Remove(file.Name())
-		return pathReason(path, err)
+		return config.FileError(path, err)
 	}
 	return nil
 }

@@ -6,12 +6,14 @@ import (
 	"net"
 	"os"
 
+	"authmilter/config"
+
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
 // openListeners opens the addresses of cfg that are not open already. On an
 // error it opens none.
-func openListeners(cfg *Config, open map[string]net.Listener) (map[string]net.Listener, error) {
+func openListeners(cfg *config.Config, open map[string]net.Listener) (map[string]net.Listener, error) {
 	opened := map[string]net.Listener{}
 	for _, a := range cfg.Listen {
 		name := a.String()
@@ -21,7 +23,7 @@ func openListeners(cfg *Config, open map[string]net.Listener) (map[string]net.Li
 		l, err := a.Listen(os.FileMode(cfg.SocketMode))
 		if err != nil {
 			closeAll(opened)
-			return nil, &keyError{key: "listen", err: err}
+			return nil, cfg.ErrorAt("listen", err)
 		}
 		opened[name] = l
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"sync/atomic"
+
+	"authmilter/config"
 )
 
 // logTarget is the [slog.Handler] of a log whose level and format a reload may
@@ -22,7 +24,7 @@ func newLogTarget(w io.Writer) *logTarget {
 }
 
 // set makes the log what c asks for.
-func (t *logTarget) set(c LogConfig) {
+func (t *logTarget) set(c config.Log) {
 	opts := &slog.HandlerOptions{Level: c.Level}
 	if t.journal {
 		opts.ReplaceAttr = withoutTime

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"authmilter/config"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
@@ -57,7 +58,7 @@ record is evaluated for that client, otherwise for one that nothing matches.`,
 type lookupFlags struct {
 	config, resolver, ip string
 
-	cfg    *Config
+	cfg    *config.File
 	client netip.Addr
 }
 
@@ -72,7 +73,7 @@ func (f *lookupFlags) command(show lookupFunc) func(*cobra.Command, []string) er
 		if f.client, err = clientFlag(f.ip); err != nil {
 			return err
 		}
-		cfg, client, err := loadWith(f.config, f.resolver)
+		cfg, client, err := readConfig(f.config, f.resolver)
 		if err != nil {
 			return err
 		}
@@ -89,7 +90,7 @@ func (f *lookupFlags) command(show lookupFunc) func(*cobra.Command, []string) er
 		var b strings.Builder
 		found := show(ctx, &b, meter, args)
 		fmt.Fprintln(&b, "\nDNS look-ups:")
-		for _, l := range newLookupReports(meter.Events()) {
+		for _, l := range newLookupOutputs(meter.Events()) {
 			l.print(&b)
 		}
 		if _, err := io.WriteString(cmd.OutOrStdout(), b.String()); err != nil {
@@ -101,7 +102,7 @@ func (f *lookupFlags) command(show lookupFunc) func(*cobra.Command, []string) er
 
 func (f *lookupFlags) lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter, args []string) error {
 	key, err := dkim.LookupKey(ctx, r, args[0], args[1])
-	for _, l := range newLookupReports(r.Events()) {
+	for _, l := range newLookupOutputs(r.Events()) {
 		fmt.Fprintf(w, "%s\n", l.Name)
 		for _, c := range l.CNAMEs {
 			fmt.Fprintf(w, "  alias of %s\n", c)
@@ -161,7 +162,7 @@ func (f *lookupFlags) lookupSPF(ctx context.Context, w io.Writer, r *dns.Meter, 
 	res := spf.Check(ctx, r, spf.Args{
 		IP: ip, Helo: args[0], MailFrom: "postmaster@" + args[0], Explain: true,
 		Trace: func(s spf.Step) {
-			step := newStepReport(s)
+			step := newStepOutput(s)
 			step.print(w, "")
 		},
 	})
@@ -180,7 +181,7 @@ func (f *lookupFlags) lookupDMARC(ctx context.Context, w io.Writer, r *dns.Meter
 		return err
 	}
 	fmt.Fprintf(w, "Looked for policy records (%v):\n", dmarc.Mode(f.cfg.DMARC.Discovery))
-	printWalk(w, newWalkReport(p.Walk))
+	printWalk(w, newWalkOutput(p.Walk))
 	fmt.Fprintln(w)
 	switch {
 	case err != nil:

@@ -15,20 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes.
-const (
-	exitOK      = 0
-	exitFinding = 1 // a check failed, a config is invalid, the service could not start
-	exitUsage   = 2
-)
-
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
-
-// errFinding ends a command that has already said what it found.
-var errFinding = errors.New("a finding was reported")
-
-// usageError is wrong use of the command line.
-type usageError struct{ error }
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

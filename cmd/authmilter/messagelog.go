@@ -3,20 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
 
 	"authmilter/policy"
 	"authmilter/verify/arc"
-	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/spf"
 )
-
-// maxLogged bounds a piece of text from outside within a log line, in octets.
-const maxLogged = 256
 
 // messageLog writes one line a message.
 type messageLog struct{ log *slog.Logger }
@@ -66,7 +61,7 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		}}),
 	)
 	if p := r.IPRev; p != nil {
-		attrs = append(attrs, slog.Any("iprev", loggedMethods{{Result: string(p.Status), Domain: clean.Text(p.Name, maxLogged), Reason: reason(p.Err)}}))
+		attrs = append(attrs, slog.Any("iprev", loggedMethods{{Result: string(p.Status), Domain: logged(p.Name), Reason: reason(p.Err)}}))
 	}
 	if r.ARC.Status != "" {
 		attrs = append(attrs, slog.Any("arc", arcLog(r.ARC)))
@@ -97,7 +92,7 @@ func clientText(a netip.Addr) string {
 }
 
 func outside(key, value string) slog.Attr {
-	return slog.String(key, clean.Text(value, maxLogged))
+	return slog.String(key, logged(value))
 }
 
 // loggedMethod is one result in a log line.
@@ -143,8 +138,8 @@ func dkimLog(results []dkim.Result) loggedMethods {
 	for i, r := range results {
 		l[i] = loggedMethod{Result: string(r.Status), Reason: reason(r.Err)}
 		if s := r.Signature; s != nil {
-			l[i].Domain = clean.Text(s.Domain, maxLogged)
-			l[i].Selector = clean.Text(s.Selector, maxLogged)
+			l[i].Domain = logged(s.Domain)
+			l[i].Selector = logged(s.Selector)
 		}
 	}
 	return l
@@ -153,8 +148,8 @@ func dkimLog(results []dkim.Result) loggedMethods {
 func spfLog(r spf.Result) loggedMethods {
 	return loggedMethods{{
 		Result: string(r.Status),
-		Domain: clean.Text(r.Domain, maxLogged),
-		Reason: clean.Text(r.Text(), maxLogged),
+		Domain: logged(r.Domain),
+		Reason: logged(r.Text()),
 	}}
 }
 
@@ -162,7 +157,7 @@ func spfLog(r spf.Result) loggedMethods {
 func arcLog(r arc.Result) loggedMethods {
 	m := loggedMethod{Result: string(r.Status), Reason: reason(r.Err)}
 	if newest := r.Chain.Newest(); newest != nil {
-		m.Domain, m.Selector = clean.Text(newest.Seal.Domain, maxLogged), clean.Text(newest.Seal.Selector, maxLogged)
+		m.Domain, m.Selector = logged(newest.Seal.Domain), logged(newest.Seal.Selector)
 	}
 	return loggedMethods{m}
 }
@@ -178,8 +173,8 @@ func decisionLog(d *policy.Decision) (attrs []slog.Attr) {
 	if r := d.Override; r.Type != policy.NotOverridden {
 		attrs = append(attrs, slog.String("override", string(r.Type)), outside("override_detail", r.Detail))
 	}
-	if d.Reply != (policy.Reply{}) {
-		attrs = append(attrs, outside("reply", fmt.Sprintf("%d %s %s", d.Reply.Code, d.Reply.Status, d.Reply.Text)))
+	if text := replyText(d.Reply); text != "" {
+		attrs = append(attrs, outside("reply", text))
 	}
 	return attrs
 }
@@ -199,12 +194,4 @@ func signingLog(s policy.Signing) []slog.Attr {
 		return []slog.Attr{slog.String("signed", s.Domain+" "+strings.Join(s.Selectors, " "))}
 	}
 	return nil
-}
-
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	// errors.Join puts each on a line.
-	return clean.Text(strings.ReplaceAll(err.Error(), "\n", ", "), maxLogged)
 }

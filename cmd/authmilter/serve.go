@@ -19,6 +19,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"authmilter/config"
 	"authmilter/milter"
 	"authmilter/policy"
 	"authmilter/verify/dns"
@@ -38,17 +39,13 @@ Without a config file it listens on inet:8894@127.0.0.1, serves metrics on
 Sockets passed by systemd take the place of the configured ones.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(path)
-			if err != nil {
-				return err
-			}
-			warnings, err := cfg.loadKeys()
+			cfg, err := config.Load(path)
 			if err != nil {
 				return err
 			}
 			tuneGC()
 			s := newService(path, cfg, cmd.ErrOrStderr())
-			s.warn(append(warnings, cfg.warnings()...))
+			s.warn(cfg.Warnings())
 			return s.run(cmd.Context())
 		},
 	}
@@ -73,11 +70,11 @@ type service struct {
 	profiling atomic.Bool
 
 	// The following belong to run's goroutine.
-	cfg       *Config
+	cfg       *config.Config
 	listeners map[string]net.Listener // by address; nil where systemd passed them
 }
 
-func newService(path string, cfg *Config, stderr io.Writer) *service {
+func newService(path string, cfg *config.Config, stderr io.Writer) *service {
 	s := &service{path: path, cfg: cfg, target: newLogTarget(stderr)}
 	s.target.set(cfg.Log)
 	s.log = slog.New(s.target)
@@ -117,9 +114,9 @@ func (s *service) run(ctx context.Context) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	cfg := s.cfg
-	resolver, err := cfg.newResolver(s.seen)
+	resolver, err := cfg.NewResolver(s.seen)
 	if err != nil {
-		return cfg.locate(err)
+		return err
 	}
 	s.resolver.Store(resolver)
 	passed, err := passedListeners()
@@ -129,7 +126,7 @@ func (s *service) run(ctx context.Context) error {
 	opened := passed
 	if len(passed) == 0 {
 		if opened, err = openListeners(cfg, nil); err != nil {
-			return cfg.locate(err)
+			return err
 		}
 		s.listeners = opened
 	}
@@ -142,14 +139,14 @@ func (s *service) run(ctx context.Context) error {
 	}), s.log)
 	if err := s.web.Listen(cfg.Metrics.Listen); err != nil {
 		closeAll(opened)
-		return cfg.locate(&keyError{key: "metrics.listen", err: err})
+		return cfg.ErrorAt("metrics.listen", err)
 	}
 	s.milter = milter.NewServer(milter.Config{
 		MaxConnections: cfg.Limits.Connections,
 		Observers:      s.observers(),
 		Counter:        s.seen,
 		Log:            s.log,
-	}, cfg.settings(resolver))
+	}, cfg.Settings(resolver))
 	s.show(cfg)
 	var addresses []string
 	for name, l := range opened {
@@ -160,7 +157,7 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("serving", "version", build().Version, "authserv_id", cfg.AuthservID,
 		"listen", strings.Join(addresses, " "), "metrics", s.web.Addr())
 	notify(daemon.SdNotifyReady)
-	s.keys.watch(cfg.ownKeys(), resolver.Uncached())
+	s.keys.watch(cfg.Keys(), resolver.Uncached())
 	s.wait(ctx, hangups)
 	return s.shutdown()
 }
@@ -184,56 +181,52 @@ func (s *service) wait(ctx context.Context, hangups <-chan os.Signal) {
 
 // reload puts the configuration file into force, or nothing of it.
 func (s *service) reload() error {
-	cfg, err := loadConfig(s.path)
-	if err != nil {
-		return err
-	}
-	warnings, err := cfg.loadKeys()
+	cfg, err := config.Load(s.path)
 	if err != nil {
 		return err
 	}
 	if cfg.Limits.Connections != s.cfg.Limits.Connections {
-		return cfg.locate(badKey("limits.connections", "cannot change without a restart"))
+		return cfg.ErrorAt("limits.connections", errors.New("cannot change without a restart"))
 	}
 	resolver := s.resolver.Load()
-	if !cfg.sameDNS(s.cfg) {
-		if resolver, err = cfg.newResolver(s.seen); err != nil {
-			return cfg.locate(err)
+	if !cfg.SameDNS(s.cfg.File) {
+		if resolver, err = cfg.NewResolver(s.seen); err != nil {
+			return err
 		}
 	}
 	var opened map[string]net.Listener
 	if s.listeners != nil {
 		if opened, err = openListeners(cfg, s.listeners); err != nil {
-			return cfg.locate(err)
+			return err
 		}
 	}
 	if cfg.Metrics.Listen != s.cfg.Metrics.Listen {
 		if err := s.web.Listen(cfg.Metrics.Listen); err != nil {
 			closeAll(opened)
-			return cfg.locate(&keyError{key: "metrics.listen", err: err})
+			return cfg.ErrorAt("metrics.listen", err)
 		}
 	}
 	// From here on nothing fails.
 	s.target.set(cfg.Log)
 	s.resolver.Store(resolver)
-	s.milter.Set(cfg.settings(resolver))
+	s.milter.Set(cfg.Settings(resolver))
 	s.replaceListeners(cfg, opened)
 	s.show(cfg)
-	s.keys.watch(cfg.ownKeys(), resolver.Uncached())
-	s.warn(append(warnings, cfg.warnings()...))
+	s.keys.watch(cfg.Keys(), resolver.Uncached())
+	s.warn(cfg.Warnings())
 	s.cfg = cfg
 	return nil
 }
 
 // show puts into force what cfg says of what is shown.
-func (s *service) show(cfg *Config) {
+func (s *service) show(cfg *config.Config) {
 	s.profiling.Store(cfg.Metrics.Profiling)
 	s.seen.inForce(cfg)
 }
 
 // replaceListeners stops the listeners that cfg does not name, and serves those
 // just opened.
-func (s *service) replaceListeners(cfg *Config, opened map[string]net.Listener) {
+func (s *service) replaceListeners(cfg *config.Config, opened map[string]net.Listener) {
 	wanted := map[string]bool{}
 	for _, a := range cfg.Listen {
 		wanted[a.String()] = true

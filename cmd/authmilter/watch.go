@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"errors"
-	"net"
-	"os"
 	"sync/atomic"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
+	"authmilter/config"
 	"authmilter/metrics"
+	"authmilter/milter"
 	"authmilter/web/statuspage"
 )
 
@@ -64,9 +61,9 @@ func (w *watch) ConnectionClosed() {
 }
 
 // keyState tells what DNS publishes about a key of ours.
-func (w *watch) keyState(k ownKey, state string) {
-	w.KeyState(k.use, k.domain, k.selector, state)
-	w.page.KeyState(k.use, k.domain, k.selector, state)
+func (w *watch) keyState(k config.Key, state string) {
+	w.KeyState(string(k.Use), k.Domain, k.Selector, state)
+	w.page.KeyState(string(k.Use), k.Domain, k.Selector, state)
 }
 
 // forgetKeys ends what keyState has told.
@@ -76,10 +73,10 @@ func (w *watch) forgetKeys() {
 }
 
 // refused tells that a configuration was not accepted, while inForce is.
-func (w *watch) refused(err error, inForce *Config) {
+func (w *watch) refused(err error, inForce *config.Config) {
 	now := time.Now()
 	w.Reloaded(false, now)
-	if inForce.privacy() == statuspage.Anonymous {
+	if privacy(inForce) == statuspage.Anonymous {
 		err = errors.New("the log tells why") // it may quote a name
 	}
 	w.page.ReloadFailed(now, err)
@@ -93,20 +90,8 @@ func (w *watch) hostNames() []string {
 	return nil
 }
 
-// hostNames returns the names that this host may have.
-func (c *Config) hostNames() []string {
-	names := []string{c.AuthservID}
-	if host, _, err := net.SplitHostPort(c.Metrics.Listen); err == nil {
-		names = append(names, host)
-	}
-	if host, err := os.Hostname(); err == nil {
-		names = append(names, host)
-	}
-	return names
-}
-
 // inForce tells which configuration is.
-func (w *watch) inForce(c *Config) {
+func (w *watch) inForce(c *config.Config) {
 	now := time.Now()
 	w.Reloaded(true, now)
 	w.SetAuthorDomains(c.Metrics.AuthorDomains)
@@ -115,41 +100,55 @@ func (w *watch) inForce(c *Config) {
 		Messages:     c.Limits.Messages,
 		EndOfMessage: time.Duration(c.Limits.EndOfMessage),
 	})
-	names := c.hostNames()
+	names := c.HostNames()
 	w.names.Store(&names)
-	w.page.SetPrivacy(c.privacy())
-	w.page.SetState(statuspage.State{AuthservID: c.AuthservID, Config: c.shown(), LoadedAt: now})
+	w.page.SetPrivacy(privacy(c))
+	w.page.SetState(statuspage.State{AuthservID: c.AuthservID, Config: configText(c), LoadedAt: now})
 }
 
-// What metrics.status_page may say.
-const (
-	pageFull      choice = "full"
-	pageAnonymous choice = "anonymous"
-	pageOff       choice = "off"
-)
-
 // privacy returns how much the status page keeps.
-func (c *Config) privacy() statuspage.Privacy {
+func privacy(c *config.Config) statuspage.Privacy {
 	switch {
-	case c.Metrics.StatusPage == pageOff || c.Metrics.Listen == "":
+	case c.Metrics.StatusPage == config.StatusPageOff || c.Metrics.Listen == "":
 		return statuspage.Off
-	case c.Metrics.StatusPage == pageAnonymous:
+	case c.Metrics.StatusPage == config.StatusPageAnonymous:
 		return statuspage.Anonymous
 	}
 	return statuspage.Full
 }
 
-// shown returns the whole configuration for the status page. It holds no secret:
-// keys are in files of their own. Overrides can name people.
-func (c *Config) shown() string {
-	visible := *c
-	hidden := ""
-	if c.privacy() == statuspage.Anonymous && len(c.Override) > 0 {
-		visible.Override, hidden = nil, "# Overrides are not shown.\n"
-	}
-	var text bytes.Buffer
-	if err := toml.NewEncoder(&text).Encode(&visible); err != nil {
+// configText returns the configuration as the status page shows it.
+func configText(c *config.Config) string {
+	hide := privacy(c) == statuspage.Anonymous && len(c.Override) > 0
+	text, err := c.Text(!hide)
+	switch {
+	case err != nil:
 		return "# " + err.Error()
+	case hide:
+		return "# Overrides are not shown.\n" + text
 	}
-	return hidden + text.String()
+	return text
+}
+
+func build() metrics.Build {
+	v, revision := buildVersion()
+	return metrics.Build{Version: v, Revision: revision}
+}
+
+// violations returns the known reasons to close a connection from an MTA.
+func violations() []string {
+	var all []string
+	for _, v := range milter.Violations() {
+		all = append(all, string(v))
+	}
+	return all
+}
+
+// stages returns the stages in which a milter's error may be.
+func stages() []string {
+	var all []string
+	for _, s := range milter.Stages() {
+		all = append(all, string(s))
+	}
+	return all
 }

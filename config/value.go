@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -15,33 +15,33 @@ import (
 	"authmilter/verify/dmarc"
 )
 
-// The types of this file decode values of the config file from the text that
-// people write, and encode them back.
+// The types of this file decode the values of a configuration file from the text
+// that people write, and encode them again.
 
-// duration is written as Go and people do: "5s", "1m30s".
-type duration time.Duration
+// Duration is written as Go writes it: "5s", "1m30s".
+type Duration time.Duration
 
-func (d *duration) UnmarshalText(text []byte) error {
+func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
 		return fmt.Errorf(`%q is not a duration such as "5s"`, text)
 	}
-	*d = duration(v)
+	*d = Duration(v)
 	return nil
 }
 
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// size is a number of octets, written with an optional unit: "65536", "64KiB",
+// Size is a number of octets, written with an optional unit: "65536", "64KiB",
 // "1MiB".
-type size int64
+type Size int64
 
 var sizeUnits = []struct {
 	suffix string
 	bytes  int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {"", 1}}
 
-func (s *size) UnmarshalText(text []byte) error {
+func (s *Size) UnmarshalText(text []byte) error {
 	for _, u := range sizeUnits {
 		digits, ok := strings.CutSuffix(string(text), u.suffix)
 		if !ok {
@@ -51,13 +51,13 @@ func (s *size) UnmarshalText(text []byte) error {
 		if err != nil || n < 0 || n > (1<<62)/u.bytes {
 			break
 		}
-		*s = size(n * u.bytes)
+		*s = Size(n * u.bytes)
 		return nil
 	}
 	return fmt.Errorf(`%q is not a size such as "1MiB"`, text)
 }
 
-func (s size) MarshalText() ([]byte, error) {
+func (s Size) MarshalText() ([]byte, error) {
 	for _, u := range sizeUnits {
 		if u.suffix != "" && s != 0 && int64(s)%u.bytes == 0 {
 			return fmt.Appendf(nil, "%d%s", int64(s)/u.bytes, u.suffix), nil
@@ -66,38 +66,38 @@ func (s size) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%d", int64(s)), nil
 }
 
-// fileMode is written in octal: "0660".
-type fileMode os.FileMode
+// FileMode is written in octal: "0660".
+type FileMode os.FileMode
 
-func (m *fileMode) UnmarshalText(text []byte) error {
+func (m *FileMode) UnmarshalText(text []byte) error {
 	v, err := strconv.ParseUint(string(text), 8, 32)
 	if err != nil || v > 0o777 {
 		return fmt.Errorf(`%q is not a file mode such as "0660"`, text)
 	}
-	*m = fileMode(v)
+	*m = FileMode(v)
 	return nil
 }
 
-func (m fileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%04o", uint32(m)), nil }
+func (m FileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%04o", uint32(m)), nil }
 
-// prefix is a network, or a single address.
-type prefix struct{ netip.Prefix }
+// Network is a network, or a single address.
+type Network struct{ netip.Prefix }
 
-func (p *prefix) UnmarshalText(text []byte) (err error) {
+func (p *Network) UnmarshalText(text []byte) (err error) {
 	p.Prefix, err = policy.ParseNetwork(string(text))
 	return err
 }
 
-func (p prefix) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+func (p Network) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-func mustPrefix(s string) prefix { return prefix{netip.MustParsePrefix(s)} }
+func mustNetwork(s string) Network { return Network{netip.MustParsePrefix(s)} }
 
-// hostPort is the address of a DNS server: host:port, or an address alone for
-// port 53. It is a struct because the decoder fills lists of strings without
-// asking UnmarshalText.
-type hostPort struct{ text string }
+// HostPort is the address of a DNS server: host:port, or an address alone for
+// port 53. It is a struct because the decoder fills a list of strings without
+// calling UnmarshalText.
+type HostPort struct{ text string }
 
-func (h *hostPort) UnmarshalText(text []byte) error {
+func (h *HostPort) UnmarshalText(text []byte) error {
 	s := string(text)
 	if _, err := netip.ParseAddr(s); err == nil {
 		s = net.JoinHostPort(s, "53")
@@ -113,7 +113,13 @@ func (h *hostPort) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (h hostPort) MarshalText() ([]byte, error) { return []byte(h.text), nil }
+// ParseHostPort returns the address of a DNS server from its text.
+func ParseHostPort(text string) (h HostPort, err error) {
+	err = h.UnmarshalText([]byte(text))
+	return h, err
+}
+
+func (h HostPort) MarshalText() ([]byte, error) { return []byte(h.text), nil }
 
 // checkHostPort checks that s is host:port with a port in figures.
 func checkHostPort(s, example string) error {
@@ -127,47 +133,47 @@ func checkHostPort(s, example string) error {
 	return nil
 }
 
-// listenAddress is written in Sendmail's notation.
-type listenAddress struct{ milter.Address }
+// ListenAddress is written in Sendmail's notation.
+type ListenAddress struct{ milter.Address }
 
-func (a *listenAddress) UnmarshalText(text []byte) (err error) {
+func (a *ListenAddress) UnmarshalText(text []byte) (err error) {
 	a.Address, err = milter.ParseAddress(string(text))
 	return err
 }
 
-func (a listenAddress) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+func (a ListenAddress) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// discovery is a way to find DMARC policies.
-type discovery dmarc.Mode
+// Discovery is a way to find DMARC policies.
+type Discovery dmarc.Mode
 
-func (d *discovery) UnmarshalText(text []byte) error {
+func (d *Discovery) UnmarshalText(text []byte) error {
 	for _, m := range []dmarc.Mode{dmarc.TreeWalk, dmarc.PSL} {
 		if string(text) == m.String() {
-			*d = discovery(m)
+			*d = Discovery(m)
 			return nil
 		}
 	}
 	return fmt.Errorf(`%q is neither "tree-walk" nor "psl"`, text)
 }
 
-func (d discovery) MarshalText() ([]byte, error) { return []byte(dmarc.Mode(d).String()), nil }
+func (d Discovery) MarshalText() ([]byte, error) { return []byte(dmarc.Mode(d).String()), nil }
 
-// logLevel is written by its name.
-type logLevel slog.Level
+// LogLevel is written by its name.
+type LogLevel slog.Level
 
-func (l *logLevel) UnmarshalText(text []byte) error {
+func (l *LogLevel) UnmarshalText(text []byte) error {
 	for _, known := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		if strings.EqualFold(string(text), known.String()) {
-			*l = logLevel(known)
+			*l = LogLevel(known)
 			return nil
 		}
 	}
 	return fmt.Errorf(`%q is neither "debug", "info", "warn" nor "error"`, text)
 }
 
-func (l logLevel) MarshalText() ([]byte, error) {
+func (l LogLevel) MarshalText() ([]byte, error) {
 	return []byte(strings.ToLower(slog.Level(l).String())), nil
 }
 
 // Level implements [slog.Leveler].
-func (l logLevel) Level() slog.Level { return slog.Level(l) }
+func (l LogLevel) Level() slog.Level { return slog.Level(l) }

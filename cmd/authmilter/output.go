@@ -3,30 +3,29 @@ package main
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"authmilter/config"
 	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/arc"
-	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
 	"authmilter/verify/spf"
 )
 
-// report is what check prints.
-type report struct {
+// checkOutput is what check prints.
+type checkOutput struct {
 	AuthorDomains []string     `json:"author_domains"`
 	AuthorError   string       `json:"author_error,omitempty"`
-	DKIM          []dkimReport `json:"dkim"`
-	SPF           spfReport    `json:"spf"`
-	Helo          *spfReport   `json:"spf_helo,omitempty"`
-	DMARC         dmarcReport  `json:"dmarc"`
-	ARC           arcReport    `json:"arc"`
+	DKIM          []dkimOutput `json:"dkim"`
+	SPF           spfOutput    `json:"spf"`
+	Helo          *spfOutput   `json:"spf_helo,omitempty"`
+	DMARC         dmarcOutput  `json:"dmarc"`
+	ARC           arcOutput    `json:"arc"`
 	Disposition   string       `json:"disposition"`
 	Requested     string       `json:"requested_disposition"`
 	// Intended is what would be done in the mode enforce, for what reason, and
@@ -44,11 +43,11 @@ type report struct {
 	Queries int            `json:"dns_queries"`
 	Bytes   int64          `json:"body_bytes"`
 	Skipped string         `json:"milter_skips,omitempty"`
-	Lookups []lookupReport `json:"lookups,omitempty"`
-	Steps   []stepReport   `json:"spf_steps,omitempty"`
+	Lookups []lookupOutput `json:"lookups,omitempty"`
+	Steps   []stepOutput   `json:"spf_steps,omitempty"`
 }
 
-type dkimReport struct {
+type dkimOutput struct {
 	Result     string   `json:"result"`
 	Reason     string   `json:"reason,omitempty"`
 	Error      string   `json:"error,omitempty"`
@@ -61,7 +60,7 @@ type dkimReport struct {
 	Testing    bool     `json:"testing,omitempty"`
 }
 
-type spfReport struct {
+type spfOutput struct {
 	Result      string `json:"result"`
 	Identity    string `json:"identity"`
 	Domain      string `json:"domain,omitempty"`
@@ -72,7 +71,7 @@ type spfReport struct {
 	Void        int    `json:"void_lookups"`
 }
 
-type dmarcReport struct {
+type dmarcOutput struct {
 	Result       string   `json:"result"`
 	Reason       string   `json:"reason,omitempty"`
 	Error        string   `json:"error,omitempty"`
@@ -84,18 +83,18 @@ type dmarcReport struct {
 	Testing      bool     `json:"testing,omitempty"`
 	Aligned      []string `json:"aligned,omitempty"`
 	// Walk are the look-ups of policy records, in order.
-	Walk []walkReport `json:"walk,omitempty"`
+	Walk []walkOutput `json:"walk,omitempty"`
 }
 
-type arcReport struct {
+type arcOutput struct {
 	Result     string         `json:"result"`
 	Reason     string         `json:"reason,omitempty"`
 	Error      string         `json:"error,omitempty"`
 	OldestPass *int           `json:"oldest_pass,omitempty"`
-	Sets       []arcSetReport `json:"sets,omitempty"`
+	Sets       []arcSetOutput `json:"sets,omitempty"`
 }
 
-type arcSetReport struct {
+type arcSetOutput struct {
 	Instance int    `json:"instance"`
 	Domain   string `json:"domain"`
 	Selector string `json:"selector"`
@@ -103,23 +102,23 @@ type arcSetReport struct {
 	Results string `json:"results"`
 }
 
-// walkReport is one look-up of a DMARC policy record.
-type walkReport struct {
+// walkOutput is one look-up of a DMARC policy record.
+type walkOutput struct {
 	Name    string         `json:"name"`
 	CNAMEs  []string       `json:"cnames,omitempty"`
-	Records []recordReport `json:"records,omitempty"`
+	Records []recordOutput `json:"records,omitempty"`
 	Error   string         `json:"error,omitempty"`
 }
 
-// recordReport is one TXT record found there.
-type recordReport struct {
+// recordOutput is one TXT record found there.
+type recordOutput struct {
 	Text string `json:"text"`
 	// DMARC reports that it is a DMARC policy record.
 	DMARC    bool     `json:"dmarc"`
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-type lookupReport struct {
+type lookupOutput struct {
 	Type         string   `json:"type"`
 	Name         string   `json:"name"`
 	Values       []string `json:"values,omitempty"`
@@ -131,7 +130,7 @@ type lookupReport struct {
 	TTLInSeconds int64    `json:"ttl,omitempty"`
 }
 
-type stepReport struct {
+type stepOutput struct {
 	Depth   int    `json:"depth"`
 	Domain  string `json:"domain"`
 	Record  string `json:"record,omitempty"`
@@ -141,36 +140,16 @@ type stepReport struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
-// maxShown bounds a piece of text from outside on a terminal, in octets.
-const maxShown = 1024
-
-func shown(s string) string { return clean.Text(s, maxShown) }
-
-func shownAll(list []string) []string {
-	var out []string
-	for _, s := range list {
-		out = append(out, shown(s))
-	}
-	return out
-}
-
-func replyText(r policy.Reply) string {
-	if r == (policy.Reply{}) {
-		return ""
-	}
-	return fmt.Sprintf("%d %s %s", r.Code, r.Status, r.Text)
-}
-
-func newReport(cfg *Config, m *policy.Message, removed policy.Removed) *report {
+func newCheckOutput(cfg *config.File, m *policy.Message, removed policy.Removed) *checkOutput {
 	env, r := m.Envelope, m.Result
-	decision := cfg.rules().Decide(m)
-	rep := &report{
+	decision := cfg.Rules().Decide(m)
+	o := &checkOutput{
 		AuthorDomains: r.Author.Domains,
 		AuthorError:   reason(r.Author.Err),
-		DKIM:          []dkimReport{},
-		SPF:           newSPFReport(&r.SPF),
-		DMARC:         newDMARCReport(r),
-		ARC:           newARCReport(&r.ARC),
+		DKIM:          []dkimOutput{},
+		SPF:           newSPFOutput(&r.SPF),
+		DMARC:         newDMARCOutput(r),
+		ARC:           newARCOutput(&r.ARC),
 		Disposition:   string(decision.Disposition),
 		Requested:     string(decision.Requested),
 		Intended:      string(decision.Intended),
@@ -178,7 +157,7 @@ func newReport(cfg *Config, m *policy.Message, removed policy.Removed) *report {
 		Override:      string(decision.Override.Type),
 		Why:           decision.Override.Detail,
 		Reply:         replyText(decision.Reply),
-		Rules:         cfg.rules().Explain(m),
+		Rules:         cfg.Rules().Explain(m),
 		Header: "Authentication-Results: " +
 			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision), "\r\n", "\n"),
 		Removed: removed.Total(),
@@ -186,32 +165,32 @@ func newReport(cfg *Config, m *policy.Message, removed policy.Removed) *report {
 		Queries: r.Queries,
 		Bytes:   r.Size,
 	}
-	if cfg.skips(env.ClientIP) {
-		rep.Skipped = string(policy.LocalNetwork)
+	if cfg.Skips(env.ClientIP) {
+		o.Skipped = string(policy.LocalNetwork)
 	}
 	if r.Helo != nil {
-		helo := newSPFReport(r.Helo)
-		rep.Helo = &helo
+		helo := newSPFOutput(r.Helo)
+		o.Helo = &helo
 	}
 	for _, d := range r.DKIM {
-		rep.DKIM = append(rep.DKIM, newDKIMReport(&d))
+		o.DKIM = append(o.DKIM, newDKIMOutput(&d))
 	}
-	rep.Lookups = newLookupReports(r.Lookups)
+	o.Lookups = newLookupOutputs(r.Lookups)
 	for _, s := range r.Steps {
-		rep.Steps = append(rep.Steps, newStepReport(s))
+		o.Steps = append(o.Steps, newStepOutput(s))
 	}
-	return rep
+	return o
 }
 
-// newLookupReports orders look-ups by name: they are recorded as they end, and
+// newLookupOutputs orders look-ups by name: they are recorded as they end, and
 // two runs should compare.
-func newLookupReports(events []dns.Event) []lookupReport {
+func newLookupOutputs(events []dns.Event) []lookupOutput {
 	slices.SortStableFunc(events, func(a, b dns.Event) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Type, b.Type))
 	})
-	var all []lookupReport
+	var all []lookupOutput
 	for _, e := range events {
-		all = append(all, lookupReport{
+		all = append(all, lookupOutput{
 			Type: e.Type, Name: shown(e.Name), Values: shownAll(e.Values), CNAMEs: shownAll(e.CNAMEs),
 			Authentic: e.Authentic, Stale: e.Stale, Error: lookupError(e.Err),
 			Milliseconds: float64(e.Took.Microseconds()) / 1000, TTLInSeconds: int64(e.TTL / time.Second),
@@ -220,8 +199,8 @@ func newLookupReports(events []dns.Event) []lookupReport {
 	return all
 }
 
-func newStepReport(s spf.Step) stepReport {
-	return stepReport{
+func newStepOutput(s spf.Step) stepOutput {
+	return stepOutput{
 		Depth: s.Depth, Domain: shown(s.Domain), Record: shown(s.Record), Term: shown(s.Term),
 		Target: shown(s.Target), Outcome: s.Outcome, Reason: shown(s.Reason),
 	}
@@ -244,64 +223,64 @@ func lookupError(err error) string {
 	return ""
 }
 
-func newDKIMReport(d *dkim.Result) dkimReport {
+func newDKIMOutput(d *dkim.Result) dkimOutput {
 	s := d.Signature
-	rep := dkimReport{
+	o := dkimOutput{
 		Result: string(d.Status), Reason: string(d.Reason), Error: reason(d.Err),
 		Domain: shown(s.Domain), Selector: shown(s.Selector), Identity: shown(s.Identity), Algorithm: shown(s.Algorithm),
 	}
 	if k := d.Key; k != nil {
-		rep.KeyBits, rep.KeyAliases, rep.Testing = k.Bits, shownAll(k.CNAMEs), k.Testing
+		o.KeyBits, o.KeyAliases, o.Testing = k.Bits, shownAll(k.CNAMEs), k.Testing
 	}
-	return rep
+	return o
 }
 
-func newSPFReport(r *spf.Result) spfReport {
-	return spfReport{
+func newSPFOutput(r *spf.Result) spfOutput {
+	return spfOutput{
 		Result: string(r.Status), Identity: string(r.Identity), Domain: shown(r.Domain), Mechanism: shown(r.Mechanism),
 		Reason: shown(r.Text()), Explanation: shown(r.Explanation), Lookups: r.Lookups, Void: r.Void,
 	}
 }
 
-func newDMARCReport(r *verify.Result) dmarcReport {
+func newDMARCOutput(r *verify.Result) dmarcOutput {
 	d := &r.DMARC
-	rep := dmarcReport{
+	o := dmarcOutput{
 		Result: string(d.Status), Reason: string(d.Reason), Error: reason(d.Err), Domain: shown(r.DMARCDomain()),
 	}
 	if p := d.Policy; p != nil {
-		rep.RecordDomain, rep.OrgDomain = p.RecordDomain, p.OrgDomain
-		rep.Policy, rep.PolicyTag, rep.Testing = string(p.Published), p.Tag, p.Testing
-		rep.Walk = newWalkReport(p.Walk)
+		o.RecordDomain, o.OrgDomain = p.RecordDomain, p.OrgDomain
+		o.Policy, o.PolicyTag, o.Testing = string(p.Published), p.Tag, p.Testing
+		o.Walk = newWalkOutput(p.Walk)
 	}
 	for _, id := range d.Aligned {
-		rep.Aligned = append(rep.Aligned, id.Method+" "+shown(id.Domain))
+		o.Aligned = append(o.Aligned, id.Method+" "+shown(id.Domain))
 	}
-	return rep
+	return o
 }
 
-func newARCReport(r *arc.Result) arcReport {
-	rep := arcReport{Result: string(r.Status), Reason: string(r.Reason), Error: reason(r.Err)}
+func newARCOutput(r *arc.Result) arcOutput {
+	o := arcOutput{Result: string(r.Status), Reason: string(r.Reason), Error: reason(r.Err)}
 	if r.Status == arc.Pass {
-		rep.OldestPass = &r.OldestPass
+		o.OldestPass = &r.OldestPass
 	}
 	if r.Chain == nil {
-		return rep
+		return o
 	}
 	for _, s := range r.Chain.Sets {
-		rep.Sets = append(rep.Sets, arcSetReport{
+		o.Sets = append(o.Sets, arcSetOutput{
 			Instance: s.Instance, Domain: shown(s.Seal.Domain), Selector: shown(s.Seal.Selector),
 			Results: shown(strings.Join(strings.Fields(s.Results), " ")),
 		})
 	}
-	return rep
+	return o
 }
 
-func newWalkReport(walk []*dmarc.Step) []walkReport {
-	var all []walkReport
+func newWalkOutput(walk []*dmarc.Step) []walkOutput {
+	var all []walkOutput
 	for _, s := range walk {
-		w := walkReport{Name: shown(s.Name), CNAMEs: shownAll(s.CNAMEs), Error: lookupError(s.Err)}
+		w := walkOutput{Name: shown(s.Name), CNAMEs: shownAll(s.CNAMEs), Error: lookupError(s.Err)}
 		for _, v := range s.Values {
-			r := recordReport{Text: shown(v), DMARC: dmarc.IsRecord(v)}
+			r := recordOutput{Text: shown(v), DMARC: dmarc.IsRecord(v)}
 			if parsed, err := dmarc.ParseRecord(v); err == nil {
 				r.Warnings = shownAll(parsed.Warnings)
 			}

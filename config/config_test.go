@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -112,6 +112,9 @@ func TestConfigErrors(t *testing.T) {
 		{"override of a name that is none", "[[override]]\naction = \"accept\"\nauthor_domain = [\"a..b\"]", `3: override.author_domain: "a..b" is not a valid domain name`},
 		{"override of a list that is none", "[[override]]\naction = \"accept\"\nlist_id = [\"<list.example>\"]", `3: override.list_id: "<list.example>" is not a list identifier`},
 		{"override with a number in a list", "[[override]]\naction = \"accept\"\nlistener = [8894]", "3: override.listener: a number in the list, where a text in quotes belongs"},
+		{"overrides in braces", "override = [{action = \"accept\", dkim = \"a.example\"}]", "1: override.dkim: is not a list of texts in quotes"},
+		{"override in braces with a number", "override = [{action = 5}]", "1: override: action is not a text in quotes"},
+		{"override in braces with an unknown key", "override = [{action = \"accept\", nonsense = 1}]", "1: override: nonsense: unknown key"},
 		{"override with an unknown key", "[[override]]\naction = \"accept\"\nauthor = [\"a.example\"]", "3: override.author: unknown key"},
 
 		{"key given twice", "[dns]\ntimeout = \"5s\"\ntimeout = \"6s\"", "3: dns.timeout: key timeout is already defined"},
@@ -125,57 +128,97 @@ func TestConfigErrors(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := loadConfig(path)
+			_, err := Read(path)
 			if err == nil {
 				t.Fatal("no error")
 			}
 			if got := strings.ReplaceAll(err.Error(), path, "FILE"); got != "FILE:"+tt.want {
 				t.Errorf("got  %s\nwant FILE:%s", got, tt.want)
 			}
-			if strings.Contains(err.Error(), "main.") {
+			if strings.Contains(err.Error(), "config.") {
 				t.Errorf("speaks of Go's types: %v", err)
 			}
 		})
 	}
 }
 
-// TestOverrideKeys holds the keys of an override to the conditions there are, and
-// that each reaches the rules, normalized.
+// TestOverrideKeys holds that each condition is a key of an override, and that what
+// it lists reaches the rules, normalized.
 func TestOverrideKeys(t *testing.T) {
-	items := map[string][2]string{ // as written, as normalized
-		"author_domain": {"BÜCHER.example", "xn--bcher-kva.example"},
-		"client":        {"192.0.2.1", "192.0.2.1/32"},
-		"client_name":   {".Example.NET.", "example.net"},
-		"mail_from":     {"Example.org", "example.org"},
-		"dkim":          {"Example.org", "example.org"},
-		"sealer":        {"Example.org", "example.org"},
-		"list_id":       {"LibStdC++.gcc.gnu.org", "libstdc++.gcc.gnu.org"},
-		"recipient":     {"Example.org", "example.org"},
-		"listener":      {"inet:8894@[127.0.0.1]", "inet:8894@127.0.0.1"},
-	}
-	lists := (&OverrideConfig{}).lists()
-	if len(lists) != len(policy.Conditions()) || len(items) != len(policy.Conditions()) {
-		t.Errorf("%d keys, %d conditions, %d items", len(lists), len(policy.Conditions()), len(items))
-	}
 	for _, c := range policy.Conditions() {
-		name, item := c.Name(), items[c.Name()]
-		if lists[name] == nil {
-			t.Errorf("no key %s", name)
-			continue
-		}
 		path := filepath.Join(t.TempDir(), "authmilter.toml")
-		text := "[[override]]\naction = \"accept\"\n" + name + " = [\"" + item[0] + "\"]\n"
+		text := "[[override]]\naction = \"accept\"\n" + c.Name() + " = [\"" + c.Example() + "\"]\n"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := loadConfig(path)
+		cfg, err := Read(path)
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v", c.Name(), err)
 			continue
 		}
-		rule := cfg.rules().Overrides[0]
-		if got := rule.Items(c.Name()); !slices.Equal(got, item[1:]) || !slices.Equal(*cfg.Override[0].lists()[name], got) {
-			t.Errorf("%s: %q and %q, want %q", name, got, *cfg.Override[0].lists()[name], item[1:])
+		var want policy.Override
+		if err := want.Ask(c.Name(), c.Example()); err != nil {
+			t.Fatal(err)
 		}
+		rule := cfg.Rules().Overrides[0]
+		for _, other := range policy.Conditions() {
+			if got := rule.Items(other.Name()); !slices.Equal(got, want.Items(other.Name())) {
+				t.Errorf("%s: %s is %q, want %q", c.Name(), other.Name(), got, want.Items(other.Name()))
+			}
+		}
+	}
+}
+
+// TestText holds that the text of a configuration reads back as the same one,
+// overrides included, and that these can be left out.
+func TestText(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "authmilter.toml")
+	read := func(text string) *File {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	first := read(`
+listen = ["inet:8894@[127.0.0.1]"]
+limits.dns_time = "7s"
+[[override]]
+name = "a \"rule\""
+action = "accept"
+author_domain = ["BÜCHER.example"]
+client = ["192.0.2.1", "2001:db8::/32"]
+listener = ["inet:8894@[127.0.0.1]"]
+[[sign]]
+domain = "b.example"
+selector = "s"
+key_file = "/k"
+[[override]]
+action = "reject"
+list_id = ["LibStdC++.gcc.gnu.org"]
+`)
+	text, err := first.Text(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := read(text)
+	if again, err := second.Text(true); err != nil || again != text {
+		t.Errorf("%v:\n%s\nand then\n%s", err, text, again)
+	}
+	if got := second.Rules().Overrides; len(got) != 2 || got[0].Name != `a "rule"` ||
+		!slices.Equal(got[0].Items("author_domain"), []string{"xn--bcher-kva.example"}) ||
+		!slices.Equal(got[0].Items("listener"), []string{"inet:8894@127.0.0.1"}) ||
+		!slices.Equal(got[1].Items("list_id"), []string{"libstdc++.gcc.gnu.org"}) {
+		t.Errorf("overrides: %+v", got)
+	}
+	if len(second.Sign) != 1 || second.Limits.DNSTime != first.Limits.DNSTime {
+		t.Errorf("%+v", second)
+	}
+	if without, err := first.Text(false); err != nil || strings.Contains(without, "rule") || !strings.Contains(without, "b.example") {
+		t.Errorf("%v: %s", err, without)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // print writes the report for people.
-func (r *report) print(w io.Writer, explain bool) error {
+func (r *checkOutput) print(w io.Writer, explain bool) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, r.Header)
 	if r.Removed > 0 {
@@ -31,7 +31,7 @@ func (r *report) print(w io.Writer, explain bool) error {
 }
 
 // explain writes what was asked of the DNS, what it answered, and what decided.
-func (r *report) explain(b *strings.Builder) {
+func (r *checkOutput) explain(b *strings.Builder) {
 	fmt.Fprintf(b, "\nAuthor domain: %s%s\n", orNone(strings.Join(r.AuthorDomains, ", ")), inParens(r.AuthorError))
 	fmt.Fprintf(b, "\nDNS look-ups (%d):\n", r.Queries)
 	for _, l := range r.Lookups {
@@ -84,7 +84,7 @@ func (r *report) explain(b *strings.Builder) {
 	}
 }
 
-func (d *dkimReport) key() string {
+func (d *dkimOutput) key() string {
 	if d.KeyBits == 0 {
 		return "no key"
 	}
@@ -92,7 +92,7 @@ func (d *dkimReport) key() string {
 }
 
 // print writes one step of SPF, those of a record below it.
-func (s *stepReport) print(w io.Writer, indent string) {
+func (s *stepOutput) print(w io.Writer, indent string) {
 	indent += strings.Repeat("    ", s.Depth)
 	switch {
 	case s.Record != "":
@@ -106,7 +106,7 @@ func (s *stepReport) print(w io.Writer, indent string) {
 	}
 }
 
-func (l *lookupReport) print(w io.Writer) {
+func (l *lookupOutput) print(w io.Writer) {
 	fmt.Fprintf(w, "  %s %s  (%.1f ms, TTL %d s%s)\n", l.Type, l.Name, l.Milliseconds, l.TTLInSeconds, ifTrue(l.Authentic, ", DNSSEC"))
 	for _, c := range l.CNAMEs {
 		fmt.Fprintf(w, "    alias of %s\n", c)
@@ -124,7 +124,7 @@ func (l *lookupReport) print(w io.Writer) {
 
 // printWalk writes the look-ups of policy records, and what is wrong with what
 // they found.
-func printWalk(w io.Writer, walk []walkReport) {
+func printWalk(w io.Writer, walk []walkOutput) {
 	for _, s := range walk {
 		fmt.Fprintf(w, "  %s\n", s.Name)
 		for _, c := range s.CNAMEs {

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"authmilter/config"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dns"
+)
+
+// publishedEvery is how often it is checked that our keys are published.
+const publishedEvery = time.Hour
+
+// keyCheck watches what DNS publishes about our keys.
+type keyCheck struct {
+	log  *slog.Logger
+	seen *watch
+
+	cancel  context.CancelFunc // nil before the first watch
+	running sync.WaitGroup
+}
+
+// watch checks keys now and then every hour, in the place of those watched
+// before. It asks r, which must not have a cache: whoever has just published a
+// record and reloads wants to know of this one.
+func (c *keyCheck) watch(keys []config.Key, r dns.Resolver) {
+	c.stop()
+	c.seen.forgetKeys()
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.running.Go(func() {
+		again := time.NewTicker(publishedEvery)
+		defer again.Stop()
+		for {
+			for _, k := range keys {
+				c.check(ctx, k, r)
+			}
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// stop ends the watch.
+func (c *keyCheck) stop() {
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.running.Wait()
+}
+
+// check checks one key. That it is not published is no reason not to serve: it
+// may be on its way, and nobody loses mail by it.
+func (c *keyCheck) check(ctx context.Context, k config.Key, r dns.Resolver) {
+	state, err := k.Private.CheckPublished(ctx, r, k.Selector, k.Domain)
+	if ctx.Err() != nil {
+		return
+	}
+	c.seen.keyState(k, string(state))
+	switch state {
+	case dkim.PublishedOK:
+		c.log.Info("key is published", "use", k.Use, "domain", k.Domain, "selector", k.Selector, "bits", k.Private.Bits)
+	case dkim.PublishedUnknown:
+		c.log.Warn("it is not known whether the key is published",
+			"use", k.Use, "domain", k.Domain, "selector", k.Selector, "error", err)
+	case dkim.PublishedAmbiguous:
+		c.log.Error("not everybody can verify what this key signs: DNS publishes other keys at its name too",
+			"use", k.Use, "name", k.Selector+"._domainkey."+k.Domain, "error", err)
+	default:
+		c.log.Error("nobody can verify what this key signs: DNS does not publish it",
+			"use", k.Use, "name", k.Selector+"._domainkey."+k.Domain, "error", err, "publish", k.Private.Record())
+	}
+}

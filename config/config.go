@@ -1,0 +1,53 @@
+// Package config reads the configuration, and builds from it what the commands need.
+//
+// [Read] returns a [File]: the configuration without its private keys, for commands
+// that anybody may run. [Load] returns a [Config]: the same with the keys, complete,
+// for the milter. An error of either names the file, the line and the key.
+package config
+
+import "os"
+
+// Config is a complete configuration: a file and the private keys that it names.
+type Config struct {
+	*File
+	// keys begin with the key that seals, if there is one.
+	keys        []Key
+	keyWarnings []string
+}
+
+// Load reads the configuration file path and the keys that it names; "" stands for the
+// defaults. It returns a complete configuration or an error.
+func Load(path string) (*Config, error) {
+	f, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{File: f}
+	if c.keys, c.keyWarnings, err = f.readKeys(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Read reads the configuration file path, but not the keys that it names; "" stands
+// for the defaults.
+func Read(path string) (*File, error) {
+	f := defaults()
+	var content []byte
+	if path != "" {
+		var err error
+		if content, err = os.ReadFile(path); err != nil {
+			return nil, FileError(path, err)
+		}
+	}
+	if err := f.decode(path, content); err != nil {
+		return nil, err
+	}
+	if err := f.normalize(); err != nil {
+		return nil, f.source.locate(err)
+	}
+	return f, nil
+}
+
+// Keys returns every private key, the key that seals first.
+func (c *Config) Keys() []Key { return c.keys }

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"encoding"
+	"reflect"
+	"strings"
+
+	"authmilter/policy"
+)
+
+// checkKinds refuses values of another type than their keys have. The decoder
+// alone would take 5 for a duration of five nanoseconds, and speak of Go's types.
+func checkKinds(all []setting) error {
+	types := keyTypes()
+	for _, s := range all {
+		t, known := types[s.key]
+		if !known {
+			continue // decode refuses it
+		}
+		isList := t.Kind() == reflect.Slice
+		switch {
+		case s.isHeader():
+			if isItem := s.kind == kindTableItem; isItem != isList || wanted(t) != aTable && !isList {
+				return badKey(s.key, "is not %s", s.kind)
+			}
+		case isList && s.kind == kindList:
+			for _, item := range s.items {
+				if !fits(item, t.Elem()) {
+					return badKey(s.key, "%s in the list, where %s belongs", item, wanted(t.Elem()))
+				}
+			}
+		case !fits(s.kind, t):
+			return badKey(s.key, "%s, where %s belongs", s.kind, wanted(t))
+		}
+	}
+	return nil
+}
+
+// keyTypes returns the type of each key, a dotted one.
+func keyTypes() map[string]reflect.Type {
+	types := map[string]reflect.Type{
+		"override.name":   reflect.TypeFor[string](),
+		"override.action": reflect.TypeFor[Choice](),
+	}
+	for _, c := range policy.Conditions() {
+		types["override."+c.Name()] = reflect.TypeFor[[]string]()
+	}
+	addTypes(types, "", reflect.TypeFor[File]())
+	return types
+}
+
+// addTypes adds the keys of t, a struct, below prefix.
+func addTypes(types map[string]reflect.Type, prefix string, t reflect.Type) {
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		if name == "" {
+			continue
+		}
+		types[prefix+name] = f.Type
+		inner := f.Type
+		if inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct && wanted(inner) == aTable {
+			addTypes(types, prefix+name+".", inner)
+		}
+	}
+}
+
+// What a value of a configuration file can be.
+const (
+	aText   = "a text in quotes"
+	aNumber = "a whole number"
+	aBool   = "true or false"
+	aList   = "a list in brackets"
+	aTable  = "a table"
+)
+
+// wanted says what a value of a Go type is in a configuration file.
+func wanted(t reflect.Type) string {
+	switch {
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()), t.Kind() == reflect.String:
+		return aText
+	case t.Kind() == reflect.Bool:
+		return aBool
+	case t.Kind() == reflect.Slice:
+		return aList
+	case t.Kind() == reflect.Struct, t.Kind() == reflect.Map:
+		return aTable
+	}
+	return aNumber
+}
+
+// fits reports whether a value decodes into t. Sizes may also be plain numbers of
+// octets.
+func fits(k kind, t reflect.Type) bool {
+	want := wanted(t)
+	switch k {
+	case kindText:
+		return want == aText
+	case kindNumber:
+		return want == aNumber || t == reflect.TypeFor[Size]()
+	case kindBool:
+		return want == aBool
+	case kindInlineTable:
+		return want == aTable
+	}
+	return false
+}

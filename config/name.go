@@ -1,0 +1,16 @@
+package config
+
+import "authmilter/verify/domain"
+
+// normalizeNames turns domain names into lower-case A-labels. They are the value of
+// a key in the i-th table of its name.
+func normalizeNames(i int, key string, names []string) error {
+	for n, name := range names {
+		ascii, err := domain.ToASCII(name)
+		if err != nil {
+			return badKeyOf(i, key, "%q is %w", name, err)
+		}
+		names[n] = ascii
+	}
+	return nil
+}

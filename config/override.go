@@ -1,0 +1,115 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"authmilter/policy"
+)
+
+// normalizeOverrides checks the tables override, and keeps what they say.
+func (f *File) normalizeOverrides() error {
+	for i, table := range f.Override {
+		o, err := f.normalizeOverride(i, table)
+		if err != nil {
+			return err
+		}
+		f.overrides = append(f.overrides, o)
+	}
+	return nil
+}
+
+// normalizeOverride returns what the i-th table override says. It checks keys and
+// types again, because checkKinds does not look into a list of tables in braces.
+func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err error) {
+	var actions []Choice
+	for _, a := range policy.Actions() {
+		actions = append(actions, Choice(a))
+	}
+	types := keyTypes()
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		if types["override."+key] == nil {
+			return o, badKeyOf(i, "override", "%s: unknown key", key)
+		}
+	}
+	action, err := table.text("action")
+	if err == nil {
+		o.Name, err = table.text("name")
+	}
+	if err != nil {
+		return o, badKeyOf(i, "override", "%w", err)
+	}
+	if err := Choice(action).oneOf(i, "override.action", actions...); err != nil {
+		return o, err
+	}
+	o.Action = policy.Action(action)
+	asks := false
+	for _, c := range policy.Conditions() {
+		key := c.Name()
+		if table[key] == nil {
+			continue
+		}
+		items, err := table.texts(key)
+		if err == nil && key == listenerKey {
+			err = f.normalizeListeners(items)
+		}
+		if err == nil {
+			err = o.Ask(key, items...)
+		}
+		if err != nil {
+			return o, badKeyOf(i, "override."+key, "%w", err)
+		}
+		asks = true
+	}
+	if !asks {
+		return o, badKeyOf(i, "override", "has no condition, and would match every message")
+	}
+	return o, nil
+}
+
+// text returns the value of a key that is a text; "" if it is not set.
+func (t Override) text(key string) (string, error) {
+	switch v := t[key].(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	}
+	return "", fmt.Errorf("%s is not %s", key, aText)
+}
+
+// texts returns the value of a key that is a list of texts.
+func (t Override) texts(key string) ([]string, error) {
+	list, ok := t[key].([]any)
+	items := make([]string, len(list))
+	for i := range list {
+		if ok {
+			items[i], ok = list[i].(string)
+		}
+	}
+	if !ok {
+		return nil, errors.New("is not a list of texts in quotes")
+	}
+	return items, nil
+}
+
+// listenerKey is the condition whose items the rest of the configuration names too.
+const listenerKey = "listener"
+
+// normalizeListeners writes addresses as the key listen has them, and refuses any
+// other.
+func (f *File) normalizeListeners(addresses []string) error {
+	for n, text := range addresses {
+		var l ListenAddress
+		if err := l.UnmarshalText([]byte(text)); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(f.Listen, func(a ListenAddress) bool { return a.String() == l.String() }) {
+			return fmt.Errorf("%s is not in listen", l)
+		}
+		addresses[n] = l.String()
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// This file alone uses go-toml's parser, whose interface its authors may change.
+// The decoder names the line of a syntax error only. An admin wants to know the line
+// of every other mistake too: of a value out of range, a key file that cannot be
+// read, an address in use.
+
+// source is the file that a configuration was read from. Its path is "" for the
+// defaults.
+type source struct {
+	path     string
+	settings []setting
+}
+
+// setting is a place in a configuration file that sets a key or begins a table.
+type setting struct {
+	key   string // with dots
+	line  int
+	kind  kind   // of the value
+	items []kind // of the items of a list
+}
+
+// kind is what a value is, or the header of a table, in the words of error messages.
+type kind string
+
+const (
+	kindText        kind = "a text"
+	kindNumber      kind = "a number"
+	kindFraction    kind = "a fraction"
+	kindBool        kind = "true or false"
+	kindDate        kind = "a date or time"
+	kindList        kind = "a list"
+	kindInlineTable kind = "a table in braces"
+	kindTable       kind = "a table"
+	kindTableItem   kind = "a list of tables"
+)
+
+// isHeader reports whether the setting begins a table.
+func (s setting) isHeader() bool { return s.kind == kindTable || s.kind == kindTableItem }
+
+// kindOf returns the kind of a value.
+func kindOf(k unstable.Kind) kind {
+	switch k {
+	case unstable.String:
+		return kindText
+	case unstable.Integer:
+		return kindNumber
+	case unstable.Float:
+		return kindFraction
+	case unstable.Bool:
+		return kindBool
+	case unstable.Array:
+		return kindList
+	case unstable.InlineTable:
+		return kindInlineTable
+	}
+	return kindDate
+}
+
+// scan finds what a file sets, in its order, up to the first syntax error.
+func scan(path string, content []byte) source {
+	var p unstable.Parser
+	p.Reset(content)
+	s := source{path: path}
+	prefix := ""
+	for p.NextExpression() {
+		switch e := p.Expression(); e.Kind {
+		case unstable.Table, unstable.ArrayTable:
+			name, line := keyOf(&p, e)
+			header := setting{key: name, line: line, kind: kindTable}
+			if e.Kind == unstable.ArrayTable {
+				header.kind = kindTableItem
+			}
+			s.settings = append(s.settings, header)
+			prefix = name + "."
+		case unstable.KeyValue:
+			s.add(&p, prefix, e)
+		}
+	}
+	return s
+}
+
+// add adds what the key-value e sets, and what an inline table in it sets.
+func (s *source) add(p *unstable.Parser, prefix string, e *unstable.Node) {
+	name, line := keyOf(p, e)
+	value := e.Value()
+	set := setting{key: prefix + name, line: line, kind: kindOf(value.Kind)}
+	var inner []*unstable.Node
+	for it := value.Children(); it.Next(); {
+		set.items = append(set.items, kindOf(it.Node().Kind))
+		if value.Kind == unstable.InlineTable {
+			inner = append(inner, it.Node())
+		}
+	}
+	s.settings = append(s.settings, set)
+	for _, n := range inner {
+		s.add(p, set.key+".", n)
+	}
+}
+
+func keyOf(p *unstable.Parser, e *unstable.Node) (name string, line int) {
+	var parts []string
+	for it := e.Key(); it.Next(); {
+		n := it.Node()
+		parts = append(parts, string(n.Data))
+		if line == 0 {
+			line = p.Shape(n.Raw).Start.Line
+		}
+	}
+	return strings.Join(parts, "."), line
+}
+
+// locate puts the file, and the line that sets the key of err, before err.
+func (s source) locate(err error) error {
+	var bad *keyError
+	if s.path == "" || !errors.As(err, &bad) {
+		return err
+	}
+	if line := s.lineOf(bad); line > 0 {
+		return fmt.Errorf("%s:%d: %w", s.path, line, err)
+	}
+	return fmt.Errorf("%s: %w", s.path, err)
+}
+
+// lineOf returns the line that sets the key of e; where none does, the line of
+// the table that should, or 0.
+func (s source) lineOf(e *keyError) int {
+	first, _, _ := strings.Cut(e.key, ".")
+	line, tables := 0, 0
+	for _, v := range s.settings {
+		if v.key == first && v.kind == kindTableItem {
+			if tables == e.table {
+				line = v.line
+			}
+			tables++
+			continue
+		}
+		if v.key == e.key && (tables == 0 || tables-1 == e.table) {
+			return v.line
+		}
+		if v.key == first && line == 0 {
+			line = v.line
+		}
+	}
+	return line
+}
+
+// keyAt returns the dotted key that is set at line, or on the nearest line
+// before it; fallback where there is none.
+func (s source) keyAt(line int, fallback string) string {
+	key := fallback
+	for _, v := range s.settings {
+		if v.line <= line && !v.isHeader() {
+			key = v.key
+		}
+	}
+	return key
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"authmilter/milter"
+	"authmilter/policy"
+	"authmilter/verify"
+	"authmilter/verify/arc"
+	"authmilter/verify/authres"
+	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
+	"authmilter/verify/dns"
+)
+
+// resolvConf names the resolvers of the host.
+const resolvConf = "/etc/resolv.conf"
+
+// NewResolver returns the resolver that f asks for. It tells o, which may be nil,
+// what it does.
+func (f *File) NewResolver(o dns.Observer) (*dns.Client, error) {
+	servers := make([]string, len(f.DNS.Servers))
+	for i, s := range f.DNS.Servers {
+		servers[i] = s.text
+	}
+	if len(servers) == 0 {
+		var err error
+		if servers, err = dns.SystemServers(resolvConf); err != nil {
+			return nil, f.ErrorAt("dns.servers", err)
+		}
+	}
+	return dns.New(dns.Config{
+		Servers:  servers,
+		Timeout:  time.Duration(f.DNS.Timeout),
+		Observer: o,
+	}), nil
+}
+
+// SameDNS reports whether a resolver made for old, and its cache, can serve f too.
+func (f *File) SameDNS(old *File) bool {
+	return slices.Equal(f.DNS.Servers, old.DNS.Servers) && f.DNS.Timeout == old.DNS.Timeout
+}
+
+// VerifyOptions returns how messages are verified, without sealing.
+func (f *File) VerifyOptions(r dns.Resolver) verify.Options {
+	maxVoid := f.SPF.VoidLookups
+	if maxVoid == 0 {
+		maxVoid = -1 // none
+	}
+	return verify.Options{
+		Resolver: r,
+		Receiver: f.AuthservID,
+		DKIM: dkim.Options{
+			MinRSABits:       f.DKIM.MinimumRSABits,
+			MaxRSABits:       f.DKIM.MaximumRSABits,
+			MaxSignatures:    f.DKIM.MaximumSignatures,
+			AllowPartialBody: f.DKIM.AllowPartialBody,
+		},
+		MaxVoid:         maxVoid,
+		Discovery:       dmarc.Mode(f.DMARC.Discovery),
+		HeloResult:      f.SPF.HeloResult,
+		MaxQueries:      f.Limits.DNSQueries,
+		LookupTime:      time.Duration(f.Limits.DNSTime),
+		MaxHeaderBytes:  int(f.Limits.HeaderBytes),
+		MaxHeaderFields: f.Limits.HeaderFields,
+		Explain:         f.explains(),
+		IPRev:           f.IPRev.Check,
+	}
+}
+
+// explains reports whether the log says how each verdict came about.
+func (f *File) explains() bool { return f.Log.Level.Level() <= slog.LevelDebug }
+
+// claimant knows the fields that forge ours.
+func (f *File) claimant() *authres.Claimant {
+	return authres.NewClaimant(append([]string{f.AuthservID}, f.AuthservIDAliases...)...)
+}
+
+// OwnFields returns the fields that are forged if inbound mail has them.
+func (f *File) OwnFields() policy.OwnFields {
+	return policy.OwnFields{Claimant: f.claimant(), Quarantine: f.Policy.QuarantineField, ReceivedSPF: f.SPF.ReceivedSPF}
+}
+
+// Skips reports whether mail of a client is skipped because of its address.
+func (f *File) Skips(client netip.Addr) bool {
+	return slices.ContainsFunc(f.Skip.Networks, func(n Network) bool { return n.Contains(client) })
+}
+
+// HostNames returns the names that this host may have.
+func (f *File) HostNames() []string {
+	names := []string{f.AuthservID}
+	if host, _, err := net.SplitHostPort(f.Metrics.Listen); err == nil {
+		names = append(names, host)
+	}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	return names
+}
+
+// Settings returns what the milter does with messages.
+func (c *Config) Settings(r dns.Resolver) *milter.Settings {
+	options := c.VerifyOptions(r)
+	var signing []milter.SigningKey
+	for _, k := range c.keys {
+		switch k.Use {
+		case UseSeal:
+			options.Sealer = &arc.Sealer{Domain: k.Domain, Selector: k.Selector, Key: k.Private}
+		case UseSign:
+			signing = append(signing, milter.SigningKey{Domain: k.Domain, Selector: k.Selector, Signer: k.Private.Signer()})
+		}
+	}
+	networks := make([]netip.Prefix, len(c.Skip.Networks))
+	for i, n := range c.Skip.Networks {
+		networks[i] = n.Prefix
+	}
+	return &milter.Settings{
+		AuthservID:        c.AuthservID,
+		Claimant:          c.claimant(),
+		Verifier:          verify.New(options),
+		Rules:             c.Rules(),
+		QuarantineField:   c.Policy.QuarantineField,
+		ReceivedSPF:       c.SPF.ReceivedSPF,
+		Signing:           signing,
+		SkipAuthenticated: c.Skip.Authenticated,
+		SkipNetworks:      networks,
+		MaxMessages:       c.Limits.Messages,
+		EndOfMessage:      time.Duration(c.Limits.EndOfMessage),
+		ExplainRules:      c.explains(),
+	}
+}

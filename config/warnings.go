@@ -1,0 +1,50 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+
+	"authmilter/policy"
+)
+
+// Warnings returns what is allowed, but hardly meant.
+func (c *Config) Warnings() []string {
+	warnings := slices.Concat(c.keyWarnings, c.overrideWarnings())
+	options := c.VerifyOptions(nil)
+	if missing := options.MissingQueries(); missing > 0 {
+		err := badKey("limits.dns_queries", "SPF records that RFC 7208 allows can need more: %d suffice", options.MaxQueries+missing)
+		warnings = append(warnings, c.source.locate(err).Error())
+	}
+	return warnings
+}
+
+// overrideWarnings returns warnings about overrides.
+func (f *File) overrideWarnings() (warnings []string) {
+	all := f.overrides
+	warn := func(i int, format string, args ...any) {
+		warnings = append(warnings, f.source.locate(badKeyOf(i, "override", format, args...)).Error())
+	}
+	for i := range all {
+		if j := slices.IndexFunc(all[:i], func(o policy.Override) bool { return o.Covers(&all[i]) }); j >= 0 {
+			if all[i].Action.Tightens() {
+				warn(i, "can only match in part: all that it matches in full, override %d has matched before", j+1)
+			} else {
+				warn(i, "can never match: all that it matches, override %d has matched before", j+1)
+			}
+		}
+		if all[i].Action.Loosens() && all[i].Forgeable() {
+			warn(i, "anybody can write what it asks for; add client, client_name, dkim or sealer")
+		}
+		clients := all[i].Items("client")
+		if len(clients) > 0 && !slices.ContainsFunc(clients, func(n string) bool { return !f.skipsAll(n) }) {
+			warn(i, "can never match: its clients are in skip.networks")
+		}
+	}
+	return warnings
+}
+
+// skipsAll reports whether every address of a network, normalized, is skipped.
+func (f *File) skipsAll(network string) bool {
+	n := netip.MustParsePrefix(network)
+	return slices.ContainsFunc(f.Skip.Networks, func(p Network) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
+}

@@ -73,7 +73,7 @@ func (c Config) readyz(w http.ResponseWriter, r *http.Request) {
 func (c Config) byName(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !c.named(r.Host) {
-			answer(w, http.StatusMisdirectedRequest, "ask by an address of this host, or by its name")
+			answer(w, http.StatusMisdirectedRequest, "unknown host name: use an IP address or a name of this host")
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -80,7 +80,7 @@ func (w *watch) refused(err error, inForce *Config) {
 	now := time.Now()
 	w.Reloaded(false, now)
 	if inForce.privacy() == statuspage.Anonymous {
-		err = errors.New("the log tells why") // it may quote a name
+		err = errors.New("see the log for the reason") // err may quote a name
 	}
 	w.page.ReloadFailed(now, err)
 }

@@ -10,7 +10,7 @@ import (
 type authorDomains map[string]bool
 
 // SetAuthorDomains sets the domains, in lower-case A-labels, whose results are
-// counted separately, with those of their subdomains. Series of other domains are
+// counted separately, including their subdomains. Series of other domains are
 // deleted.
 func (m *Metrics) SetAuthorDomains(names []string) {
 	set := authorDomains{}

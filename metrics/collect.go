@@ -24,8 +24,8 @@ type Label struct {
 	Values []string
 }
 
-// Descriptions describes our own metrics, not those of the Go runtime and the
-// process.
+// Descriptions describes our own metrics, without the Go runtime's and the
+// process's.
 func (m *Metrics) Descriptions() ([]Description, error) {
 	families, err := m.registry.Gather()
 	if err != nil {

@@ -67,8 +67,8 @@ type Build struct{ Version, Revision string }
 // Config configures a new [Metrics].
 type Config struct {
 	Build Build
-	// ProtocolErrors lists all arguments that ProtocolError may be called with,
-	// and Stages all those of Error.
+	// ProtocolErrors lists the arguments that ProtocolError may be called with, and
+	// Stages the arguments that Error may be called with.
 	ProtocolErrors []string
 	Stages         []string
 }

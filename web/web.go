@@ -1,8 +1,8 @@
 // Package web serves what people and monitoring read over HTTP: the metrics, the
 // health checks, the status page and profiles.
 //
-// It knows none of what it serves but the health checks; the rest are handlers
-// that it mounts.
+// The health checks and the profiles are its own. For the rest it mounts handlers
+// without knowing the packages that they come from.
 package web
 
 import (
@@ -118,6 +118,6 @@ func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	// Nothing is to be done about a client that went away.
+	// An error means that the client went away.
 	_, _ = w.Write([]byte(text + "\n"))
 }

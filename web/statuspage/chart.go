@@ -42,7 +42,7 @@ type chartSlot struct {
 // bottom.
 type kind struct{ name, class string }
 
-// plot is what a chart shows.
+// plot is the data of a chart.
 type plot struct {
 	title, unit string // unit names what is counted, such as "messages"
 	kinds       []kind

@@ -36,7 +36,7 @@ func TestBucketsCoverEverything(t *testing.T) {
 	}
 }
 
-// TestQuantile compares quantiles with those of the sorted durations.
+// TestQuantile compares quantiles with exact ones from the sorted durations.
 func TestQuantile(t *testing.T) {
 	if _, ok := new(histogram).quantile(0.5, 0); ok {
 		t.Error("there is a quantile of nothing")

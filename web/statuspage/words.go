@@ -84,7 +84,7 @@ func reasonsOf[O any](outcomes []O, reason func(O) string) words {
 	return w
 }
 
-// Known sets other than those of the methods.
+// Known sets that belong to no method.
 var (
 	dispositions = wordsOf(policy.Dispositions())
 	skips        = wordsOf(policy.Skips())

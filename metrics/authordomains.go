@@ -5,12 +5,13 @@ import (
 	"authmilter/verify/domain"
 )
 
-// authorDomains are those whose results are counted one by one: a fixed list,
-// since whoever sends mail chooses what it is from.
+// authorDomains is the set of domains whose results are counted separately. It is
+// fixed by the configuration, as senders choose the domain in a message.
 type authorDomains map[string]bool
 
-// SetAuthorDomains has the results of these domains, which are lower-case
-// A-labels, and their subdomains counted by domain. Others are not any more.
+// SetAuthorDomains sets the domains, in lower-case A-labels, whose results are
+// counted separately, including their subdomains. Series of other domains are
+// deleted.
 func (m *Metrics) SetAuthorDomains(names []string) {
 	set := authorDomains{}
 	for _, name := range names {
@@ -30,8 +31,8 @@ func (m *Metrics) SetAuthorDomains(names []string) {
 	}
 }
 
-// covering returns the domain of the list that name is or is below, the nearest
-// one; "" where there is none.
+// covering returns name or its nearest ancestor that is in the set; "" if there is
+// none.
 func (a *authorDomains) covering(name string) string {
 	if a == nil || len(*a) == 0 {
 		return ""

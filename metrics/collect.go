@@ -8,9 +8,9 @@ import (
 	"authmilter/policy"
 )
 
-// Description is what a metric is, for its documentation.
+// Description describes a metric, for the documentation.
 type Description struct {
-	// Name begins with the prefix of all; Type is "counter", "gauge" or
+	// Name includes the prefix "authmilter_"; Type is "counter", "gauge" or
 	// "histogram".
 	Name, Type string
 	Help       string
@@ -20,12 +20,12 @@ type Description struct {
 // Label is one label of a metric.
 type Label struct {
 	Name string
-	// Values are those of the series that exist, sorted, without the empty one.
+	// Values are the values in existing series, sorted, without the empty one.
 	Values []string
 }
 
-// Descriptions returns our own metrics, without those of the Go runtime and the
-// process.
+// Descriptions describes our own metrics, without the Go runtime's and the
+// process's.
 func (m *Metrics) Descriptions() ([]Description, error) {
 	families, err := m.registry.Gather()
 	if err != nil {
@@ -55,7 +55,7 @@ func (m *Metrics) Descriptions() ([]Description, error) {
 	return list, nil
 }
 
-// The following make a collector, describe it and register it.
+// Each of the following creates a collector, describes it and registers it.
 
 func (m *Metrics) register(c prometheus.Collector, kind, name, help string, labels ...string) {
 	d := Description{Name: namespace + "_" + name, Type: kind, Help: help}
@@ -102,9 +102,9 @@ func (m *Metrics) histogramVec(name, help string, labels ...string) *prometheus.
 	return h
 }
 
-// durations has classic buckets for everybody, from what a cached answer takes to
-// Sendmail's read timeout and beyond, and a native histogram for servers that
-// scrape those.
+// durations returns options for a histogram of durations, both classic and native.
+// The classic buckets range from the time of a cached answer to beyond Sendmail's
+// read timeout.
 func durations(name, help string) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{
 		Namespace:                      namespace,
@@ -116,7 +116,7 @@ func durations(name, help string) prometheus.HistogramOpts {
 	}
 }
 
-// stageTimes are the histograms of what the time for a message was spent on.
+// stageTimes holds the histograms of the time spent in each stage of a message.
 type stageTimes struct{ receive, wait, verify, decide, seal, write prometheus.Observer }
 
 func (s *stageTimes) init(v *prometheus.HistogramVec) {

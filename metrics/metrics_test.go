@@ -42,8 +42,7 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 	return w.Code, string(text)
 }
 
-// samples returns what /metrics says of our own metrics, but for the buckets of
-// histograms.
+// samples returns the values of our own metrics, except the buckets of histograms.
 func samples(t *testing.T, m *Metrics) map[string]string {
 	t.Helper()
 	_, text := get(t, m.Handler(), "/metrics")
@@ -82,8 +81,7 @@ func TestStart(t *testing.T) {
 	golden(t, "testdata/start.txt", strings.Join(lines, ""))
 }
 
-// golden compares text with a file, or writes the file where AUTHMILTER_UPDATE
-// is set.
+// golden compares text with a file, or writes the file if AUTHMILTER_UPDATE is set.
 func golden(t *testing.T, path, text string) {
 	t.Helper()
 	if os.Getenv("AUTHMILTER_UPDATE") != "" {

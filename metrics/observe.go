@@ -83,7 +83,7 @@ func (m *Metrics) observeDMARC(v *policy.Verdict) {
 	}
 }
 
-// algorithms are those of signatures that are told apart.
+// algorithms lists the values of the label algorithm.
 var algorithms = []string{"rsa-sha256", "rsa-sha1", "ed25519-sha256", unknown}
 
 const unknown = "unknown"
@@ -123,7 +123,7 @@ func keyBits(k *dkim.Key) string {
 	return bitsAbove
 }
 
-// Classes of the number of sets in a chain. Real ones have few.
+// Classes of the number of sets in a chain. Real chains have few.
 const (
 	setsFew  = "3-5"
 	setsMany = "6-50"
@@ -148,7 +148,7 @@ func sets(r *arc.Result) string {
 	return setsMany
 }
 
-// unsealed are the reasons not to seal a message that are none of our faults.
+// unsealed lists the reasons not to seal a message that are not our errors.
 var unsealed = [...]struct {
 	err    error
 	result string
@@ -161,13 +161,13 @@ var unsealed = [...]struct {
 	{verify.ErrHeaderTooLarge, "header_too_large"},
 }
 
-// Stages of errors that a verdict tells of.
+// Stages of the errors that a verdict holds.
 const (
 	stageSeal = "seal"
 	stageSign = "sign"
 )
 
-// sealing returns what became of sealing a message, and counts a fault of ours.
+// sealing returns the outcome of sealing a message, and counts an error of ours.
 func (m *Metrics) sealing(s policy.Sealing) string {
 	if s.Done {
 		return "sealed"
@@ -181,8 +181,8 @@ func (m *Metrics) sealing(s policy.Sealing) string {
 	return "error"
 }
 
-// signing returns what became of signing a message of our own, and counts a
-// failure.
+// signing returns the outcome of signing a message of our own users, and counts an
+// error.
 func (m *Metrics) signing(s policy.Signing) string {
 	switch {
 	case s.Err != nil:
@@ -194,8 +194,8 @@ func (m *Metrics) signing(s policy.Signing) string {
 	return "unsigned"
 }
 
-// KeyState records what DNS publishes about a key of ours, whose use, domain and
-// selector come from the configuration. state is a [dkim.Published].
+// KeyState records the state of the DNS record of one of our keys. use, domain and
+// selector come from the configuration; state is a [dkim.Published].
 func (m *Metrics) KeyState(use, domain, selector, state string) {
 	for _, s := range dkim.PublishedStates() {
 		value := 0.0
@@ -206,5 +206,5 @@ func (m *Metrics) KeyState(use, domain, selector, state string) {
 	}
 }
 
-// ForgetKeys ends what KeyState has recorded.
+// ForgetKeys deletes what KeyState recorded.
 func (m *Metrics) ForgetKeys() { m.keys.Reset() }

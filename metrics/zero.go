@@ -10,8 +10,8 @@ import (
 	"authmilter/verify/spf"
 )
 
-// zero makes the known label sets exist from the start, so that a rate over
-// them is right from the first event.
+// zero creates the series with known labels, so that their rates are right from the
+// first event on.
 func (m *Metrics) zero(c Config) {
 	for _, s := range policy.Skips() {
 		m.skipped.WithLabelValues(string(s))
@@ -69,7 +69,7 @@ func (m *Metrics) zeroResults() {
 	}
 	for _, s := range dkim.Statuses() {
 		if s == dkim.None {
-			continue // no signature has it
+			continue // no signature has this status
 		}
 		for _, a := range algorithms {
 			for _, bits := range keySizes {
@@ -94,8 +94,8 @@ func (m *Metrics) zeroResults() {
 	}
 }
 
-// zeroDMARC has the combinations that happen without an override, and for
-// failures those with one.
+// zeroDMARC creates the combinations that occur without an override, and for
+// failures also with one.
 func (m *Metrics) zeroDMARC() {
 	published := []dmarc.Disposition{"", dmarc.DispositionNone, dmarc.DispositionQuarantine, dmarc.DispositionReject}
 	for _, s := range dmarc.Statuses() {
@@ -116,8 +116,8 @@ func (m *Metrics) zeroDMARC() {
 	}
 }
 
-// ListenerAdded makes the counters of a listener exist, so that it is seen even
-// if no message ever comes.
+// ListenerAdded creates the series of a listener, so that it is visible before its
+// first message.
 func (m *Metrics) ListenerAdded(name string) {
 	for _, d := range policy.Dispositions() {
 		m.messages.WithLabelValues(name, string(d))

@@ -1,8 +1,8 @@
 // Package web serves what people and monitoring read over HTTP: the metrics, the
 // health checks, the status page and profiles.
 //
-// It knows none of what it serves but the health checks; the rest are handlers
-// that it mounts.
+// The health checks and the profiles are its own. For the rest it mounts handlers
+// without knowing the packages that they come from.
 package web
 
 import (
@@ -73,7 +73,7 @@ func (c Config) readyz(w http.ResponseWriter, r *http.Request) {
 func (c Config) byName(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !c.named(r.Host) {
-			answer(w, http.StatusMisdirectedRequest, "ask by an address of this host, or by its name")
+			answer(w, http.StatusMisdirectedRequest, "unknown host name: use an IP address or a name of this host")
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -118,6 +118,6 @@ func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	// Nothing is to be done about a client that went away.
+	// An error means that the client went away.
 	_, _ = w.Write([]byte(text + "\n"))
 }

@@ -34,7 +34,7 @@ func TestHandler(t *testing.T) {
 	h := Handler(Config{
 		Ready: func(ctx context.Context) error {
 			if _, bounded := ctx.Deadline(); !bounded {
-				t.Error("readiness is asked for without a limit")
+				t.Error("Ready is called without a deadline")
 			}
 			return ready
 		},

@@ -77,7 +77,7 @@ func (w *watch) refused(err error, inForce *config.Config) {
 	now := time.Now()
 	w.Reloaded(false, now)
 	if privacy(inForce) == statuspage.Anonymous {
-		err = errors.New("the log tells why") // it may quote a name
+		err = errors.New("see the log for the reason") // err may quote a name
 	}
 	w.page.ReloadFailed(now, err)
 }

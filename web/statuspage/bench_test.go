@@ -24,7 +24,7 @@ func BenchmarkObserve(b *testing.B) {
 			}
 		})
 	}
-	// Each message fails for a domain of its own.
+	// Each message fails for a different domain.
 	b.Run("flood", func(b *testing.B) {
 		p := New(Config{})
 		v := senders[3].verdict(newRand(), time.Now())
@@ -58,7 +58,8 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// BenchmarkSnapshot is what a page costs while nothing else can be counted.
+// BenchmarkSnapshot measures how long making a page keeps everything else from being
+// counted.
 func BenchmarkSnapshot(b *testing.B) {
 	p := filled(Full)
 	for i := range 100000 {

@@ -13,10 +13,10 @@ import (
 	"authmilter/verify/dmarc"
 )
 
-// TestPageSize holds the page to a size whatever is in it.
+// TestPageSize holds the page to its maximum size.
 func TestPageSize(t *testing.T) {
 	c := newClock()
-	long := strings.Repeat("'", 5000) // five octets each where it is escaped
+	long := strings.Repeat("'", 5000) // each is five octets when escaped
 	p := New(Config{Version: long, Now: c.now})
 	p.SetState(State{AuthservID: long, Config: strings.Repeat("key = \"value\"\n", 100000)})
 	p.ReloadFailed(c.t, errors.New(long))
@@ -44,7 +44,7 @@ func TestPageSize(t *testing.T) {
 	parse(t, page)
 }
 
-// TestMemory holds a Page to the bound that its comment tells.
+// TestMemory holds a Page to the bound in its doc comment.
 func TestMemory(t *testing.T) {
 	c := newClock()
 	heap := func() int64 {
@@ -60,7 +60,7 @@ func TestMemory(t *testing.T) {
 	v := verdicts[len(verdicts)-1]
 	v.Result.DKIM = slices.Repeat(v.Result.DKIM, 10)
 	v.Result.DMARC.Status = dmarc.Fail
-	const messages = 100_000 // over two days: each table is filled many times
+	const messages = 100_000 // over two days, enough to fill each table many times
 	step := 48 * time.Hour / time.Duration(messages)
 	before := heap()
 	p := New(Config{Now: c.now})

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Charts are drawn in a space of their own that the page stretches to the width
-// it has: ten units for each slot of time, and a hundred units high. The labels
-// stand beside the drawing, so that they are not stretched with it.
+// Charts are drawn in units of their own, which the page stretches to the available
+// width: ten units for each slot of time, and a hundred units high. The labels are
+// outside the drawing, so that they are not stretched.
 const (
 	chartHeight = 100
 	slotWidth   = 10
 	barWidth    = 8
-	chartLabels = 4 // of time, each where its part of the chart begins
+	chartLabels = 4 // labels of time, each at the start of a quarter of the chart
 )
 
 // chart is a bar chart over time.
@@ -24,30 +24,30 @@ type chart struct {
 	BarWidth       int
 	Series         []chartSeries
 	Slots          []chartSlot
-	Legend         bool     // the names of the kinds stand above the chart
-	Top, Half      string   // what the highest and the middle line stand for
-	Labels         []string // of time
+	Legend         bool     // show the names of the kinds above the chart
+	Top, Half      string   // the values at the top and middle lines
+	Labels         []string // labels of time
 }
 
-// chartSeries are the bars of one kind.
+// chartSeries holds the bars of one kind.
 type chartSeries struct{ Name, Class, Path string }
 
-// chartSlot is the place of one slot of time, and what a pointer over it shows.
+// chartSlot is the area of one slot of time, with its tooltip.
 type chartSlot struct {
 	X   int
 	Tip string
 }
 
-// kind is one kind of bar; those of a slot stand on each other, the first one at
-// the bottom.
+// kind is one kind of bar. The bars of a slot are stacked, the first kind at the
+// bottom.
 type kind struct{ name, class string }
 
-// plot is what a chart shows.
+// plot is the data of a chart.
 type plot struct {
-	title, unit string // unit is what is counted, such as "messages"
+	title, unit string // unit names what is counted, such as "messages"
 	kinds       []kind
 	values      [][]uint64       // by slot and kind
-	clock       func(int) string // how the beginning of a slot is written
+	clock       func(int) string // formats the start of a slot
 }
 
 // draw draws p.
@@ -66,7 +66,7 @@ func (p *plot) draw() chart {
 	top := niceTop(highest)
 	c := chart{
 		Title:    p.title,
-		Summary:  fmt.Sprintf("%s: %s %s, %s at most at a time%s", p.title, grouped(all), p.unit, grouped(highest), p.parts(totals)),
+		Summary:  fmt.Sprintf("%s: %s %s, peak %s%s", p.title, grouped(all), p.unit, grouped(highest), p.parts(totals)),
 		Width:    len(p.values) * slotWidth,
 		Height:   chartHeight,
 		Middle:   chartHeight / 2,
@@ -98,7 +98,7 @@ func (p *plot) draw() chart {
 	return c
 }
 
-// parts names the kinds that are there, after what they are parts of.
+// parts lists the kinds that are not 0, in parentheses.
 func (p *plot) parts(values []uint64) string {
 	var b strings.Builder
 	for i, n := range values {
@@ -118,7 +118,7 @@ func (p *plot) parts(values []uint64) string {
 	return b.String()
 }
 
-// bar adds a bar of n units that stands on below units, in slot i.
+// bar adds a bar of n units in slot i, on top of below units.
 func bar(b *strings.Builder, i int, below, n, top uint64) {
 	height := func(n uint64) float64 { return float64(n) / float64(top) * chartHeight }
 	b.WriteString("M" + strconv.Itoa(i*slotWidth+(slotWidth-barWidth)/2))
@@ -128,13 +128,13 @@ func bar(b *strings.Builder, i int, below, n, top uint64) {
 	b.WriteString("v" + decimal(height(n)) + "z")
 }
 
-// decimal writes a coordinate.
+// decimal formats a coordinate.
 func decimal(f float64) string {
 	s := strconv.FormatFloat(f, 'f', 2, 64)
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// niceTop returns an even round number that is not below highest.
+// niceTop returns a round, even number that is at least highest.
 func niceTop(highest uint64) uint64 {
 	for unit := uint64(1); ; unit *= 10 {
 		for _, n := range []uint64{2, 4, 6, 8, 10} {
@@ -145,14 +145,14 @@ func niceTop(highest uint64) uint64 {
 	}
 }
 
-// share is a part of a bar that shows how a whole is made up; X and Width are
-// hundredths of it.
+// share is one part of a bar that shows the composition of a whole. X and Width are
+// percentages.
 type share struct {
 	Class    string
 	X, Width string
 }
 
-// shares returns a bar of one part for each tone that there is.
+// shares returns a bar with one part for each tone that is not 0.
 func shares(byTone map[tone]uint64) []share {
 	var all, before uint64
 	for _, n := range byTone {

@@ -36,11 +36,11 @@ func TestChart(t *testing.T) {
 	if c.Series[0].Path != "M1 100v-25h8v25zM21 100v-100h8v100z" {
 		t.Errorf("a: %s", c.Series[0].Path)
 	}
-	// The second kind stands on the first.
+	// The second kind is stacked on the first.
 	if c.Series[1].Path != "M1 75v-25h8v25zM31 100v-50h8v50z" {
 		t.Errorf("b: %s", c.Series[1].Path)
 	}
-	if c.Summary != "T: 8 messages, 4 at most at a time (a 5, b 3)" {
+	if c.Summary != "T: 8 messages, peak 4 (a 5, b 3)" {
 		t.Error(c.Summary)
 	}
 	if c.Slots[0].Tip != "c0: 2 messages (a 1, b 1)" || c.Slots[1].Tip != "c1: 0 messages" || c.Slots[2].X != 20 {

@@ -45,8 +45,8 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestAnonymousWhileObserving holds that a message that is being observed while
-// the mode changes leaves nothing behind.
+// TestAnonymousWhileObserving holds that no personal data remains of a message that
+// is being observed while the mode changes.
 func TestAnonymousWhileObserving(t *testing.T) {
 	p := New(Config{})
 	stop := make(chan struct{})

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// luminance is the relative luminance of a colour (WCAG 2.2).
+// luminance returns the relative luminance of a colour (WCAG 2.2).
 func luminance(t *testing.T, color string) float64 {
 	t.Helper()
 	hex := strings.TrimPrefix(color, "#")
@@ -29,9 +29,8 @@ func luminance(t *testing.T, color string) float64 {
 	return 0.2126*part(16) + 0.7152*part(8) + 0.0722*part(0)
 }
 
-// TestContrast holds the colours of both schemes to the contrast that people need
-// who see little: 4.5 for text, 3 for what a drawing is made of (WCAG 2.2, 1.4.3
-// and 1.4.11).
+// TestContrast holds the colours of both schemes to the minimum contrast of WCAG 2.2:
+// 4.5 for text (1.4.3) and 3 for parts of drawings (1.4.11).
 func TestContrast(t *testing.T) {
 	light, dark, ok := strings.Cut(pageCSS, "prefers-color-scheme: dark")
 	if !ok {

@@ -2,7 +2,7 @@ package statuspage
 
 import "time"
 
-// dnsView is how DNS fared in the last hour.
+// dnsView shows the DNS queries and cache look-ups of the last hour.
 type dnsView struct {
 	Chart               chart
 	Queries             string
@@ -12,16 +12,16 @@ type dnsView struct {
 	HitRate             string
 }
 
-// counted is a number of things of one name, and their share of all.
+// counted is the count of one name, with its share of all.
 type counted struct{ Name, Class, Count, Share string }
 
-// dnsKinds are the bars of the chart of DNS.
-var dnsKinds = []kind{{"answered", "d-none"}, {"without answer", "d-reject"}}
+// dnsKinds are the bars of the DNS chart.
+var dnsKinds = []kind{{"answered", "d-none"}, {"failed", "d-reject"}}
 
-// answered tells which of rcodes are answers to the question.
+// answered reports whether rcode means that the question was answered.
 func answered(rcode string) bool { return rcode == "NOERROR" || rcode == "NXDOMAIN" }
 
-// failed returns how many of the exchanges brought no answer.
+// failed returns how many queries failed, and how many there were.
 func (c *dnsCounts) failed() (failed, all uint64) {
 	for i, n := range c.rcodes {
 		all += uint64(n)
@@ -32,7 +32,7 @@ func (c *dnsCounts) failed() (failed, all uint64) {
 	return failed, all
 }
 
-// mean returns how long an exchange took.
+// mean returns the mean time that a query took.
 func (c *dnsCounts) mean() string {
 	_, all := c.failed()
 	if all == 0 {
@@ -68,7 +68,7 @@ func (f *facts) dnsView() dnsView {
 		}
 		v.Codes = append(v.Codes, counted{name, string(class), grouped(uint64(n)), percent(uint64(n), all)})
 	}
-	p := plot{title: "DNS exchanges per minute, last hour", unit: "exchanges", kinds: dnsKinds}
+	p := plot{title: "DNS queries per minute, last hour", unit: "queries", kinds: dnsKinds}
 	p.clock = func(i int) string { return f.hour.start(i).Format("15:04") }
 	for i := range f.hour.slots {
 		bad, n := f.hour.slots[i].dns.failed()

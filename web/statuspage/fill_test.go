@@ -10,16 +10,16 @@ import (
 	"authmilter/policy"
 )
 
-// filler fills every field of a value that can be set, and of all it points to.
+// filler fills every field that can be set of a value and of everything it points to.
 type filler struct {
 	// text returns the text for the n-th field.
 	text func(n int) string
-	// names tells to fill also the fields that hold names of a known set: strings
-	// of types of their own.
+	// names makes it also fill fields with a string type of their own, which hold
+	// names from a known set.
 	names bool
 
 	texts, addresses int
-	all              []string // texts given
+	all              []string // all texts so far
 }
 
 var (
@@ -67,8 +67,8 @@ func (f *filler) fill(v reflect.Value, depth int) {
 	}
 }
 
-// verdicts returns messages of which every field is filled: one with results, and
-// one for each reason to skip it.
+// verdicts returns messages with every field filled: one with results, and one for
+// each reason to skip a message.
 func (f *filler) verdicts(at time.Time) []*policy.Verdict {
 	all := []*policy.Verdict{}
 	for _, skip := range append(policy.Skips(), policy.NotSkipped) {
@@ -77,7 +77,7 @@ func (f *filler) verdicts(at time.Time) []*policy.Verdict {
 		v.At, v.Skip = at, skip
 		v.Took, v.EndOfMessage, v.Removed = time.Second, time.Millisecond, policy.Removed{policy.ResultsField: 3}
 		if skip == policy.Authenticated {
-			v.Signing.Err = nil // both what signed and why nothing did are shown
+			v.Signing.Err = nil // so that the domain that signed is shown once
 		}
 		if skip != policy.NotSkipped {
 			v.Result = nil

@@ -20,7 +20,7 @@ import (
 	"authmilter/verify/spf"
 )
 
-// clock is a clock that is set by hand.
+// clock is a clock that tests set.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time           { return c.t }
@@ -28,7 +28,7 @@ func (c *clock) forward(by time.Duration) { c.t = c.t.Add(by) }
 
 func newClock() *clock { return &clock{time.Date(2026, 3, 10, 14, 37, 20, 0, time.UTC)} }
 
-// get returns what p answers to a GET of its page.
+// get returns the page that p serves.
 func get(t testing.TB, p *Page) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -43,7 +43,7 @@ func signature(domain, selector string) *dkim.Signature {
 	return &dkim.Signature{Domain: domain, Selector: selector}
 }
 
-// sender is somebody whose mail comes in.
+// sender is a kind of sender of inbound mail.
 type sender struct {
 	weight  int
 	ip      string
@@ -68,7 +68,7 @@ func passing(domain, selector string) []dkim.Result {
 
 var noChain = arc.Result{Status: arc.None, OldestPass: arc.Absent}
 
-// senders are those of an ordinary day.
+// senders are the senders of an ordinary day.
 var senders = []sender{
 	{
 		weight: 40, ip: "192.0.2.25", name: "mail-a.example.com", from: "bounce-8841@mail.example.com", author: "example.com",
@@ -130,7 +130,7 @@ var senders = []sender{
 	{weight: 4, ip: "127.0.0.1", name: "localhost", from: "root@example.org", skip: policy.LocalNetwork},
 }
 
-// verdict returns a message of s.
+// verdict returns the verdict on a message from s.
 func (s *sender) verdict(rnd *rand.Rand, at time.Time) *policy.Verdict {
 	v := &policy.Verdict{
 		At: at, Listener: "inet:8894@127.0.0.1", QueueID: fmt.Sprintf("4gX%05XzR", rnd.IntN(1<<20)),
@@ -166,7 +166,7 @@ func (s *sender) verdict(rnd *rand.Rand, at time.Time) *policy.Verdict {
 	return v
 }
 
-// configText is a configuration as the command line shows it.
+// configText is a configuration as "authmilter config show" prints it.
 const configText = `authserv_id = "mx.example.org"
 listen = ["inet:8894@127.0.0.1", "unix:/run/authmilter/authmilter.sock"]
 socket_mode = "0660"
@@ -191,7 +191,7 @@ mode = "enforce"
 quarantine = "header"
 `
 
-// filled returns a page after an ordinary day and a bit.
+// filled returns a page after a bit more than an ordinary day.
 func filled(mode Privacy) *Page {
 	c := newClock()
 	end := c.t
@@ -234,7 +234,7 @@ func filled(mode Privacy) *Page {
 	return p
 }
 
-// ask makes the look-ups of v.
+// ask counts the look-ups made for v.
 func ask(p *Page, rnd *rand.Rand, v *policy.Verdict) {
 	if v.Skip != policy.NotSkipped {
 		return

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Durations are counted in buckets that grow with them: each power of two of
-// microseconds is split into eight, so that no bucket is wider than an eighth of
-// what it holds.
+// Durations are counted in buckets of growing width: each power of two of
+// microseconds is split into eight buckets, so no bucket is wider than an eighth of
+// the durations in it.
 const (
 	firstOctave = 6 // everything below 64 us is in the first bucket
 	octaves     = 20
 	perOctave   = 8
-	buckets     = octaves * perOctave // the last one begins at 62.9 s and has no end
+	buckets     = octaves * perOctave // the last one starts at 62.9 s and is open
 )
 
 // histogram counts durations.
@@ -28,7 +28,7 @@ func bucketOf(d time.Duration) int {
 	return min((octave-firstOctave)*perOctave+eighth, buckets-1)
 }
 
-// bucketEnd returns the duration at which bucket i ends.
+// bucketEnd returns the upper end of bucket i.
 func bucketEnd(i int) time.Duration {
 	octave, eighth := i/perOctave+firstOctave, i%perOctave
 	return time.Duration(perOctave+eighth+1) << (octave - 3) * time.Microsecond
@@ -42,9 +42,9 @@ func (h *histogram) sum(o *histogram) {
 	}
 }
 
-// quantile returns a duration that a share q of those counted does not exceed,
-// too long by an eighth at most; highest is the longest one. ok is false where
-// there are none.
+// quantile returns a duration that a share q of the counted ones does not exceed.
+// It is too long by at most an eighth. highest is the longest duration counted. ok
+// is false if none was.
 func (h *histogram) quantile(q float64, highest time.Duration) (d time.Duration, ok bool) {
 	var all uint64
 	for _, n := range h {

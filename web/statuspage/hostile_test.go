@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// hostile are texts that do harm where they are not escaped.
+// hostile are texts that do harm if they are not escaped.
 var hostile = []string{
 	`</style><script>alert(%d)</script>`,
 	`"><img src=x onerror=alert(%d)>`,
@@ -19,7 +19,7 @@ var hostile = []string{
 	`]]>&lt;script&#62;%d`,
 }
 
-// TestHostileTexts puts markup into every field there is.
+// TestHostileTexts puts markup into every field.
 func TestHostileTexts(t *testing.T) {
 	c := newClock()
 	p := New(Config{Version: hostile[0], Now: c.now})

@@ -12,21 +12,21 @@ import (
 	"golang.org/x/net/html"
 )
 
-// elements are those that a page has.
+// elements lists the elements that a page may have.
 var elements = []string{
 	"a", "b", "body", "caption", "dd", "div", "dl", "dt", "figcaption", "figure", "h1", "h2", "head", "header", "html", "i", "li", "main",
 	"meta", "p", "path", "pre", "rect", "section", "small", "span", "style", "svg", "table", "tbody", "td", "th", "thead", "time", "title",
 	"tr", "ul",
 }
 
-// attributes are those that its elements have.
+// attributes lists the attributes that they may have.
 var attributes = []string{
 	"aria-hidden", "aria-labelledby", "charset", "class", "colspan", "content", "d", "data-label", "datetime", "height", "href",
 	"http-equiv", "id", "lang", "name", "preserveAspectRatio", "role", "rowspan", "scope", "tabindex", "viewBox", "width", "x", "y",
 }
 
-// parse returns the elements of a page, and fails the test for one that could
-// do or fetch something.
+// parse returns the elements of a page. It reports an error for elements and
+// attributes that could run or fetch something.
 func parse(t *testing.T, page string) []*html.Node {
 	t.Helper()
 	doc, err := html.Parse(strings.NewReader(page))
@@ -74,7 +74,7 @@ func textOf(n *html.Node) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-// row returns the cells of the first row of a section whose text begins with name.
+// row returns the cells of the first row in a section whose text begins with name.
 func row(t *testing.T, nodes []*html.Node, section, name string) []string {
 	t.Helper()
 	for _, n := range nodes {
@@ -100,8 +100,8 @@ func row(t *testing.T, nodes []*html.Node, section, name string) []string {
 	return nil
 }
 
-// TestPageIsHarmless holds that the page has what it may have only, and that the
-// Content-Security-Policy lets its style pass.
+// TestPageIsHarmless holds that the page has nothing that runs or fetches, and that
+// the Content-Security-Policy allows its style.
 func TestPageIsHarmless(t *testing.T) {
 	for _, mode := range []Privacy{Full, Anonymous} {
 		p := filled(mode)
@@ -127,7 +127,7 @@ func TestPageIsHarmless(t *testing.T) {
 	}
 }
 
-// TestEveryClassHasAStyle holds the template and the style sheet to each other.
+// TestEveryClassHasAStyle holds that the style sheet has every class in use.
 func TestEveryClassHasAStyle(t *testing.T) {
 	nodes := append(parse(t, get(t, filled(Full))), parse(t, get(t, few()))...)
 	used := map[string]bool{}
@@ -143,7 +143,7 @@ func TestEveryClassHasAStyle(t *testing.T) {
 	}
 }
 
-// TestAccessibility holds what a page for everybody has.
+// TestAccessibility holds that a screen reader finds its way.
 func TestAccessibility(t *testing.T) {
 	nodes := parse(t, get(t, filled(Full)))
 	ids := map[string]int{}

@@ -12,7 +12,7 @@ import (
 	"authmilter/verify/dkim"
 )
 
-// TestNumbers holds that the page tells what was observed.
+// TestNumbers holds that the page shows what was observed.
 func TestNumbers(t *testing.T) {
 	c := newClock()
 	p := New(Config{Version: "1", Now: c.now})
@@ -60,9 +60,9 @@ func TestNumbers(t *testing.T) {
 		{"volume", "reject", []string{"reject", "30", "1,030"}},
 		{"volume", "verified", []string{"verified", "1,260", "2,260"}},
 		{"volume", "skipped", []string{"skipped", "10", "10"}},
-		{"volume", "by authenticated", []string{"by authenticated", "7", "7"}},
-		{"volume", "by network", []string{"by network", "3", "3"}},
-		{"volume", "by overload", []string{"by overload", "0", "0"}},
+		{"volume", "skipped: authenticated", []string{"skipped: authenticated", "7", "7"}},
+		{"volume", "skipped: network", []string{"skipped: network", "3", "3"}},
+		{"volume", "skipped: overload", []string{"skipped: overload", "0", "0"}},
 		{"volume", "forged fields removed", []string{"forged fields removed", "30", "1,030"}},
 		{"methods", "dkim 1 h", []string{"dkim", "1 h", "97.6 %", "2,460", "dkim, 1 h: none 2.0 %, pass 97.6 %, temperror 0.4 %", "pass 2,400 none 50 temperror 10"}},
 		{"methods", "spf 1 h", []string{"spf", "1 h", "95.2 %", "1,260", "spf, 1 h: pass 95.2 %, fail 2.4 %, softfail 1.6 %, temperror 0.8 %", "pass 1,200 softfail 20 temperror 10 fail 30"}},
@@ -72,14 +72,14 @@ func TestNumbers(t *testing.T) {
 		{"dns", "NOERROR", []string{"NOERROR", "40", "78.4 %"}},
 		{"dns", "timeout", []string{"timeout", "10", "19.6 %"}},
 		{"dns", "other", []string{"other", "1", "2.0 %"}},
-		{"dns", "asked for MX", []string{"asked for MX", "10", "19.6 %"}},
-		{"dns", "asked for other", []string{"asked for other", "1", "2.0 %"}},
+		{"dns", "type MX", []string{"type MX", "10", "19.6 %"}},
+		{"dns", "type other", []string{"type other", "1", "2.0 %"}},
 		{"dns", "mean latency", []string{"mean latency", "19.6 ms"}},
-		{"dns", "longest", []string{"longest", "60.0 ms"}},
-		{"dns", "found in the cache", []string{"found in the cache", "60.0 %"}},
-		{"dns", "hits", []string{"hits", "3"}},
-		{"dns", "misses", []string{"misses", "1"}},
-		{"dns", "expired, used all the same", []string{"expired, used all the same", "1"}},
+		{"dns", "longest", []string{"longest latency", "60.0 ms"}},
+		{"dns", "cache hit rate", []string{"cache hit rate", "60.0 %"}},
+		{"dns", "cache hits", []string{"cache hits", "3"}},
+		{"dns", "cache misses", []string{"cache misses", "1"}},
+		{"dns", "expired entries used", []string{"expired entries used", "1"}},
 		{"talkers", "bank.example", []string{"bank.example", "reject", "1,030", "19:37:20", "203.0.113.200 1,030"}},
 		{"talkers", "shop.example", []string{"shop.example", "quarantine", "20", "19:37:20", "203.0.113.9 20"}},
 	} {
@@ -94,10 +94,10 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"Messages verified":  "Messages verified1,2601 h · 24 h: 2,260",
-		"DMARC pass":         "DMARC pass95.2 %1 h · 24 h: 53.1 %",
-		"DNS without answer": "DNS without answer21.6 %1 h · mean: 19.6 ms",
-		"Connections open":   "Connections open1now",
+		"Messages verified": "Messages verified1,2601 h · 24 h: 2,260",
+		"DMARC pass":        "DMARC pass95.2 %1 h · 24 h: 53.1 %",
+		"DNS failures":      "DNS failures21.6 %1 h · mean: 19.6 ms",
+		"Open connections":  "Open connections1now",
 	} {
 		if tiles[name] != want {
 			t.Errorf("%q, want %q", tiles[name], want)
@@ -107,10 +107,10 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("%d messages", n)
 	}
 	if !strings.Contains(page, "19:37: 1,270 messages (none 1,200, quarantine 20, defer 10, reject 30, skipped 10)") {
-		t.Error("the chart of the hour has not got the last minute")
+		t.Error("the chart of the hour lacks the last minute")
 	}
 	if !strings.Contains(page, "14:30: 1,000 messages (reject 1,000)") {
-		t.Error("the chart of the day has not got its first quarter")
+		t.Error("the chart of the day lacks its first quarter of an hour")
 	}
 
 	c.forward(time.Hour)
@@ -128,7 +128,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// TestMessages holds that a message is told with its reasons.
+// TestMessages holds that a message is shown with the reasons for its results.
 func TestMessages(t *testing.T) {
 	c := newClock()
 	p := New(Config{Now: c.now})
@@ -160,7 +160,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestManyOfEach holds that what is left out is told.
+// TestManyOfEach holds that the page says what it leaves out.
 func TestManyOfEach(t *testing.T) {
 	p := New(Config{Now: newClock().now})
 	v := senders[0].verdict(newRand(), p.now())
@@ -199,14 +199,14 @@ func TestAttention(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		do   func(*clock, *Page)
-		want string // "" for none
+		want string // "" if there is no notice
 	}{
 		{"nothing", func(*clock, *Page) {}, ""},
-		{"reload", func(c *clock, p *Page) { p.ReloadFailed(c.t, errors.New("bad")) }, "refused at 14:37:20"},
+		{"reload", func(c *clock, p *Page) { p.ReloadFailed(c.t, errors.New("bad")) }, "reload at 14:37:20 failed"},
 		{"reload mended", func(c *clock, p *Page) { p.ReloadFailed(c.t, errors.New("bad")); p.SetState(State{LoadedAt: c.t}) }, ""},
-		{"key", func(_ *clock, p *Page) { p.KeyState("sign", "example.org", "s1", "mismatch") }, "Key s1 of example.org: mismatch in DNS."},
+		{"key", func(_ *clock, p *Page) { p.KeyState("sign", "example.org", "s1", "mismatch") }, "Key s1 of example.org in DNS: mismatch."},
 		{"key forgotten", func(_ *clock, p *Page) { p.KeyState("sign", "example.org", "s1", "mismatch"); p.ForgetKeys() }, ""},
-		{"overload", func(_ *clock, p *Page) { p.Observe(&overloaded) }, "1 messages passed on unverified"},
+		{"overload", func(_ *clock, p *Page) { p.Observe(&overloaded) }, "because too many were in flight: 1."},
 		{"one temperror", func(c *clock, p *Page) { p.Observe(senders[6].verdict(newRand(), c.t)) }, ""},
 		{"temperrors", func(c *clock, p *Page) {
 			for range 20 {
@@ -217,7 +217,7 @@ func TestAttention(t *testing.T) {
 			for range 11 {
 				p.DNSQuery("TXT", "SERVFAIL", 0)
 			}
-		}, "5.2 % of the DNS exchanges"},
+		}, "5.2 % of the DNS queries"},
 		{"no such name", func(_ *clock, p *Page) {
 			for range 100 {
 				p.DNSQuery("TXT", "NXDOMAIN", 0)
@@ -227,8 +227,8 @@ func TestAttention(t *testing.T) {
 			for range 5 {
 				p.Observe(&slow)
 			}
-		}, "waited 5.00 s"},
-		{"silence", func(c *clock, _ *Page) { c.forward(2 * time.Hour) }, "No message"},
+		}, "wait 5.00 s"},
+		{"silence", func(c *clock, _ *Page) { c.forward(2 * time.Hour) }, "No messages"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, p := quiet()

@@ -1,9 +1,9 @@
-// Package statuspage shows to people, on one HTML page, what the milter did
+// Package statuspage serves one HTML page that shows people what the milter did
 // during the last day.
 //
-// A [Page] observes finished verdicts and DNS exchanges, keeps a summary of
-// them in bounded memory, and serves it. The page is complete in itself: it has
-// no script, fetches nothing, and its charts are drawn here.
+// A [Page] observes finished verdicts and DNS queries, keeps a summary of them in
+// bounded memory, and serves it. The page is self-contained: it has no script and
+// fetches nothing, and this package draws its charts.
 package statuspage
 
 import (
@@ -26,22 +26,21 @@ import (
 
 // Privacy says how much a [Page] keeps and shows.
 //
-// Personal data are the addresses and names of clients, what they say in HELO,
-// mail addresses, author domains and all other domains that a message names,
-// queue IDs, and texts that can hold any of these: the reasons that errors give,
-// replies, and the details of overrides.
+// Personal data are the addresses, names and HELO names of clients, mail
+// addresses, author domains and all other domains that a message names, queue
+// IDs, and texts that can hold any of these: error texts, replies, and the
+// details of overrides.
 type Privacy uint8
 
 const (
-	// Full keeps and shows everything that this package knows of.
+	// Full keeps and shows everything that this package knows about.
 	Full Privacy = iota
-	// Anonymous neither keeps nor shows personal data. What remains are numbers;
-	// of each of the last messages its time, its results with their reasons as
-	// far as these are names from a fixed set, its disposition, and the time
-	// taken; and what is of our own: the configuration and the states of our
-	// keys.
+	// Anonymous neither keeps nor shows personal data. What remains is numbers;
+	// for each of the last messages its time, its results with those reasons that
+	// come from a fixed set, its disposition, and the time taken; and our own
+	// configuration and the states of our keys.
 	Anonymous
-	// Off keeps nothing, and there is no page.
+	// Off keeps nothing and serves no page.
 	Off
 )
 
@@ -56,40 +55,41 @@ func (p Privacy) String() string {
 	return "off"
 }
 
-// Config is what a [Page] knows from the start.
+// Config configures a new [Page].
 type Config struct {
-	// Version of the binary, for people.
+	// Version of the binary, as shown to people.
 	Version string
 	Privacy Privacy
-	// Now is the clock, in whose time zone the page is; nil means time.Now.
+	// Now returns the current time; nil means time.Now. The page shows times in
+	// the time zone of what Now returns.
 	Now func() time.Time
 }
 
 // State is the configuration in force.
 type State struct {
 	AuthservID string
-	// Config is the configuration as TOML, without secrets. Of it 64 KiB are
-	// shown.
+	// Config is the configuration as TOML, without secrets. The page shows the
+	// first 64 KiB.
 	Config string
-	// LoadedAt is when it came into force.
+	// LoadedAt is when the configuration came into force.
 	LoadedAt time.Time
 }
 
-// The bounds on what is shown of ourselves.
+// Bounds on what the page shows about the configuration and our keys.
 const (
 	maxConfig     = 64 << 10 // octets
 	maxConfigLine = 1024
 	maxKeys       = 100
 )
 
-// Page is the status page. It implements [policy.Observer] and the Observer of
-// package verify/dns, and is an [http.Handler] for the path "/". It is safe for
-// concurrent use.
+// Page is the status page. It implements [policy.Observer] and the Observer
+// interface of package verify/dns, and is an [http.Handler] for the path "/". It
+// is safe for concurrent use.
 //
-// Its memory is bounded by 2 MiB, whatever is observed: most of it are the eight
-// tables of the author domains that fail DMARC, with 200 domains of 5 client
-// addresses each, and the texts of the last 100 messages. What it serves is not
-// longer than 3 MiB, nor than 250 KiB where nobody means harm.
+// It uses at most 2 MiB of memory, whatever it observes. Most of that is for the
+// eight tables of author domains that fail DMARC, with 200 domains of 5 client
+// addresses each, and for the texts of the last 100 messages. The page served is
+// at most 3 MiB long, and at most 250 KiB without an attack.
 type Page struct {
 	version     string
 	now         func() time.Time
@@ -97,18 +97,18 @@ type Page struct {
 	template    *template.Template
 	policy      string // the Content-Security-Policy
 	connections atomic.Int64
-	// privacy is a Privacy. It changes under mu only.
+	// privacy is a Privacy. It is changed only with mu held.
 	privacy atomic.Uint32
 
 	mu       sync.Mutex
 	recorder *recorder
 	state    State
-	failedAt time.Time // the last reload that was refused, if that was the last
+	failedAt time.Time // of the last reload, if it failed
 	failure  string
 	keys     []keyState
 }
 
-// keyState is what DNS publishes about a key of ours.
+// keyState is the state of one of our keys in DNS.
 type keyState struct{ use, domain, selector, state string }
 
 //go:embed page.html
@@ -117,7 +117,7 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-// New returns a Page on which nothing happened yet.
+// New returns a Page that has observed nothing yet.
 func New(c Config) *Page {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -135,7 +135,8 @@ func New(c Config) *Page {
 	return p
 }
 
-// contentPolicy allows one style element that holds css, and nothing else.
+// contentPolicy returns a Content-Security-Policy that allows one style element,
+// which must contain css, and nothing else.
 func contentPolicy(css string) string {
 	sum := sha256.Sum256([]byte(css))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
@@ -144,7 +145,7 @@ func contentPolicy(css string) string {
 
 func (p *Page) mode() Privacy { return Privacy(p.privacy.Load()) }
 
-// SetPrivacy changes how much is kept. What must no longer be kept is forgotten.
+// SetPrivacy changes how much is kept, and forgets what may no longer be kept.
 func (p *Page) SetPrivacy(to Privacy) {
 	now := p.now()
 	p.mu.Lock()
@@ -158,8 +159,8 @@ func (p *Page) SetPrivacy(to Privacy) {
 	p.privacy.Store(uint32(to))
 }
 
-// SetState tells which configuration is in force. It ends what ReloadFailed has
-// told.
+// SetState records the configuration in force. It clears what ReloadFailed
+// recorded.
 func (p *Page) SetState(s State) {
 	s.Config = cleanLines(s.Config)
 	p.mu.Lock()
@@ -167,8 +168,8 @@ func (p *Page) SetState(s State) {
 	p.state, p.failedAt, p.failure = s, time.Time{}, ""
 }
 
-// ReloadFailed tells that a configuration was refused, and why. The one before
-// stays in force.
+// ReloadFailed records that a configuration was rejected, and why. The previous
+// one stays in force.
 func (p *Page) ReloadFailed(at time.Time, err error) {
 	text := shown(err.Error(), maxConfigLine)
 	p.mu.Lock()
@@ -176,26 +177,26 @@ func (p *Page) ReloadFailed(at time.Time, err error) {
 	p.failedAt, p.failure = at, text
 }
 
-// KeyState tells what DNS publishes about a key of ours. use, domain and selector
-// come from the configuration; state is a dkim.Published. Of further keys than
-// 100 nothing is shown.
+// KeyState records the state of one of our keys in DNS. use, domain and selector
+// come from the configuration; state is a dkim.Published. The page shows at most
+// 100 keys.
 func (p *Page) KeyState(use, domain, selector, state string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	told := keyState{use, domain, selector, state}
+	found := keyState{use, domain, selector, state}
 	for i := range p.keys {
 		k := &p.keys[i]
 		if k.use == use && k.domain == domain && k.selector == selector {
-			*k = told
+			*k = found
 			return
 		}
 	}
 	if len(p.keys) < maxKeys {
-		p.keys = append(p.keys, told)
+		p.keys = append(p.keys, found)
 	}
 }
 
-// ForgetKeys ends what KeyState has told.
+// ForgetKeys clears what KeyState recorded.
 func (p *Page) ForgetKeys() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -213,7 +214,7 @@ func (p *Page) Observe(v *policy.Verdict) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mode() != mode {
-		return // what was kept meanwhile is not what may be kept now
+		return // r was made for the mode before
 	}
 	p.recorder.count(now, v)
 	p.recorder.keep(&r)
@@ -222,8 +223,8 @@ func (p *Page) Observe(v *policy.Verdict) {
 	}
 }
 
-// DNSQuery counts one DNS exchange. qtype and rcode are those of the Observer of
-// package verify/dns; every other one is counted as "other".
+// DNSQuery counts one DNS query. qtype and rcode are named as by the Observer
+// interface of package verify/dns; other names are counted as "other".
 func (p *Page) DNSQuery(qtype, rcode string, took time.Duration) {
 	p.countDNS(func(c *dnsCounts) { c.add(qtype, rcode, took) })
 }
@@ -231,11 +232,11 @@ func (p *Page) DNSQuery(qtype, rcode string, took time.Duration) {
 // DNSCacheHit counts a look-up that the cache answered.
 func (p *Page) DNSCacheHit() { p.countDNS(func(c *dnsCounts) { c.hits++ }) }
 
-// DNSCacheMiss counts a look-up that had to be asked.
+// DNSCacheMiss counts a look-up that needed a query.
 func (p *Page) DNSCacheMiss() { p.countDNS(func(c *dnsCounts) { c.misses++ }) }
 
-// DNSCacheStale counts a look-up that the cache answered with what had expired,
-// because there was no other answer.
+// DNSCacheStale counts a look-up that an expired cache entry answered, because no
+// server did.
 func (p *Page) DNSCacheStale() { p.countDNS(func(c *dnsCounts) { c.stale++ }) }
 
 func (p *Page) countDNS(count func(*dnsCounts)) {
@@ -250,13 +251,13 @@ func (p *Page) countDNS(count func(*dnsCounts)) {
 	}
 }
 
-// ConnectionOpened and ConnectionClosed follow the connections from MTAs.
+// ConnectionOpened counts a connection from an MTA as open.
 func (p *Page) ConnectionOpened() { p.connections.Add(1) }
 
-// ConnectionClosed is the end of what ConnectionOpened began.
+// ConnectionClosed counts it as closed again.
 func (p *Page) ConnectionClosed() { p.connections.Add(-1) }
 
-// ServeHTTP serves the page at "/", and nothing else.
+// ServeHTTP serves the page at "/" and answers 404 everywhere else.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", p.policy)
@@ -276,13 +277,13 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := p.render(r.URL.RawQuery != paused)
 	if err != nil {
-		plain(w, http.StatusInternalServerError, shown("the page could not be made: "+err.Error(), maxConfigLine))
+		plain(w, http.StatusInternalServerError, shown("cannot render the page: "+err.Error(), maxConfigLine))
 		return
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method == http.MethodGet {
-		// A client that went away is no concern of ours.
+		// An error means that the client went away.
 		_, _ = w.Write(body)
 	}
 }
@@ -293,12 +294,13 @@ func plain(w http.ResponseWriter, code int, text string) {
 	_, _ = w.Write([]byte(text + "\n"))
 }
 
-var errPanic = errors.New("a failure of ours")
+var errPanic = errors.New("internal error")
 
-// paused is the query that asks for a page that does not reload itself.
+// paused is the URL query for a page that does not reload itself.
 const paused = "refresh=off"
 
-// render returns the page. A failure of ours stays within it: the milter goes on.
+// render returns the page. It recovers from panics, so that a bug here does not
+// stop the milter.
 func (p *Page) render(refresh bool) (page []byte, err error) {
 	defer func() {
 		if recover() != nil {
@@ -314,13 +316,13 @@ func (p *Page) render(refresh bool) (page []byte, err error) {
 	return b.Bytes(), nil
 }
 
-// shown returns text from outside as it may be shown.
+// shown cleans s, a text from outside, for the page, and cuts it to most octets.
 func shown(s string, most int) string {
-	// errors.Join puts each on a line.
+	// errors.Join puts each error on a line of its own.
 	return clean.Text(strings.ReplaceAll(s, "\n", ", "), most)
 }
 
-// cleanLines cleans a text of several lines.
+// cleanLines cleans a text of several lines and cuts it to maxConfig octets.
 func cleanLines(s string) string {
 	var b strings.Builder
 	for line := range strings.Lines(s) {

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// update says that golden files are to be rewritten.
+// update reports whether to rewrite golden files.
 var update = os.Getenv("AUTHMILTER_UPDATE") != ""
 
-// few returns a page after three messages of each sender.
+// few returns a page after three messages from each sender.
 func few() *Page {
 	c := newClock()
 	end := c.t
@@ -122,7 +122,8 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// TestBrokenRendering holds that a failure of ours does not pass on.
+// TestBrokenRendering holds that an error while rendering sends no partial page and
+// breaks nothing else.
 func TestBrokenRendering(t *testing.T) {
 	p := filled(Full)
 	code := func() int {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestAnonymous holds that no text of a message is kept or shown.
+// TestAnonymous holds that no text from a message is kept or shown.
 func TestAnonymous(t *testing.T) {
 	c := newClock()
 	mark := func(n int) string { return fmt.Sprintf("MARK%d", n) }
@@ -42,17 +42,17 @@ func TestAnonymous(t *testing.T) {
 		}
 	}
 	if !strings.Contains(page, "without personal data") {
-		t.Error("the page does not tell that it is anonymous")
+		t.Error("the page does not say that it is anonymous")
 	}
 	parse(t, page)
-	// That the test can see a leak.
+	// Make sure that the test can see a leak.
 	page, _, _ = show(Full)
 	if strings.Count(page, "MARK") < 30 || !strings.Contains(page, "2001:db8:beef::") {
 		t.Error("the full page shows none of it")
 	}
 }
 
-// TestAnonymousTellsReasons holds that what is a name of ours stays.
+// TestAnonymousTellsReasons holds that names from our own sets are still shown.
 func TestAnonymousTellsReasons(t *testing.T) {
 	nodes := parse(t, get(t, filled(Anonymous)))
 	for _, n := range nodes {
@@ -73,7 +73,7 @@ func TestSetPrivacy(t *testing.T) {
 	has := func(p *Page, text string) bool { return strings.Contains(get(t, p), text) }
 	p := filled(Full)
 	if !has(p, "bank.example") || !has(p, "203.0.113.200") {
-		t.Fatal("nothing is there to be forgotten")
+		t.Fatal("there is nothing to forget")
 	}
 	p.SetPrivacy(Anonymous)
 	for _, text := range []string{"bank.example", "203.0.113.200", "4gX"} {
@@ -92,7 +92,7 @@ func TestSetPrivacy(t *testing.T) {
 		}
 	}
 	if !has(p, "Since 14:37:20.") {
-		t.Error("the page does not tell since when author domains are known")
+		t.Error("the page does not say since when author domains are counted")
 	}
 	p.SetPrivacy(Off)
 	w := httptest.NewRecorder()
@@ -103,13 +103,13 @@ func TestSetPrivacy(t *testing.T) {
 	p.Observe(senders[3].verdict(newRand(), p.now()))
 	p.DNSQuery("TXT", "NOERROR", 0)
 	p.DNSCacheHit()
-	p.ConnectionOpened() // is open still when there is a page again
+	p.ConnectionOpened() // still open when the page is back
 	p.SetPrivacy(Full)
 	nodes := parse(t, get(t, p))
 	if got := row(t, nodes, "volume", "verified"); !slices.Equal(got, []string{"verified", "0", "0"}) {
 		t.Errorf("off and on: %q", got)
 	}
-	if got := row(t, nodes, "dns", "hits"); !slices.Equal(got, []string{"hits", "0"}) {
+	if got := row(t, nodes, "dns", "cache hits"); !slices.Equal(got, []string{"cache hits", "0"}) {
 		t.Errorf("off and on: %q", got)
 	}
 	if !has(p, ">8</dd>") {

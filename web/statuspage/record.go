@@ -10,24 +10,24 @@ import (
 	"authmilter/verify/spf"
 )
 
-// The bounds on what is kept of one message.
+// Bounds on what is kept of one message.
 const (
 	maxMessages   = 100
 	maxSignatures = 4   // DKIM results
 	maxText       = 128 // octets of one piece of text
 )
 
-// record is what is kept of one message. Its texts are cut, but not cleaned: they
-// are cleaned when the page is made.
+// record is what is kept of one message. Its texts are cut, but they are cleaned
+// only when the page is rendered.
 type record struct {
 	at         time.Time
 	took, wait time.Duration
 
-	skip  uint8 // a position in skips, meaningless where there are results
-	noted bool  // there are results
+	skip  uint8 // a position in skips; meaningless if noted
+	noted bool  // the record has results
 
 	dkim     [maxSignatures]method
-	signed   int // signatures, those left out included
+	signed   int // number of signatures, including omitted ones
 	spf      method
 	heloSPF  method
 	dmarc    method
@@ -40,7 +40,7 @@ type record struct {
 
 	// What follows is personal data, or may hold it.
 	client     netip.Addr
-	text       string // what the spans are spans of
+	text       string // holds the spans below
 	queueID    span
 	clientName span
 	helo       span
@@ -48,20 +48,20 @@ type record struct {
 	author     span
 	authorErr  span
 	unsealed   span
-	signing    span // the domain that signed a message of our own
-	unsigned   span // why it was not signed
+	signing    span // the domain that we signed for
+	unsigned   span // why we did not sign
 }
 
 // method is one result.
 type method struct {
 	used bool
-	// status and reason are positions in the sets of the method.
+	// status and reason are positions in the method's sets.
 	status, reason uint8
 	// What follows is personal data, or may hold it.
 	domain, selector, text span
 }
 
-// decision is what was done with a message, and why.
+// decision is what was done with a message and why.
 type decision struct {
 	disposition, intended uint8 // positions in dispositions
 	reason                uint8 // a position in reasons
@@ -79,22 +79,22 @@ type span struct{ from, to uint16 }
 func (r *record) get(s span) string { return r.text[s.from:s.to] }
 
 const (
-	// maxTexts is how many texts a record has: a span can always say where one is.
+	// maxTexts is how many texts a record has at most.
 	maxTexts = 20 + 3*maxSignatures
-	_        = uint16(maxTexts * maxText)
-	// usualTexts is what they take together in nearly all messages, in octets. Room
-	// for all that there may be would double the stack of each connection.
+	_        = uint16(maxTexts * maxText) // a span can reach all of them
+	// usualTexts is how many octets they take together in nearly all messages. Room
+	// for the most that they can take would double the stack of each connection.
 	usualTexts = 512
 )
 
-// writer collects the texts of one record, so that they are one allocation and
-// nothing of the message itself is kept alive.
+// writer collects the texts of one record, so that they take one allocation and do
+// not keep the message itself alive.
 type writer struct {
 	buf       []byte
 	anonymous bool
 }
 
-// personal adds a text that is, or may hold, personal data.
+// personal adds a text that is or may hold personal data.
 func (w *writer) personal(s string) span {
 	if w.anonymous || s == "" {
 		return span{}
@@ -111,8 +111,7 @@ func (w *writer) err(err error) span {
 	return w.personal(err.Error())
 }
 
-// cut returns s with at most most octets, ending in "..." where something was
-// cut off.
+// cut cuts s to at most most octets. A cut text ends in "...".
 func cut(s string, most int) string {
 	const ellipsis = "..."
 	if len(s) <= most {
@@ -125,7 +124,7 @@ func cut(s string, most int) string {
 	return s[:end] + ellipsis
 }
 
-// newRecord returns what is kept of v, in anonymous mode without personal data.
+// newRecord returns what is kept of v. If anonymous, it has no personal data.
 func newRecord(v *policy.Verdict, anonymous bool) record {
 	w := writer{buf: make([]byte, 0, usualTexts), anonymous: anonymous}
 	r := record{at: v.At, took: v.Took, wait: v.EndOfMessage, removed: v.Removed.Total(), skip: skips.position(string(v.Skip))}
@@ -148,7 +147,7 @@ func newRecord(v *policy.Verdict, anonymous bool) record {
 	return r
 }
 
-// keepResults keeps what was found out about the message.
+// keepResults keeps the results of a verified message.
 func (r *record) keepResults(w *writer, v *policy.Verdict) {
 	res := v.Result
 	r.noted = true
@@ -199,7 +198,7 @@ func spfResult(w *writer, s *spf.Result) method {
 	return m
 }
 
-// keepSigning keeps what became of signing a message of our own.
+// keepSigning keeps whether we signed a message of our own users.
 func (r *record) keepSigning(w *writer, s *policy.Signing) {
 	r.unsigned = w.err(s.Err)
 	if s.Err == nil && len(s.Selectors) > 0 {
@@ -207,7 +206,7 @@ func (r *record) keepSigning(w *writer, s *policy.Signing) {
 	}
 }
 
-// keepDecision keeps what was done with the message.
+// keepDecision keeps what was done with the message and why.
 func (r *record) keepDecision(w *writer, d *policy.Decision) {
 	r.decision = decision{
 		disposition: dispositions.position(string(d.Disposition)),

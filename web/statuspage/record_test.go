@@ -9,7 +9,7 @@ import (
 	"authmilter/verify/dkim"
 )
 
-// TestRecordHasRoomForAllTexts fills every text of a message beyond its bound.
+// TestRecordHasRoomForAllTexts makes every text of a message longer than its bound.
 func TestRecordHasRoomForAllTexts(t *testing.T) {
 	long := strings.Repeat("x", 2*maxText)
 	f := filler{names: true, text: func(n int) string { return fmt.Sprint(n) + long }}
@@ -35,8 +35,8 @@ func TestRecordHasRoomForAllTexts(t *testing.T) {
 	}
 }
 
-// TestWords holds that there is a counter for every name of a set, and one for
-// all others.
+// TestWords holds that every name in a set has a counter, and all other names share
+// one.
 func TestWords(t *testing.T) {
 	sets := []words{dispositions, skips, qtypes, rcodes}
 	for _, m := range methods {

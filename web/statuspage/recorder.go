@@ -14,7 +14,7 @@ const (
 	quarterOfHour = 15 * time.Minute
 )
 
-// counts are what the messages of one slot of time are counted by.
+// counts holds the counters of messages for one slot of time.
 type counts struct {
 	dispositions [maxWords]uint32
 	skips        [maxWords]uint32
@@ -22,19 +22,19 @@ type counts struct {
 	removed      uint32
 }
 
-// minute is what happened in one minute.
+// minute holds what happened in one minute.
 type minute struct {
 	counts
-	waits   histogram // at the end of a message
+	waits   histogram // at end of message
 	longest time.Duration
 	dns     dnsCounts
 }
 
-// dnsCounts are what exchanges with DNS servers, and look-ups, are counted by.
+// dnsCounts holds the counters of DNS queries and cache look-ups.
 type dnsCounts struct {
 	qtypes              [maxWords]uint32
 	rcodes              [maxWords]uint32
-	took                time.Duration // all together
+	took                time.Duration // sum over all queries
 	longest             time.Duration
 	hits, misses, stale uint32
 }
@@ -45,9 +45,9 @@ type recorder struct {
 	day      ring[counts]
 	talkers  ring[sketch]
 	messages [maxMessages]record
-	// next is where the next message goes; before it are kept others.
+	// next is where the next message goes; the kept ones come before it.
 	next, kept int
-	// since is from when on there are talkers.
+	// since is when counting the talkers began.
 	since time.Time
 }
 
@@ -71,9 +71,9 @@ func (r *recorder) count(now time.Time, v *policy.Verdict) {
 	}
 }
 
-// add counts one finished message as the metrics do: each signature and each
-// identity that SPF was evaluated for has a result, and an unsigned message the
-// result none.
+// add counts one finished message as package metrics does: one result for each
+// signature and for each identity that SPF checked, and the DKIM result none for an
+// unsigned message.
 func (c *counts) add(v *policy.Verdict) {
 	c.removed += uint32(v.Removed.Total())
 	if v.Skip != policy.NotSkipped {
@@ -105,7 +105,7 @@ func (c *counts) result(method int, status string) {
 	c.results[method][methods[method].statuses.position(status)]++
 }
 
-// failed remembers whose message failed DMARC, and where it came from.
+// failed counts a message that failed DMARC, by author domain and client.
 func (r *recorder) failed(now time.Time, v *policy.Verdict) {
 	if v.Skip != policy.NotSkipped || v.Result.DMARC.Status != dmarc.Fail {
 		return
@@ -121,14 +121,14 @@ func (r *recorder) failed(now time.Time, v *policy.Verdict) {
 	r.talkers.at(now).add(f)
 }
 
-// keep remembers one of the last messages.
+// keep keeps m as the newest of the last messages.
 func (r *recorder) keep(m *record) {
 	r.messages[r.next] = *m
 	r.next = (r.next + 1) % maxMessages
 	r.kept = min(r.kept+1, maxMessages)
 }
 
-// last returns a copy of the last messages, the newest first.
+// last returns a copy of the last messages, newest first.
 func (r *recorder) last() []record {
 	all := make([]record, 0, r.kept)
 	for i := 1; i <= r.kept; i++ {
@@ -137,7 +137,7 @@ func (r *recorder) last() []record {
 	return all
 }
 
-// forget forgets whatever holds personal data.
+// forget forgets everything that holds personal data.
 func (r *recorder) forget(now time.Time) {
 	r.since = now
 	clear(r.messages[:])

@@ -2,13 +2,13 @@ package statuspage
 
 import "time"
 
-// ring holds what was counted in each of the last slots of time, the newest of
-// which is still running. A slot of width w with the number n holds what
-// happened from n*w to (n+1)*w after the Unix epoch.
+// ring holds what was counted in each of the last slots of time. The newest slot is
+// the current one. Slot number n of width w covers the time from n*w to (n+1)*w
+// after the Unix epoch.
 type ring[T any] struct {
 	width time.Duration
 	slots []T
-	// newest is the number of the newest slot, meaningless while used is false.
+	// newest is the number of the newest slot; meaningless until used is true.
 	newest int64
 	used   bool
 }
@@ -26,19 +26,19 @@ func (r *ring[T]) number(t time.Time) int64 {
 	return n / w
 }
 
-// slot returns the slot with the number n, which must not be older than the ring
-// reaches.
+// slot returns slot number n, which must be one that the ring still holds.
 func (r *ring[T]) slot(n int64) *T {
 	k := int64(len(r.slots))
 	return &r.slots[(n%k+k)%k]
 }
 
-// at returns the slot to count in at now, and forgets what is too old.
+// at returns the slot to count in at time now, and forgets slots that are too old.
 //
-// The clock may have been set back. By less than a slot, it is counted in the
-// newest one all the same: several goroutines read the clock, and the last one
-// to count need not be the last one to have read. By more, what was counted at
-// times that are yet to come is forgotten, so that nothing is counted twice.
+// now may be earlier than before. If it is in the slot before the newest, the
+// newest is used anyway: several goroutines read the clock, and the last one to
+// count need not be the last one that read it. If it is earlier than that, the
+// clock was set back: slots that now lie in the future are forgotten, so that
+// nothing is counted twice.
 func (r *ring[T]) at(now time.Time) *T {
 	r.advance(now)
 	return r.slot(r.newest)
@@ -68,14 +68,14 @@ func (r *ring[T]) clear(n int64) {
 	*r.slot(n) = zero
 }
 
-// series is a copy of a ring: its slots, the oldest first.
+// series is a copy of the slots of a ring, oldest first.
 type series[T any] struct {
 	width time.Duration
 	begin time.Time // of the oldest slot
 	slots []T
 }
 
-// series returns what the ring holds at now.
+// series returns what the ring holds at time now.
 func (r *ring[T]) series(now time.Time) series[T] {
 	r.advance(now)
 	oldest := r.newest - int64(len(r.slots)) + 1
@@ -90,5 +90,5 @@ func (r *ring[T]) series(now time.Time) series[T] {
 	return s
 }
 
-// start returns when slot i of s began.
+// start returns the start of slot i of s.
 func (s *series[T]) start(i int) time.Time { return s.begin.Add(time.Duration(i) * s.width) }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// TestRing counts one event at each of the times given, and looks at the slots
-// at the last one. The ring has five slots of a minute; times are seconds after
-// an hour has begun.
+// TestRing counts one event at each of the given times and checks the slots at the
+// last one. The ring has five slots of a minute; times are seconds after the start
+// of an hour.
 func TestRing(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		times []int
-		want  []int // the oldest slot first
+		want  []int // oldest slot first
 	}{
 		{"one", []int{0}, []int{0, 0, 0, 0, 1}},
 		{"same minute", []int{0, 30, 59}, []int{0, 0, 0, 0, 3}},
@@ -53,8 +53,7 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// TestRingForgetsWithoutEvents looks at a ring in which nothing is counted any
-// more.
+// TestRingForgetsWithoutEvents holds that slots expire when nothing more is counted.
 func TestRingForgetsWithoutEvents(t *testing.T) {
 	r := newRing[int](15*time.Minute, 4)
 	now := time.Date(2026, 3, 10, 23, 59, 59, 0, time.UTC)
@@ -67,7 +66,7 @@ func TestRingForgetsWithoutEvents(t *testing.T) {
 	}
 }
 
-// TestRingBeforeTheEpoch holds that a clock that was never set does no harm.
+// TestRingBeforeTheEpoch holds that times before 1970 work.
 func TestRingBeforeTheEpoch(t *testing.T) {
 	r := newRing[int](time.Minute, 3)
 	epoch := time.Unix(0, 0).UTC()

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// maxTalkers is how many author domains are shown.
+// maxTalkers is how many author domains the page shows at most.
 const maxTalkers = 25
 
-// talkersView are the author domains that fail DMARC.
+// talkersView shows the author domains that fail DMARC.
 type talkersView struct {
 	Since string
 	Rows  []talkerRow
-	More  string // how many further ones are known; "" where there are none
+	More  string // how many more are known; "" if none
 }
 
 type talkerRow struct {
@@ -63,8 +63,8 @@ type messageRow struct {
 	Author, AuthorNote       string
 	MailFrom                 string
 	Verified                 bool
-	// Skipped says why there are no results. Helo and the name that iprev found
-	// are left out where they are ClientName.
+	// Skipped says why there are no results. Helo and the name found by iprev are
+	// left out if they equal ClientName.
 	Skipped                      string
 	DKIM, SPF, DMARC, ARC, IPRev []cell
 	Disposition, Class           string
@@ -114,7 +114,7 @@ func (f *facts) messages() []messageRow {
 	return rows
 }
 
-// shown returns a text of r as it may be shown.
+// shown returns a text of r, cleaned for the page.
 func (r *record) shown(s span) string { return shown(r.get(s), maxText) }
 
 func addressText(a netip.Addr) string {
@@ -124,7 +124,7 @@ func addressText(a netip.Addr) string {
 	return a.String()
 }
 
-// results fills in what was found out about the message.
+// results fills in the results of a verified message.
 func (r *record) results(row *messageRow) {
 	row.Author = r.shown(r.author)
 	row.AuthorNote = r.shown(r.authorErr)
@@ -172,7 +172,7 @@ func (r *record) cell(m int, of *method) cell {
 	return c
 }
 
-// ownNotes says what became of signing a message of our own.
+// ownNotes says whether we signed a message of our own users.
 func (r *record) ownNotes() []string {
 	switch {
 	case r.unsigned != span{}:
@@ -183,7 +183,7 @@ func (r *record) ownNotes() []string {
 	return nil
 }
 
-// decisionNotes fills in what was done with the message, and why.
+// decisionNotes fills in what was done with the message and why.
 func (r *record) decisionNotes(row *messageRow) {
 	d := &r.decision
 	row.Disposition = dispositions.name(d.disposition)

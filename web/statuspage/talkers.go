@@ -8,42 +8,42 @@ import (
 	"time"
 )
 
-// The bounds on what is kept of the author domains that fail DMARC.
+// Bounds on what is kept of the author domains that fail DMARC.
 const (
 	maxOffenders = 200 // domains in one block of time
 	maxSources   = 5   // client addresses of one domain
 	maxDomain    = 255 // octets of a domain name
 
 	talkersBlock  = 3 * time.Hour
-	talkersBlocks = 8 // the running one included: 21 to 24 hours
+	talkersBlocks = 8 // including the current one, so 21 to 24 hours
 )
 
 // sketch counts the author domains that fail, and the clients that their mail
-// came from, as the Space-Saving algorithm does (Metwally, Agrawal, El Abbadi,
-// 2005): where there is no counter left, the domain that was seen least makes
-// room, and its count becomes the error of the newcomer's.
+// came from, with the Space-Saving algorithm (Metwally, Agrawal, El Abbadi, 2005):
+// if no counter is left, a new domain replaces the one with the lowest count, and
+// that count becomes the possible error of the new one.
 //
-// After n failures no count is too high by more than n/maxOffenders, none is too
-// low, and every domain with more than n/maxOffenders failures is there. The
-// same holds among the sources of one domain, for what was counted since it has
-// its counter. The zero sketch is empty.
+// After n failures no count is too high by more than n/maxOffenders, no count is
+// too low, and every domain with more than n/maxOffenders failures is present. The
+// same holds for the sources of one domain, counting from when it got its counter.
+// The zero sketch is empty.
 type sketch struct {
-	index     map[string]int // of offenders
-	counts    []uint32       // of offenders, side by side to find the least
+	index     map[string]int // positions in offenders, by domain
+	counts    []uint32       // of the offenders; contiguous, to find the lowest fast
 	offenders []offender
 }
 
-// offender is a domain that failed. It failed at least count-over times and
-// at most count times.
+// offender is a domain that failed, at least count-over times and at most count
+// times.
 type offender struct {
 	domain  string
 	over    uint32
-	policy  uint8 // as last seen: what to subscript policyNames with
+	policy  uint8 // as last seen; a position in policyNames
 	last    time.Time
 	sources [maxSources]source
 }
 
-// source is a client address; the zero Addr is a free place.
+// source counts one client address. A free one has the zero Addr.
 type source struct {
 	addr        netip.Addr
 	count, over uint32
@@ -94,7 +94,7 @@ func (s *sketch) least() int {
 	return least
 }
 
-// floor returns how often a domain that is not here may have failed.
+// floor returns how often a domain that has no counter may have failed.
 func (s *sketch) floor() uint32 {
 	if len(s.counts) < maxOffenders {
 		return 0
@@ -102,12 +102,12 @@ func (s *sketch) floor() uint32 {
 	return s.counts[s.least()]
 }
 
-// seen counts a client that a message of the domain came from.
+// seen counts a message of the domain by the client that it came from.
 func (o *offender) seen(client netip.Addr) {
 	if !client.IsValid() {
 		return
 	}
-	// A zone is text from outside, of any length.
+	// A zone is a text from outside, of any length.
 	client = client.Unmap().WithZone("")
 	least := 0
 	for i := range o.sources {
@@ -125,13 +125,13 @@ func (o *offender) seen(client netip.Addr) {
 	*s = source{addr: client, count: s.count + 1, over: s.count}
 }
 
-// copied returns a copy that shares no memory that changes.
+// copied returns a copy without the index that shares no memory with s.
 func (s *sketch) copied() sketch {
 	return sketch{counts: slices.Clone(s.counts), offenders: slices.Clone(s.offenders)}
 }
 
-// talker is a domain over all blocks of time. It failed at least least times and
-// at most most times.
+// talker is a domain that failed at least least times and at most most times, over
+// all blocks of time.
 type talker struct {
 	domain      string
 	least, most uint64
@@ -145,13 +145,13 @@ type talkerSource struct {
 	least, most uint64
 }
 
-// talkers puts the blocks together, the domains that certainly failed most
-// first, and with them their sources.
+// talkers combines the blocks. It sorts the domains, and the sources of each, by
+// how often they certainly failed, highest first.
 func talkers(blocks []sketch) []talker {
 	position := map[string]int{}
 	var all []talker
 	var floors uint64
-	here := map[string]uint64{} // the floors of the blocks that a domain is in
+	here := map[string]uint64{} // sum of the floors of the blocks that a domain is in
 	for b := range blocks {
 		block := &blocks[b]
 		floor := uint64(block.floor())
@@ -182,7 +182,7 @@ func talkers(blocks []sketch) []talker {
 	return all
 }
 
-// merge adds what one block knows of the domain.
+// merge adds what one block knows about the domain.
 func (t *talker) merge(o *offender, count uint32) {
 	t.least += uint64(count - o.over)
 	t.most += uint64(count)

@@ -12,8 +12,8 @@ func address(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 }
 
-// TestTalkersCountExactly holds that numbers are exact as long as there are
-// counters for all.
+// TestTalkersCountExactly holds that counts are exact while there are enough
+// counters.
 func TestTalkersCountExactly(t *testing.T) {
 	blocks := make([]sketch, 3)
 	at := time.Date(2026, 3, 10, 14, 0, 0, 0, time.UTC)
@@ -57,9 +57,9 @@ func TestTalkersCountExactly(t *testing.T) {
 	}
 }
 
-// TestTalkersUnderAFlood holds the sketch to its bounds while somebody makes up
-// a domain for each message: those that fail often stay, and the truth lies
-// between the two numbers.
+// TestTalkersUnderAFlood holds the sketch to its bounds while almost every message
+// has a new domain: domains that fail often stay, and the true count lies between the
+// two numbers.
 func TestTalkersUnderAFlood(t *testing.T) {
 	var s sketch
 	rnd := newRand()
@@ -100,8 +100,8 @@ func TestTalkersUnderAFlood(t *testing.T) {
 	}
 }
 
-// TestTalkersFloor holds that what a full block may have lost is in the upper
-// number.
+// TestTalkersFloor holds that the upper number includes what a full block may have
+// dropped.
 func TestTalkersFloor(t *testing.T) {
 	blocks := make([]sketch, 2)
 	for i := range maxOffenders {
@@ -120,15 +120,15 @@ func TestTalkersFloor(t *testing.T) {
 	}
 }
 
-// TestSources counts one domain's clients: the frequent one stays among many that
-// come once.
+// TestSources holds that a frequent client of a domain stays among many that come
+// once.
 func TestSources(t *testing.T) {
 	var s sketch
 	busy := netip.MustParseAddr("2001:db8::1")
 	for i := range 1000 {
 		s.add(failure{domain: "example.com", client: busy})
 		s.add(failure{domain: "example.com", client: address(i)})
-		s.add(failure{domain: "example.com"}) // from an MTA that does not tell
+		s.add(failure{domain: "example.com"}) // the MTA did not give the client
 	}
 	all := talkers([]sketch{s})
 	if len(all) != 1 || all[0].most != 3000 || len(all[0].sources) != maxSources {
@@ -140,8 +140,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestSourcesAreOneAddressEach holds that a mapped address and a zone make no
-// difference.
+// TestSourcesAreOneAddressEach holds that IPv4-mapped addresses and zones do not
+// make an address count as another one.
 func TestSourcesAreOneAddressEach(t *testing.T) {
 	var s sketch
 	for _, text := range []string{"192.0.2.1", "::ffff:192.0.2.1", "fe80::1%" + strings.Repeat("z", 1000), "fe80::1%eth0"} {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// absent stands for a number that there is none of.
+// absent stands for a missing value.
 const absent = "–"
 
-// grouped writes n as 1,234,567.
+// grouped formats n like 1,234,567.
 func grouped(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -18,7 +18,7 @@ func grouped(n uint64) string {
 	return s
 }
 
-// between writes a number that is only known to lie between two.
+// between formats a number that is only known to lie between least and most.
 func between(least, most uint64) string {
 	if least == most {
 		return grouped(least)
@@ -26,8 +26,7 @@ func between(least, most uint64) string {
 	return grouped(least) + "–" + grouped(most)
 }
 
-// percent writes part as a share of whole. Neither nothing nor everything is
-// written but where it is so.
+// percent formats part as a share of whole. It never rounds to 0 % or to 100 %.
 func percent(part, whole uint64) string {
 	if whole == 0 {
 		return absent
@@ -44,7 +43,7 @@ func percent(part, whole uint64) string {
 	return strconv.FormatFloat(f, 'f', 1, 64) + " %"
 }
 
-// duration writes d with three digits, at least.
+// duration formats d with at least three digits.
 func duration(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)
 	switch {
@@ -58,7 +57,7 @@ func duration(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + " s"
 }
 
-// age writes a long time, in two units.
+// age formats a long time with up to two units.
 func age(d time.Duration) string {
 	minutes := int(max(d, 0) / time.Minute)
 	days, hours := minutes/(24*60), minutes/60%24
@@ -75,10 +74,10 @@ func age(d time.Duration) string {
 
 const stampLayout = "2006-01-02 15:04:05"
 
-// moment is a point in time: for people, and for machines.
+// moment is a point in time, for people (Text) and for machines (ISO).
 type moment struct{ Text, ISO string }
 
-// momentOf writes t in full, the zero time as absent.
+// momentOf formats t with date and time. The zero time is absent.
 func momentOf(t time.Time, zone *time.Location) moment {
 	if t.IsZero() {
 		return moment{Text: absent}
@@ -87,7 +86,7 @@ func momentOf(t time.Time, zone *time.Location) moment {
 	return moment{Text: t.Format(stampLayout), ISO: t.Format(time.RFC3339)}
 }
 
-// clockOf writes the time of day of t, with the day where that is not now's.
+// clockOf formats the time of day of t, with the date unless it is today's.
 func clockOf(t, now time.Time) moment {
 	m := momentOf(t, now.Location())
 	if m.ISO != "" && t.In(now.Location()).Format(time.DateOnly) == now.Format(time.DateOnly) {

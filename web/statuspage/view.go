@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// snapshot is a copy of all that a page shows, taken at one moment.
+// snapshot is a copy of everything that the page shows, taken at one moment.
 type snapshot struct {
 	now, started time.Time
 	version      string
@@ -22,7 +22,7 @@ type snapshot struct {
 	hour    series[minute]
 	day     series[counts]
 	talkers series[sketch]
-	since   time.Time // of the talkers
+	since   time.Time // when counting the talkers began
 	last    []record
 }
 
@@ -43,8 +43,8 @@ func (p *Page) snapshot() *snapshot {
 	return s
 }
 
-// view is what the template shows: texts that are ready, each cleaned where it
-// came from outside. The template escapes them.
+// view is the data for the template. Its texts are ready to be shown: those from
+// outside have been cleaned. The template escapes them.
 type view struct {
 	CSS                 template.CSS
 	Refresh             bool
@@ -67,22 +67,22 @@ type view struct {
 	Config              string
 }
 
-// labelled is a number with its name.
+// labelled is a value with its name.
 type labelled struct{ Name, Value string }
 
-// tile is a number that is looked at first.
+// tile is one of the large numbers at the top.
 type tile struct {
 	Name, Value, More string
 }
 
-// volumeRow is how many messages, or what else, there were.
+// volumeRow is a number of messages or header fields.
 type volumeRow struct {
 	Name, Class string
 	Hour, Day   string
 	Total       bool
 }
 
-// methodRow are the results of one method.
+// methodRow shows the results of one method.
 type methodRow struct {
 	Name  string
 	Spans []methodSpan // the hour, the day
@@ -99,7 +99,7 @@ type methodCounted struct{ Class, Name, Count string }
 
 type keyRow struct{ Use, Domain, Selector, State, Class string }
 
-// facts are the sums that several parts of the page show.
+// facts holds the sums that several parts of the page show.
 type facts struct {
 	*snapshot
 	hourCounts, dayCounts counts
@@ -123,13 +123,13 @@ func (s *snapshot) facts() *facts {
 	return f
 }
 
-// view returns what is shown of s.
+// view returns the data for the template.
 func (s *snapshot) view() *view {
 	f := s.facts()
 	zone := s.now.Location()
 	zoneName, _ := s.now.Zone()
 	v := &view{
-		CSS:          template.CSS(pageCSS), // ours, and nothing else passes the Content-Security-Policy
+		CSS:          template.CSS(pageCSS), // safe: it is a constant, and the Content-Security-Policy allows only it
 		Anonymous:    s.mode != Full,
 		AuthservID:   shown(s.state.AuthservID, maxDomain),
 		Version:      shown(s.version, maxText),
@@ -163,7 +163,7 @@ func total(counts []uint32) (sum uint64) {
 	return sum
 }
 
-// tiles returns the numbers to be looked at first.
+// tiles returns the large numbers at the top.
 func (f *facts) tiles() []tile {
 	passed := func(c *counts) string {
 		results := c.results[methodDMARC][:]
@@ -176,13 +176,14 @@ func (f *facts) tiles() []tile {
 		{"Messages verified", grouped(total(f.hourCounts.dispositions[:])), "1 h · 24 h: " + grouped(total(f.dayCounts.dispositions[:]))},
 		{"DMARC pass", passed(&f.hourCounts), "1 h · 24 h: " + passed(&f.dayCounts)},
 		{"Temporary errors", percent(temporary, results), "1 h · 24 h: " + percent(dayTemporary, dayResults)},
-		{"Wait at end, p95", f.wait(0.95), "1 h · p99: " + f.wait(0.99)},
-		{"DNS without answer", percent(failed, queries), "1 h · mean: " + f.dns.mean()},
-		{"Connections open", grouped(uint64(max(f.connections, 0))), "now"},
+		{"End of message, p95", f.wait(0.95), "1 h · p99: " + f.wait(0.99)},
+		{"DNS failures", percent(failed, queries), "1 h · mean: " + f.dns.mean()},
+		{"Open connections", grouped(uint64(max(f.connections, 0))), "now"},
 	}
 }
 
-// temporary returns how many of the results are temporary errors.
+// temporary returns how many results are temporary errors, and how many results
+// there are.
 func (c *counts) temporary() (temporary, all uint64) {
 	for m := range c.results {
 		all += total(c.results[m][:])
@@ -193,8 +194,8 @@ func (c *counts) temporary() (temporary, all uint64) {
 	return temporary, all
 }
 
-// messageKinds are the bars of the charts of messages, from the ground up, by the
-// name of the disposition; the last one are messages that were skipped.
+// messageKinds are the bars of the message charts, from the bottom up: one kind for
+// each disposition, and the last one for skipped messages.
 var messageKinds = []kind{
 	{"none", "d-none"}, {"quarantine", "d-quarantine"}, {"defer", "d-defer"}, {"reject", "d-reject"}, {"skipped", "d-skipped"},
 }
@@ -220,7 +221,7 @@ func (f *facts) hourChart() chart {
 }
 
 func (f *facts) dayChart() chart {
-	p := plot{title: "Messages per quarter of an hour, last day", unit: "messages", kinds: messageKinds}
+	p := plot{title: "Messages per 15 minutes, last day", unit: "messages", kinds: messageKinds}
 	p.clock = func(i int) string { return f.day.start(i).Format("15:04") }
 	for i := range f.day.slots {
 		p.values = append(p.values, f.day.slots[i].stack())
@@ -228,7 +229,7 @@ func (f *facts) dayChart() chart {
 	return p.draw()
 }
 
-// volume returns how many messages there were, by what was done with them.
+// volume returns the numbers of messages, by disposition and by reason to skip.
 func (f *facts) volume() []volumeRow {
 	h, d := &f.hourCounts, &f.dayCounts
 	var rows []volumeRow
@@ -241,18 +242,18 @@ func (f *facts) volume() []volumeRow {
 		volumeRow{Name: "skipped", Class: "d-skipped", Total: true, Hour: grouped(total(h.skips[:])), Day: grouped(total(d.skips[:]))},
 	)
 	for i, name := range skips {
-		rows = append(rows, volumeRow{Name: "by " + name, Class: "part", Hour: grouped(uint64(h.skips[i])), Day: grouped(uint64(d.skips[i]))})
+		rows = append(rows, volumeRow{Name: "skipped: " + name, Class: "part", Hour: grouped(uint64(h.skips[i])), Day: grouped(uint64(d.skips[i]))})
 	}
 	return append(rows, volumeRow{Name: "forged fields removed", Total: true, Hour: grouped(uint64(h.removed)), Day: grouped(uint64(d.removed))})
 }
 
-// methods returns the results of the methods that were used.
+// methods returns the results of each method in use.
 func (f *facts) methods() []methodRow {
 	var rows []methodRow
 	for m := range methods {
 		day := methodResults(m, "24 h", &f.dayCounts)
 		if m == methodIPRev && len(day.Results) == 0 {
-			continue // it is not asked for
+			continue // iprev.check is off
 		}
 		rows = append(rows, methodRow{
 			Name:  methods[m].name,
@@ -288,7 +289,8 @@ func methodResults(m int, name string, c *counts) methodSpan {
 	return s
 }
 
-// wait returns how long the MTA waited at the end of a share of the messages.
+// wait returns how long the MTA waited at most, at the end of this share of the
+// messages.
 func (f *facts) wait(share float64) string {
 	d, ok := f.waits.quantile(share, f.longest)
 	if !ok {
@@ -303,9 +305,9 @@ func (f *facts) waitRows() []labelled {
 		longest = duration(f.longest)
 	}
 	return []labelled{
-		{"half of the messages (p50)", f.wait(0.5)},
-		{"95 % of them (p95)", f.wait(0.95)},
-		{"99 % of them (p99)", f.wait(0.99)},
+		{"50 % of messages (p50)", f.wait(0.5)},
+		{"95 % of messages (p95)", f.wait(0.95)},
+		{"99 % of messages (p99)", f.wait(0.99)},
 		{"longest", longest},
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"authmilter/verify/spf"
 )
 
-// words are a known set of names. They are counted and kept by their position;
-// the position after the last one stands for every other name.
+// words is a known set of names. Names are counted and kept by their position in
+// it; the position after the last one stands for every other name.
 type words []string
 
-// maxWords is more than there are in any set that is counted by.
+// maxWords is larger than any set that is used for counting.
 const maxWords = 12
 
 func wordsOf[T ~string](names []T) words {
@@ -43,8 +43,7 @@ func (w words) name(position uint8) string {
 	return "other"
 }
 
-// spaced returns a name of a set of ours, such as "body_hash", as people write
-// it.
+// spaced returns a name from one of our sets, such as "body_hash", with spaces.
 func spaced(name string) string { return strings.ReplaceAll(name, "_", " ") }
 
 // The methods, by their positions in methods.
@@ -74,7 +73,7 @@ var methods = [methodCount]struct {
 		reasonsOf(iprev.Outcomes(), func(o iprev.Outcome) string { return string(o.Reason) })},
 }
 
-// reasonsOf returns the reasons of outcomes, that of none first.
+// reasonsOf returns the distinct reasons of outcomes, "" first.
 func reasonsOf[O any](outcomes []O, reason func(O) string) words {
 	w := words{""}
 	for _, o := range outcomes {
@@ -85,7 +84,7 @@ func reasonsOf[O any](outcomes []O, reason func(O) string) words {
 	return w
 }
 
-// The known sets beside those of the methods.
+// Known sets that belong to no method.
 var (
 	dispositions = wordsOf(policy.Dispositions())
 	skips        = wordsOf(policy.Skips())
@@ -96,15 +95,15 @@ var (
 	}
 
 	qtypes = words{"TXT", "MX", "A", "AAAA", "PTR", "NS"}
-	// The last three are no answers.
+	// The last three mean that there was no usable answer.
 	rcodes = words{"NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "FORMERR", "NOTIMP", "timeout", "network", "malformed"}
 )
 
-// tone is how a result looks: it is never told by colour alone, the word stands
+// tone is how a result looks. Colour is never the only sign: the word stands
 // beside it.
 type tone string
 
-// The tones, which are the names of classes in page.css.
+// The tones. They are class names in page.css.
 const (
 	toneGood tone = "good"
 	toneFlat tone = "flat" // neither good nor bad

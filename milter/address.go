@@ -86,6 +86,16 @@ func (a Address) Sendmail() string {
 	return a.String()
 }
 
+// MTALines returns the lines that attach a milter at the address: for main.cf of
+// Postfix and for sendmail.mc of Sendmail, each below a comment that says so.
+func (a Address) MTALines() string {
+	return fmt.Sprintf(`# Postfix, main.cf
+smtpd_milters = { %s, connect_timeout=10s, default_action=accept }
+dnl Sendmail, sendmail.mc
+INPUT_MAIL_FILTER(`+"`authmilter', `S=%s"+`, T=C:30s;S:30s;R:60s;E:5m')dnl
+`, a.Postfix(), a.Sendmail())
+}
+
 // Listen opens the address. A unix socket gets the permissions mode; one that
 // was left behind by a process that is gone is replaced. The error names the
 // address.

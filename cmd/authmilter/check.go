@@ -42,7 +42,7 @@ Exit status: 1 if the message fails: if its author domain has a DMARC policy and
 the result is not pass, or if it has none and nothing passes but something
 failed. A client that the milter would skip is verified all the same, and told.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return f.verify(cmd, args[0]) },
 	}
 	configFlag(cmd, &f.config)
 	resolverFlag(cmd, &f.resolver)
@@ -57,7 +57,7 @@ failed. A client that the milter would skip is verified all the same, and told.`
 	return cmd
 }
 
-func (f *checkFlags) run(cmd *cobra.Command, file string) error {
+func (f *checkFlags) verify(cmd *cobra.Command, file string) error {
 	env := verify.Envelope{Helo: f.helo, ClientName: f.clientName, MailFrom: milter.ParsePath(f.mailFrom)}
 	var err error
 	if env.ClientIP, err = clientFlag(f.ip); err != nil {
@@ -98,7 +98,7 @@ func (f *checkFlags) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	if failed(r) {
+	if messageFails(r) {
 		return errFinding
 	}
 	return nil
@@ -138,8 +138,8 @@ func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env 
 	return c.Finish(), removed, nil
 }
 
-// failed reports whether a message fails as a whole.
-func failed(r *verify.Result) bool {
+// messageFails reports whether a message fails as a whole.
+func messageFails(r *verify.Result) bool {
 	if r.DMARC.Status != dmarc.None {
 		return r.DMARC.Status != dmarc.Pass
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"authmilter/config"
-	"authmilter/milter"
 )
 
 func configCommand() *cobra.Command {
@@ -34,8 +33,7 @@ func configCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "The configuration is valid. For the MTA:")
 			for _, a := range cfg.Listen {
-				fmt.Fprintf(out, "\n# Postfix, main.cf\n%s\n", postfixLine(a.Address))
-				fmt.Fprintf(out, "dnl Sendmail, sendmail.mc\n%s\n", sendmailLine(a.Address))
+				fmt.Fprintf(out, "\n%s", a.MTALines())
 			}
 			return nil
 		},
@@ -61,14 +59,4 @@ func configCommand() *cobra.Command {
 	configFlag(show, &path)
 	c.AddCommand(check, show)
 	return c
-}
-
-// postfixLine returns the line for main.cf that attaches a milter.
-func postfixLine(a milter.Address) string {
-	return fmt.Sprintf("smtpd_milters = { %s, connect_timeout=10s, default_action=accept }", a.Postfix())
-}
-
-// sendmailLine returns the line for sendmail.mc that attaches a milter.
-func sendmailLine(a milter.Address) string {
-	return fmt.Sprintf("INPUT_MAIL_FILTER(`authmilter', `S=%s, T=C:30s;S:30s;R:60s;E:5m')dnl", a.Sendmail())
 }

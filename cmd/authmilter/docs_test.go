@@ -267,7 +267,7 @@ func TestMTALines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		printed = append(printed, postfixLine(a), sendmailLine(a))
+		printed = append(printed, strings.Split(a.MTALines(), "\n")...)
 	}
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

@@ -38,7 +38,7 @@ The key is written to a file that its owner alone can read; a file that exists
 is never overwritten without --force. Ed25519 keys are short and fast, but many
 receivers know RSA only: sign with both, or with RSA.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.generate(cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVar(&f.domain, "domain", "", "`domain` that signs, the tag d=")
 	cmd.Flags().StringVar(&f.selector, "selector", "", "`name` of the key below the domain, the tag s=")
@@ -53,7 +53,7 @@ receivers know RSA only: sign with both, or with RSA.`,
 // records do not fit into a DNS packet (RFC 6376 section 3.3.3).
 const minKeygenBits, maxKeygenBits = dkim.MinSigningBits, 4096
 
-func (f *keygenFlags) run(out io.Writer) error {
+func (f *keygenFlags) generate(out io.Writer) error {
 	for _, v := range []struct {
 		flag  string
 		value *string

@@ -17,16 +17,16 @@ const publishedEvery = time.Hour
 // keyCheck watches what DNS publishes about our keys.
 type keyCheck struct {
 	log  *slog.Logger
-	seen *watch
+	seen *monitor
 
 	cancel  context.CancelFunc // nil before the first watch
 	running sync.WaitGroup
 }
 
-// watch checks keys now and then every hour, in the place of those watched
+// start checks keys now and then every hour, in the place of those watched
 // before. It asks r, which must not have a cache: whoever has just published a
 // record and reloads wants to know of this one.
-func (c *keyCheck) watch(keys []config.Key, r dns.Resolver) {
+func (c *keyCheck) start(keys []config.Key, r dns.Resolver) {
 	c.stop()
 	c.seen.forgetKeys()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -36,7 +36,7 @@ func (c *keyCheck) watch(keys []config.Key, r dns.Resolver) {
 		defer again.Stop()
 		for {
 			for _, k := range keys {
-				c.check(ctx, k, r)
+				c.checkKey(ctx, k, r)
 			}
 			select {
 			case <-again.C:
@@ -55,9 +55,9 @@ func (c *keyCheck) stop() {
 	c.running.Wait()
 }
 
-// check checks one key. That it is not published is no reason not to serve: it
+// checkKey checks one key. That it is not published is no reason not to serve: it
 // may be on its way, and nobody loses mail by it.
-func (c *keyCheck) check(ctx context.Context, k config.Key, r dns.Resolver) {
+func (c *keyCheck) checkKey(ctx context.Context, k config.Key, r dns.Resolver) {
 	state, err := k.Private.CheckPublished(ctx, r, k.Selector, k.Domain)
 	if ctx.Err() != nil {
 		return

@@ -151,11 +151,11 @@ func (f *lookupFlags) lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter,
 	return nil
 }
 
-// nobody is a client that no record allows on purpose (RFC 5737 section 3).
-var nobody = netip.MustParseAddr("192.0.2.255")
+// unlistedClient is a client that no record allows on purpose (RFC 5737 section 3).
+var unlistedClient = netip.MustParseAddr("192.0.2.255")
 
 func (f *lookupFlags) lookupSPF(ctx context.Context, w io.Writer, r *dns.Meter, args []string) error {
-	ip := nobody
+	ip := unlistedClient
 	if f.client.IsValid() {
 		ip = f.client
 	}

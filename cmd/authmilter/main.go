@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	root := rootCommand()
@@ -57,15 +57,15 @@ that could not start), 2 wrong usage.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(serveCommand(), checkCommand(), lookupCommand(), keygenCommand(), configCommand(), versionCommand(), manCommand())
 	root.InitDefaultCompletionCmd()
-	strict(root)
+	requireUsage(root)
 	return root
 }
 
-// strict makes what cmd and the commands below it complain of in their arguments
+// requireUsage makes what cmd and the commands below it complain of in their arguments
 // a wrong usage, and a command that is missing too.
-func strict(cmd *cobra.Command) {
+func requireUsage(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
-		strict(c)
+		requireUsage(c)
 	}
 	if cmd.HasSubCommands() {
 		cmd.Args = cobra.NoArgs

@@ -58,7 +58,7 @@ type service struct {
 	path    string
 	target  *logTarget
 	log     *slog.Logger
-	seen    *watch
+	seen    *monitor
 	milter  *milter.Server
 	web     *web.Server
 	keys    *keyCheck
@@ -78,7 +78,7 @@ func newService(path string, cfg *config.Config, stderr io.Writer) *service {
 	s := &service{path: path, cfg: cfg, target: newLogTarget(stderr)}
 	s.target.set(cfg.Log)
 	s.log = slog.New(s.target)
-	s.seen = newWatch()
+	s.seen = newMonitor()
 	s.keys = &keyCheck{log: s.log, seen: s.seen}
 	return s
 }
@@ -157,7 +157,7 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("serving", "version", build().Version, "authserv_id", cfg.AuthservID,
 		"listen", strings.Join(addresses, " "), "metrics", s.web.Addr())
 	notify(daemon.SdNotifyReady)
-	s.keys.watch(cfg.Keys(), resolver.Uncached())
+	s.keys.start(cfg.Keys(), resolver.Uncached())
 	s.wait(ctx, hangups)
 	return s.shutdown()
 }
@@ -212,7 +212,7 @@ func (s *service) reload() error {
 	s.milter.Set(cfg.Settings(resolver))
 	s.replaceListeners(cfg, opened)
 	s.show(cfg)
-	s.keys.watch(cfg.Keys(), resolver.Uncached())
+	s.keys.start(cfg.Keys(), resolver.Uncached())
 	s.warn(cfg.Warnings())
 	s.cfg = cfg
 	return nil

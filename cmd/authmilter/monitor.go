@@ -11,17 +11,17 @@ import (
 	"authmilter/web/statuspage"
 )
 
-// watch is told of all that happens, and tells the metrics and the status page.
-type watch struct {
+// monitor is told of all that happens, and tells the metrics and the status page.
+type monitor struct {
 	*metrics.Metrics
 	page *statuspage.Page
 	// names are those of this host.
 	names atomic.Pointer[[]string]
 }
 
-func newWatch() *watch {
+func newMonitor() *monitor {
 	v, _ := buildVersion()
-	return &watch{
+	return &monitor{
 		Metrics: metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations(), Stages: stages()}),
 		// Until a configuration is in force nothing is kept.
 		page: statuspage.New(statuspage.Config{Version: v, Privacy: statuspage.Off}),
@@ -29,51 +29,51 @@ func newWatch() *watch {
 }
 
 // DNSQuery is of [dns.Observer], as those that follow.
-func (w *watch) DNSQuery(qtype, rcode string, took time.Duration) {
+func (w *monitor) DNSQuery(qtype, rcode string, took time.Duration) {
 	w.Metrics.DNSQuery(qtype, rcode, took)
 	w.page.DNSQuery(qtype, rcode, took)
 }
 
-func (w *watch) DNSCacheHit() {
+func (w *monitor) DNSCacheHit() {
 	w.Metrics.DNSCacheHit()
 	w.page.DNSCacheHit()
 }
 
-func (w *watch) DNSCacheMiss() {
+func (w *monitor) DNSCacheMiss() {
 	w.Metrics.DNSCacheMiss()
 	w.page.DNSCacheMiss()
 }
 
-func (w *watch) DNSCacheStale() {
+func (w *monitor) DNSCacheStale() {
 	w.Metrics.DNSCacheStale()
 	w.page.DNSCacheStale()
 }
 
 // ConnectionOpened is of [milter.Counter], as ConnectionClosed.
-func (w *watch) ConnectionOpened() {
+func (w *monitor) ConnectionOpened() {
 	w.Metrics.ConnectionOpened()
 	w.page.ConnectionOpened()
 }
 
-func (w *watch) ConnectionClosed() {
+func (w *monitor) ConnectionClosed() {
 	w.Metrics.ConnectionClosed()
 	w.page.ConnectionClosed()
 }
 
 // keyState tells what DNS publishes about a key of ours.
-func (w *watch) keyState(k config.Key, state string) {
+func (w *monitor) keyState(k config.Key, state string) {
 	w.KeyState(string(k.Use), k.Domain, k.Selector, state)
 	w.page.KeyState(string(k.Use), k.Domain, k.Selector, state)
 }
 
 // forgetKeys ends what keyState has told.
-func (w *watch) forgetKeys() {
+func (w *monitor) forgetKeys() {
 	w.ForgetKeys()
 	w.page.ForgetKeys()
 }
 
 // refused tells that a configuration was not accepted, while inForce is.
-func (w *watch) refused(err error, inForce *config.Config) {
+func (w *monitor) refused(err error, inForce *config.Config) {
 	now := time.Now()
 	w.Reloaded(false, now)
 	if privacy(inForce) == statuspage.Anonymous {
@@ -83,7 +83,7 @@ func (w *watch) refused(err error, inForce *config.Config) {
 }
 
 // hostNames returns the names by which people may ask for the page.
-func (w *watch) hostNames() []string {
+func (w *monitor) hostNames() []string {
 	if names := w.names.Load(); names != nil {
 		return *names
 	}
@@ -91,7 +91,7 @@ func (w *watch) hostNames() []string {
 }
 
 // inForce tells which configuration is.
-func (w *watch) inForce(c *config.Config) {
+func (w *monitor) inForce(c *config.Config) {
 	now := time.Now()
 	w.Reloaded(true, now)
 	w.SetAuthorDomains(c.Metrics.AuthorDomains)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// Address is where the MTA finds us.
+// Address is the address of a listener, at which the MTA finds us.
 type Address struct {
 	network string // "tcp4", "tcp6" or "unix"
 	host    string // an IP address or a host name
@@ -26,7 +26,7 @@ func ParseAddress(s string) (Address, error) {
 	switch kind {
 	case "unix", "local":
 		if !strings.HasPrefix(rest, "/") {
-			return Address{}, fmt.Errorf("%q: the path of a socket begins with a slash", s)
+			return Address{}, fmt.Errorf("%q: the path of a socket must begin with a slash", s)
 		}
 		return Address{network: "unix", path: rest}, nil
 	case "inet", "inet6":
@@ -66,11 +66,12 @@ func (a Address) String() string {
 	return fmt.Sprintf("inet:%d@%s", a.port, a.host)
 }
 
-// postfixQueue is where smtpd runs, in a chroot or not, by default.
+// postfixQueue is the default directory in which smtpd runs, with or without a
+// chroot.
 const postfixQueue = "/var/spool/postfix/"
 
-// Postfix returns the address as Postfix writes it in smtpd_milters. A path below
-// its queue directory is relative to that, so that an smtpd in a chroot finds it.
+// Postfix returns the address as written in smtpd_milters. A path below Postfix's
+// queue directory is made relative to it, so that an smtpd in a chroot finds it.
 func (a Address) Postfix() string {
 	if a.network == "unix" {
 		return "unix:" + strings.TrimPrefix(a.path, postfixQueue)
@@ -78,7 +79,7 @@ func (a Address) Postfix() string {
 	return "inet:" + net.JoinHostPort(a.host, strconv.Itoa(int(a.port)))
 }
 
-// Sendmail returns the address as Sendmail writes it in INPUT_MAIL_FILTER.
+// Sendmail returns the address as written in INPUT_MAIL_FILTER.
 func (a Address) Sendmail() string {
 	if a.network == "unix" {
 		return "local:" + a.path
@@ -86,8 +87,8 @@ func (a Address) Sendmail() string {
 	return a.String()
 }
 
-// MTALines returns the lines that attach a milter at the address: for main.cf of
-// Postfix and for sendmail.mc of Sendmail, each below a comment that says so.
+// MTALines returns the lines that attach a milter at the address, for Postfix's
+// main.cf and for sendmail.mc, each under a comment that says so.
 func (a Address) MTALines() string {
 	return fmt.Sprintf(`# Postfix, main.cf
 smtpd_milters = { %s, connect_timeout=10s, default_action=accept }
@@ -96,9 +97,8 @@ INPUT_MAIL_FILTER(`+"`authmilter', `S=%s"+`, T=C:30s;S:30s;R:60s;E:5m')dnl
 `, a.Postfix(), a.Sendmail())
 }
 
-// Listen opens the address. A unix socket gets the permissions mode; one that
-// was left behind by a process that is gone is replaced. The error names the
-// address.
+// Listen opens the address. A unix socket gets the permissions mode, and replaces
+// a stale one left by a dead process. The error names the address.
 func (a Address) Listen(mode fs.FileMode) (net.Listener, error) {
 	l, err := a.listen(mode)
 	if err != nil {
@@ -128,7 +128,7 @@ func (a Address) listen(mode fs.FileMode) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStale removes the socket at path if nobody listens on it any more.
+// removeStale removes the socket at path if nobody listens on it.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -5,35 +5,34 @@ import (
 	"encoding/binary"
 )
 
-// maxMacros bounds the macros held for commands to come, in octets: libmilter
-// takes no larger packet.
+// maxMacros bounds the macros held for later commands, in octets: libmilter
+// accepts no larger packet.
 const maxMacros = 64 << 10
 
-// dialogue is where a connection stands in the order of events.
+// dialogue tracks the place of a connection in the order of events.
 //
-// go-milter takes the command that a macro packet is for as an event, and every
-// event that comes before its turn as the start of another message: it makes up
-// an abort, and the message that was on its way is gone. So macros are held until
-// their command comes, and where a message really ends early, an abort of ours
-// says so. Then there is one place that knows whether there is a message, and
-// can tell about the octets of one that belong to none.
+// go-milter treats a macro packet as the event of its command, and an event out
+// of order as the start of another message: it invents an abort, and the message
+// in flight is lost. So dialogue holds macros until their command comes, and if a
+// message really ends early, it sends the abort itself. Thus one place knows
+// whether there is a message, and can report octets that belong to none.
 type dialogue struct {
-	// macros are the payloads held, by the command that they are for; empty if
-	// there are none. held is their size.
+	// macros holds payloads by the command they are for, empty if there are
+	// none; held is their total size.
 	macros [macroCommands][]byte
 	held   int
-	// message says that there is one: since MAIL, and up to its end. last is
-	// its last command's place in the order.
+	// message is set from MAIL until the end of the message. last is the place
+	// of its latest command in the order.
 	message bool
 	last    int
-	// told says that the octets of no message were told about already.
+	// told is set once octets without a message have been reported.
 	told bool
-	// queueID is that of the message, as far as the MTA has told it.
+	// queueID is the queue ID of the message, "" until the MTA sends it.
 	queueID string
 }
 
-// Places of commands in the order of events. Those of a message may come again,
-// but not after one that follows them.
+// Places of commands in the order of events. A command of a message may be
+// repeated, but not after one that follows it in the order.
 const (
 	nowhere = iota // commands that may come at any time
 	atConnect
@@ -45,7 +44,7 @@ const (
 	atEndHeader
 	atBody
 	atEndMessage
-	atUnknown // may come at any time too, and has macros
+	atUnknown // may come at any time too, but has macros
 	macroCommands
 )
 
@@ -76,9 +75,9 @@ func place(command byte) int {
 	return nowhere
 }
 
-// hold keeps a macro packet's payload, which was checked, until its command
-// comes. A packet for a command that go-milter knows no macros of is dropped, and
-// so is one for an abort: go-milter would take it for the abort itself.
+// hold keeps the payload of a macro packet, already checked, until its command
+// comes. It drops macros for commands that have none in go-milter, and for an
+// abort, which go-milter would mistake for the abort itself.
 func (d *dialogue) hold(payload []byte) error {
 	at := place(payload[0])
 	if at == nowhere {
@@ -96,8 +95,8 @@ func (d *dialogue) hold(payload []byte) error {
 	return nil
 }
 
-// drop forgets the macros held for the command of a place. Memory for some is kept
-// for the next ones.
+// drop discards the macros held for the command at a place. It keeps a small
+// buffer for the next ones.
 func (d *dialogue) drop(at int) {
 	d.held -= len(d.macros[at])
 	if cap(d.macros[at]) > inBuffer {
@@ -106,7 +105,7 @@ func (d *dialogue) drop(at int) {
 	d.macros[at] = d.macros[at][:0]
 }
 
-// noteQueueID looks for the queue ID among macros: names and values in turn.
+// noteQueueID looks for the queue ID in macros: alternating names and values.
 func (d *dialogue) noteQueueID(macros []byte) {
 	for len(macros) > 0 {
 		var name, value []byte
@@ -118,9 +117,9 @@ func (d *dialogue) noteQueueID(macros []byte) {
 	}
 }
 
-// next appends to packets what go-milter must see before a command. It reports
-// whether the command is the first one of a message that never began or that
-// was lost, with what is known of its queue ID.
+// next appends to packets what go-milter must see before a command. stray is true
+// if the command is the first to carry part of a message that never began or was
+// lost; queueID is its queue ID, if known.
 func (d *dialogue) next(packets []byte, command byte) (extra []byte, stray bool, queueID string) {
 	at := place(command)
 	ofMessage := at >= atMail && at <= atEndMessage
@@ -151,10 +150,10 @@ func (d *dialogue) next(packets []byte, command byte) (extra []byte, stray bool,
 	return packets, stray, queueID
 }
 
-// end ends the message, if there is one, by the command of a place. What the MTA
-// said in it for commands to come is void, even for the next MAIL: nobody shall
-// pass as a user who logged in for another message. What it said for the command
-// that ends it is not.
+// end ends the message, if there is one, on the command at a place. It drops the
+// macros held for later commands, even for the next MAIL, so that nobody passes
+// as a user who logged in for another message. It keeps the macros for the
+// command that ends the message.
 func (d *dialogue) end(by int) {
 	d.message, d.told = false, false
 	for at := atMail; at <= atEndMessage; at++ {

@@ -11,15 +11,14 @@ import (
 	"authmilter/verify/message"
 )
 
-// resultsName is the field that we remove and insert.
+// resultsName is the name of the field that holds results.
 const resultsName = string(policy.ResultsField)
 
-// errInternal is the reason of the results of a message that a fault of ours
-// met.
+// errInternal is the reason in the results of a message that met a bug of ours.
 var errInternal = errors.New("internal error")
 
-// errNotRemoved says that a field that claims to be ours has a name by which no
-// MTA can be asked to remove it.
+// errNotRemoved is returned if a field that claims to be ours has a malformed
+// name, by which an MTA cannot be asked to remove it.
 var errNotRemoved = errors.New("malformed name of a header field")
 
 // removals are the fields of an incoming message that claim to be ours.
@@ -28,14 +27,14 @@ type removals struct {
 	// seen counts the fields of the message.
 	seen int
 	// numbers counts our fields by kind. MTAs number the fields of one name
-	// from 1, whatever its case.
+	// from 1, ignoring case.
 	numbers map[policy.OwnField]int
-	// forged are those to remove, in their order in the message.
+	// forged are the fields to remove, in the order of the message.
 	forged []removal
-	// stuck says that there is one to remove that MTAs do not number with the
-	// others, because its name is only to some readers the same. Neither Postfix
-	// nor Sendmail shows such a field: they end the header there, or mend the
-	// name before.
+	// stuck is set if there is a field to remove that MTAs do not number with the
+	// others, because only some readers regard its name as the same. Neither
+	// Postfix nor Sendmail passes such a field to a milter: they end the header
+	// there, or repair the name first.
 	stuck bool
 }
 
@@ -46,8 +45,8 @@ type removal struct {
 	number int // among the fields of its name, from 1
 }
 
-// see takes note of a field. It is called for each one of a message, also beyond
-// the bounds of what is verified, so that no size makes a forged field pass.
+// see notes a field. It is called for every field of a message, even past the
+// bounds for verification, so that no header is too large to remove forged fields.
 func (r *removals) see(name, value string) {
 	at := r.seen
 	r.seen++
@@ -56,7 +55,7 @@ func (r *removals) see(name, value string) {
 	case kind == policy.NoOwnField:
 		return
 	case !strings.EqualFold(strings.TrimRight(name, " \t"), r.fields.Name(kind)):
-		// As below: forged until it is known that it is not.
+		// As below: forged until proved otherwise.
 		before := r.stuck
 		r.stuck = true
 		r.stuck = before || r.fields.Forged(kind, name, value)
@@ -66,23 +65,23 @@ func (r *removals) see(name, value string) {
 		r.numbers = map[policy.OwnField]int{}
 	}
 	r.numbers[kind]++
-	// Taken for forged until it is known that it is not: so a fault of ours in
-	// reading the field lets none through.
+	// Treated as forged until proved otherwise, so that a panic while reading the
+	// field does not let it through.
 	r.forged = append(r.forged, removal{at, kind, r.numbers[kind]})
 	if !r.fields.Forged(kind, name, value) {
 		r.forged = r.forged[:len(r.forged)-1]
 	}
 }
 
-// keep spares the fields that are ours indeed, as a function says of their places
-// in the message.
+// keep spares the fields that are really ours: ours reports whether the field at
+// a place in the message is.
 func (r *removals) keep(ours func(at int) bool) {
 	r.forged = slices.DeleteFunc(r.forged, func(f removal) bool { return ours(f.at) })
 }
 
-// remove removes the forged fields. Postfix counts on after a removal and
-// Sendmail does not, and both count an inserted field: removing from the last to
-// the first, and inserting after that at the top, is right with both.
+// remove removes the forged fields. After a removal Postfix renumbers the fields
+// that follow and Sendmail does not, and both count an inserted field. Removing
+// from last to first, and only then inserting at the top, is right with both.
 func (r *removals) remove(m gomilter.Modifier) error {
 	for _, f := range slices.Backward(r.forged) {
 		if err := m.ChangeHeader(f.number, r.fields.Name(f.kind), ""); err != nil {
@@ -92,7 +91,7 @@ func (r *removals) remove(m gomilter.Modifier) error {
 	return nil
 }
 
-// removed counts the forged fields.
+// removed returns the number of forged fields by kind.
 func (r *removals) removed() policy.Removed {
 	if len(r.forged) == 0 {
 		return nil
@@ -104,13 +103,13 @@ func (r *removals) removed() policy.Removed {
 	return counts
 }
 
-// insert inserts fields of ours, whose values begin with a space, each on top of
-// the message: the last one comes to stand highest.
+// insert inserts our fields, whose values begin with a space, each at the top of
+// the message: the last one ends up highest.
 func insert(m gomilter.Modifier, fields []message.Field) error {
 	for _, f := range fields {
 		value := f.Raw
 		if m.Protocol()&gomilter.OptHeaderLeadingSpace == 0 {
-			// The MTA that eats the space adds it too.
+			// An MTA that removes the space also adds it.
 			value = strings.TrimPrefix(value, " ")
 		}
 		if err := m.InsertHeader(0, f.Name, value); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// progressEvery is how often an MTA that waits is told that we are alive.
+	// progressEvery is how often a waiting MTA is told that we are alive.
 	progressEvery = 3 * time.Second
 	// maxQueueID bounds a queue ID in the log, in octets.
 	maxQueueID = 256
@@ -64,8 +64,8 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	return resp, nil
 }
 
-// refuse has v say that the message is refused for what err says, whatever the
-// policy is: no reader behind us must find what is in it.
+// refuse makes v reject the message because of err, whatever the policy: a field
+// that could not be removed must not reach any later reader.
 func refuse(v *policy.Verdict, err error) {
 	v.Decision = policy.Decision{
 		Requested:   v.Decision.Requested,
@@ -76,8 +76,8 @@ func refuse(v *policy.Verdict, err error) {
 	v.Seal, v.Signing = policy.Sealing{}, policy.Signing{}
 }
 
-// gone is the end of a message whose MTA does not listen any more: no observer is
-// told of it.
+// gone logs that the MTA went away before it took the reply to a message. No
+// observer sees such a message.
 func (s *session) gone(v *policy.Verdict, err error) error {
 	s.server.config.Counter.Error(string(StageAnswer))
 	s.server.config.Log.Warn("the MTA did not take the reply to a message",
@@ -85,7 +85,7 @@ func (s *session) gone(v *policy.Verdict, err error) error {
 	return err
 }
 
-// stopwatch tells how long each of several stages took.
+// stopwatch measures how long each of several stages took.
 type stopwatch struct{ at time.Time }
 
 func (w *stopwatch) lap() time.Duration {
@@ -96,7 +96,7 @@ func (w *stopwatch) lap() time.Duration {
 }
 
 // judge sets the Result and the Decision of v, and returns the fields to insert.
-// Where a fault of ours prevents that, they say so.
+// If a bug prevents verification, they say so.
 func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict, watch *stopwatch) (fields []message.Field) {
 	conclude := func(r *verify.Result) {
 		facts := &policy.Message{
@@ -137,12 +137,12 @@ func (s *session) judge(t *transaction, m gomilter.Modifier, v *policy.Verdict, 
 	return fields
 }
 
-// passesOn reports whether a message is passed on with what was found about it.
+// passesOn reports whether a message is passed on with its results.
 func passesOn(v *policy.Verdict) bool {
 	return v.Decision.Reply == (policy.Reply{}) && !v.Decision.Skip
 }
 
-// fields returns what is written about a message that passes on.
+// fields returns the fields to insert into a message that passes on.
 func (t *transaction) fields(v *policy.Verdict) []message.Field {
 	if !passesOn(v) {
 		return nil
@@ -163,8 +163,8 @@ func (t *transaction) fields(v *policy.Verdict) []message.Field {
 	})
 }
 
-// carryOut tells the MTA what was decided, with the fields to insert. An error
-// says that the MTA does not listen any more.
+// carryOut sends the decision to the MTA, with the fields to insert. An error
+// means that the MTA has gone away.
 func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineField string, fields []message.Field) (*gomilter.Response, error) {
 	if err := insert(m, fields); err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineFie
 	if d.HoldReason != "" {
 		err := m.Quarantine(d.HoldReason)
 		if errors.Is(err, gomilter.ErrModificationNotAllowed) {
-			// This MTA has no quarantine.
+			// This MTA cannot quarantine.
 			err = insert(m, []message.Field{{Name: quarantineField, Raw: " " + d.HoldReason}})
 		}
 		if err != nil {
@@ -188,15 +188,15 @@ func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineFie
 	}
 	resp, err := gomilter.RejectWithCodeAndReason(uint16(d.Reply.Code), d.Reply.Status+" "+d.Reply.Text)
 	if err != nil {
-		// A reply that cannot be written must not decide over the message.
+		// A reply that cannot be sent must not decide the fate of the message.
 		s.server.config.Counter.Error(string(StageAnswer))
-		s.server.config.Log.Error("reply not possible", "error", err)
+		s.server.config.Log.Error("cannot send the reply: message accepted", "error", err)
 		return gomilter.RespAccept, nil
 	}
 	return resp, nil
 }
 
-// seal returns the ARC Set that is put above our results, and tells v.
+// seal returns the ARC Set to put above our results, and records it in v.
 func (t *transaction) seal(v *policy.Verdict) []message.Field {
 	id := t.settings.AuthservID
 	set, err := t.check.Seal(id, policy.ARCResults(id, t.env, v.Result, v.Decision))
@@ -204,8 +204,8 @@ func (t *transaction) seal(v *policy.Verdict) []message.Field {
 	return set
 }
 
-// wait returns when all look-ups have ended, or when the MTA has waited for as
-// long as it should. Meanwhile the MTA is told that there is progress.
+// wait returns when all look-ups have ended, or when the MTA has waited as long
+// as it should. Meanwhile it sends progress to the MTA.
 func (t *transaction) wait(m gomilter.Modifier) {
 	select {
 	case <-t.check.Ready():
@@ -224,16 +224,16 @@ func (t *transaction) wait(m gomilter.Modifier) {
 			return
 		case <-progress.C:
 			if err := m.Progress(); err != nil {
-				// An MTA of an old protocol knows no progress, and of one that
-				// has gone the next write tells.
+				// An old protocol has no progress; and if the MTA has gone, the
+				// next write says so.
 				progress.Stop()
 			}
 		}
 	}
 }
 
-// observe hands v to the observers. What one of them does wrong is neither the
-// message's fault nor that of the next one.
+// observe hands v to the observers. A panic in one of them affects neither the
+// message nor the other observers.
 func (s *session) observe(v *policy.Verdict) {
 	for _, o := range s.server.config.Observers {
 		func() {

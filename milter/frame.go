@@ -31,18 +31,19 @@ const (
 
 // Sizes of packets, in octets.
 const (
-	// lengthSize is the length before each packet, which does not count itself.
+	// lengthSize is the size of the length before each packet. The length does not
+	// include itself.
 	lengthSize = 4
-	// maxFrame is the largest packet taken: the largest body chunk that can be
+	// maxFrame is the largest packet accepted: the largest body chunk that can be
 	// negotiated, and a little more.
 	maxFrame = 1<<20 + 4<<10
-	// maxNegotiation is the largest first packet: a command and three numbers,
-	// and room for what a later protocol adds.
+	// maxNegotiation is the largest first packet accepted: a command and three
+	// numbers, and room for what a later protocol adds.
 	maxNegotiation = 1 + 3*4 + 1<<10
 )
 
-// Violation says how a peer broke the milter protocol. It is one of a fixed
-// set.
+// Violation is a way in which a peer can break the milter protocol. There is a
+// fixed set of them.
 type Violation string
 
 // The violations that end a connection.
@@ -60,11 +61,11 @@ const (
 // The violations that a connection survives.
 const (
 	// NoMessage is a header field, body or end of a message that did not begin
-	// with MAIL, or that was lost to a command out of order. The MTA is told to
-	// try again later.
+	// with MAIL, or that was lost to a command out of order. The message is
+	// deferred.
 	NoMessage Violation = "no_message"
-	// UnreadableAddress is a client address that cannot be read. It counts as
-	// unknown.
+	// UnreadableAddress is a client address that cannot be parsed. It is treated
+	// as unknown.
 	UnreadableAddress Violation = "unreadable_address"
 )
 
@@ -76,11 +77,11 @@ func Violations() []Violation {
 	}
 }
 
-// Error makes a Violation the error of a read.
+// Error implements error: a Violation is returned by a read.
 func (v Violation) Error() string { return "milter protocol violation: " + string(v) }
 
-// checkLength returns the Violation of a packet of command and length, which
-// counts the command, as far as that can be told.
+// checkLength returns the Violation that the command and length of a packet
+// reveal, if any. The length includes the command.
 func checkLength(length uint32, command byte, first bool) error {
 	switch {
 	case first && command != cmdNegotiate:
@@ -93,17 +94,17 @@ func checkLength(length uint32, command byte, first bool) error {
 	return nil
 }
 
-// checkPayload returns the Violation of a whole packet, unless it may hold
-// anything: a body chunk, which the end of a message is too, or CONNECT, which
-// [readableConnect] repairs. It lets through what go-milter reads without reaching
-// beyond the payload, and no more.
+// checkPayload returns the Violation of a whole packet, if any. It accepts only
+// what go-milter can read without reaching past the payload. A body chunk and the
+// end of a message may hold anything, and so may CONNECT, which [readableConnect]
+// repairs.
 func checkPayload(command byte, payload []byte) error {
 	ok := false
 	switch command {
 	case cmdNegotiate:
 		ok = len(payload) >= 3*4
 	case cmdMacro:
-		// The command it is for, then names and values in turn.
+		// The command it is for, then alternating names and values.
 		ok = len(payload) == 1 || len(payload) > 1 && ended(payload)
 	case cmdConnect, cmdBody, cmdEndMessage:
 		ok = true
@@ -137,11 +138,11 @@ const (
 	familyIPv6    = '6'
 )
 
-// readableConnect returns the payload of CONNECT as go-milter can read it: the name
-// of the client, the family of its address and, unless that is unknown, a port and
-// the address. If the address cannot be read, ok is false and the family unknown:
-// a client whose address is unknown has no SPF result, which is no reason to end
-// the connection of the MTA.
+// readableConnect returns the payload of CONNECT in a form that go-milter can read:
+// the name of the client, the family of its address and, unless that is unknown, a
+// port and the address. If the address cannot be read, ok is false and the family
+// is unknown: a client without an address has no SPF result, but that is no reason
+// to end the MTA's connection.
 func readableConnect(payload []byte) (readable []byte, ok bool) {
 	name, rest, found := bytes.Cut(payload, []byte{0})
 	if found && readableAddress(rest) {
@@ -150,8 +151,8 @@ func readableConnect(payload []byte) (readable []byte, ok bool) {
 	return append(slices.Clip(bytes.Clone(name)), 0, familyUnknown), false
 }
 
-// readableAddress reports whether go-milter can read an address: a family and, if
-// it is a known one, a port and text.
+// readableAddress reports whether go-milter can read an address: a family and,
+// unless that is unknown, a port and text.
 func readableAddress(address []byte) bool {
 	if len(address) == 0 {
 		return false

@@ -13,51 +13,50 @@ import (
 )
 
 const (
-	// inBuffer holds the packets of a connection but for body chunks, which go
-	// straight to their reader. Larger packets get memory for as long as they
-	// are read.
+	// inBuffer is the size of the buffer for packets. Body chunks bypass it and
+	// go straight to their reader; larger packets get memory while they are read.
 	inBuffer = 4 << 10
-	// outFlush is how much output is gathered at most.
+	// outFlush is how much output may gather before it is written.
 	outFlush = 64 << 10
 )
 
 // Deadlines of a connection.
 const (
-	// negotiateTime is how long a new connection may take for its first packet.
+	// negotiateTime is how long a new connection may take to send its first packet.
 	negotiateTime = 30 * time.Second
-	// idleTime is how long the MTA may be silent between two packets: longer
-	// than any SMTP session lets its client be silent (libmilter's default).
+	// idleTime is how long the MTA may be silent between two packets: longer than
+	// any SMTP client may be silent in a session (libmilter's default).
 	idleTime = 7210 * time.Second
-	// frameTime is how long a packet that has begun may take to arrive.
+	// frameTime is how long the rest of a packet may take to arrive.
 	frameTime = time.Minute
 	// writeTime is how long the MTA may take to read what we send.
 	writeTime = 30 * time.Second
 )
 
-// errEnded ends a connection that has nothing more to do in a shutdown.
+// errEnded ends an idle connection during a shutdown.
 var errEnded = errors.New("milter: shutting down")
 
-// guarded is a connection from an MTA on its way to go-milter, which trusts its
-// peer: it would panic at an empty packet or a string without its end, and
-// allocate whatever length it is told. guarded passes on only packets that have
-// been checked, for length and for the shape that their command asks for, and
-// in an order that go-milter does not misunderstand (see dialogue).
+// guarded protects go-milter from the peer of a connection. go-milter trusts its
+// peer: it would panic on an empty packet or an unterminated string, and allocate
+// whatever length the peer names. guarded checks the length of each packet and
+// its format, and passes packets on in an order that go-milter does not
+// misunderstand (see dialogue).
 //
-// It also reads ahead and gathers writes, so that a batch of packets costs a
-// system call or two each way. Gathered output leaves before a read that would
-// wait, so nobody ever waits for it; progress leaves at once.
+// It also reads ahead and gathers writes, so that a batch of packets costs only a
+// system call or two each way. It writes gathered output before any read that
+// might block, so nobody ever waits for it; progress is written at once.
 //
-// One goroutine reads and writes. Close may be called by any.
+// One goroutine reads and writes. Any goroutine may call Close.
 type guarded struct {
 	net.Conn
 	owner *guardedListener
 
-	in      []byte // buffered input: in[start:end] is to be read
+	in      []byte // buffered input: in[start:end] is unread
 	start   int
 	end     int
 	passing int // octets of the current packet that may be passed on
-	// made is what is left of packets of ours, to be read before the current one;
-	// spare is memory for the next ones.
+	// made is what is left of packets we made, to be read before the current one;
+	// spare is memory to reuse for the next ones.
 	made, spare []byte
 	first       bool
 	command     byte // of the current packet
@@ -65,15 +64,15 @@ type guarded struct {
 
 	dialogue dialogue
 
-	// busy says that a message is on its way: from MAIL to the reply at its
+	// busy is set while a message is in flight: from MAIL to the reply at its
 	// end.
 	busy atomic.Bool
 
 	mu      sync.Mutex
 	out     []byte
 	pending int // octets of out that are an incomplete packet
-	// unasked says that the next reply is to a packet of ours: the MTA does not
-	// wait for it.
+	// unasked is set if the next reply is to a packet we made, which the MTA must
+	// not see.
 	unasked bool
 	closed  bool
 }
@@ -83,7 +82,7 @@ func newGuarded(conn net.Conn, owner *guardedListener) *guarded {
 }
 
 // SetReadDeadline does nothing: go-milter allows one second for the first
-// packet, which a busy MTA may need longer for. The deadlines are ours.
+// packet, but a busy MTA may need longer. guarded sets its own deadlines.
 func (g *guarded) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline does nothing, for the same reason.
@@ -126,8 +125,8 @@ func (g *guarded) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads and checks the next packet that is not held back: all of it, or of a
-// body chunk its command.
+// next reads and checks the next packet that is not held back: all of it, or only
+// the command of a body chunk.
 func (g *guarded) next() error {
 	if g.command == cmdEndMessage {
 		g.busy.Store(false)
@@ -153,8 +152,8 @@ func (g *guarded) next() error {
 	}
 }
 
-// packet buffers the next packet, of a body chunk at least its command, and checks
-// it. It returns the command, and the size of the packet with its length.
+// packet buffers the next packet (at least the command of a body chunk) and checks
+// it. It returns the command, and the size of the packet including its length.
 func (g *guarded) packet() (command byte, whole int, err error) {
 	if err := g.fill(lengthSize); err != nil {
 		return 0, 0, err
@@ -180,13 +179,13 @@ func (g *guarded) packet() (command byte, whole int, err error) {
 	return command, whole, checkPayload(command, g.in[g.start+lengthSize+1:g.start+whole])
 }
 
-// passOn makes a packet ready to be read, with what go-milter must see before it
-// and in a form that it understands.
+// passOn makes a packet ready to be read, in a form that go-milter understands and
+// after anything that go-milter must see first.
 func (g *guarded) passOn(command byte, payload []byte, whole int) {
 	g.command = command
 	g.passing = whole
 	g.made = g.spare[:0]
-	// replaced says that a packet of ours is read instead of the MTA's.
+	// replaced is set if a packet we made is read instead of the MTA's.
 	replaced := false
 	switch {
 	case command == cmdConnect:
@@ -198,7 +197,7 @@ func (g *guarded) passOn(command byte, payload []byte, whole int) {
 		}
 	case command == cmdEndMessage && len(payload) > 0:
 		// libmilter calls SMFIC_BODYEOB the final body chunk (mfdef.h). go-milter
-		// drops what is in it, so it becomes a chunk of its own.
+		// drops its contents, so they become a separate chunk.
 		g.before(cmdBody)
 		g.made = appendPacket(g.made, cmdBody, payload)
 		g.before(command)
@@ -225,7 +224,7 @@ func (g *guarded) passOn(command byte, payload []byte, whole int) {
 	}
 }
 
-// before has go-milter read first what it must see before a command.
+// before queues what go-milter must read before a command.
 func (g *guarded) before(command byte) {
 	made, stray, queueID := g.dialogue.next(g.made, command)
 	g.made = made
@@ -269,7 +268,7 @@ func (g *guarded) fill(n int) error {
 	return nil
 }
 
-// receive reads what there is, and waits until limit for it.
+// receive reads what is available. It waits up to limit for input.
 func (g *guarded) receive(p []byte, limit time.Duration) (int, error) {
 	for {
 		begun := time.Now()
@@ -277,8 +276,8 @@ func (g *guarded) receive(p []byte, limit time.Duration) (int, error) {
 			return 0, err
 		}
 		n, err := g.Conn.Read(p)
-		// end may have woken a read that it took for one between two messages,
-		// when the next message had just begun: that one goes on.
+		// end may have woken this read because the connection was idle, just as
+		// the next message began. That message continues.
 		woken := g.owner.ending.Load() && g.busy.Load() &&
 			errors.Is(err, os.ErrDeadlineExceeded) && time.Since(begun) < limit
 		if n > 0 || !woken {
@@ -287,8 +286,8 @@ func (g *guarded) receive(p []byte, limit time.Duration) (int, error) {
 	}
 }
 
-// await makes ready for a read that may wait: nothing that the MTA could be
-// waiting for is held back.
+// await prepares for a read that may block: it writes out everything that the MTA
+// could be waiting for, and sets the deadline.
 func (g *guarded) await(limit time.Duration) error {
 	if err := g.flush(); err != nil {
 		if g.command == cmdEndMessage {
@@ -299,14 +298,15 @@ func (g *guarded) await(limit time.Duration) error {
 	if err := g.Conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
-	// After the deadline, which end may have set before: see there.
+	// Checked only now, because we may just have overwritten the deadline that end
+	// has set.
 	if g.start == g.end && g.passing == 0 && g.owner.ending.Load() && !g.busy.Load() {
 		return errEnded
 	}
 	return nil
 }
 
-// cut returns what it means that a packet does not arrive whole.
+// cut returns the error to report if err cut a packet short.
 func cut(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -317,7 +317,7 @@ func cut(err error) error {
 	return err
 }
 
-// Write implements [net.Conn]. It takes whole packets or parts of them.
+// Write implements [net.Conn]. It accepts whole packets or parts of them.
 func (g *guarded) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -355,8 +355,7 @@ func (g *guarded) flush() error {
 	return g.flushLocked(0)
 }
 
-// flushLocked writes the output gathered, but for the last octets, as many as keep
-// says.
+// flushLocked writes the gathered output except the last keep octets.
 func (g *guarded) flushLocked(keep int) error {
 	ready := len(g.out) - keep
 	if ready == 0 {
@@ -378,8 +377,8 @@ func (g *guarded) flushLocked(keep int) error {
 
 // Close implements [net.Conn].
 func (g *guarded) Close() error {
-	// A write that is under way may take its time: the connection is closed
-	// under it, instead of after it.
+	// A write in progress may take long, so the connection is closed during the
+	// write, not after it.
 	if g.mu.TryLock() {
 		if !g.closed {
 			_ = g.flushLocked(0) // the peer may be gone already

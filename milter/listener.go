@@ -11,17 +11,17 @@ import (
 	"authmilter/verify/clean"
 )
 
-// slots bound the connections of all listeners of a server.
+// slots bounds the connections on all listeners of a server.
 type slots chan struct{}
 
-// guardedListener hands out connections that are guarded, and at most as many
-// at a time as there are slots.
+// guardedListener accepts guarded connections, at most as many at a time as there
+// are slots.
 type guardedListener struct {
 	net.Listener
 	slots    slots
 	observer Counter
 	log      *slog.Logger
-	// closing ends Accept; ending ends the connections that have nothing to do.
+	// closing ends Accept; ending ends idle connections.
 	closing chan struct{}
 	once    sync.Once
 	ending  atomic.Bool
@@ -35,8 +35,7 @@ type guardedListener struct {
 type ConnObserver interface {
 	ConnectionOpened()
 	ConnectionClosed()
-	// ConnectionDelayed counts a connection that waits because there are too
-	// many.
+	// ConnectionDelayed counts a connection that has to wait for a free slot.
 	ConnectionDelayed()
 	// ProtocolError counts a [Violation].
 	ProtocolError(violation string)
@@ -53,8 +52,8 @@ func newGuardedListener(l net.Listener, s slots, o Counter, log *slog.Logger) *g
 	}
 }
 
-// Accept implements [net.Listener]. A connection for which there is no slot waits
-// for one, and others behind it in the kernel's queue: the MTA has more patience
+// Accept implements [net.Listener]. If there is no free slot, the connection waits
+// for one, and others wait behind it in the kernel's queue: an MTA copes better
 // with that than with a connection that is closed at once.
 func (l *guardedListener) Accept() (net.Conn, error) {
 	conn, err := l.accept()
@@ -80,8 +79,8 @@ func (l *guardedListener) Accept() (net.Conn, error) {
 	return g, nil
 }
 
-// accept waits out what passes, such as a lack of file descriptors: an error
-// would end the listener for good.
+// accept retries after temporary errors, such as a lack of file descriptors: an
+// error would end the listener for good.
 func (l *guardedListener) accept() (net.Conn, error) {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		conn, err := l.Listener.Accept()
@@ -107,21 +106,21 @@ func (l *guardedListener) Close() (err error) {
 	return err
 }
 
-// end closes the connections that carry no message now, and lets the others
-// close when theirs has ended.
+// end closes the connections with no message in flight. The others close when
+// their message has ended.
 func (l *guardedListener) end() {
 	l.ending.Store(true)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for g := range l.conns {
 		if !g.busy.Load() {
-			// Wakes a read that waits; the reader then closes.
+			// Wakes a blocked read, whose goroutine then closes the connection.
 			_ = g.Conn.SetReadDeadline(time.Unix(1, 0))
 		}
 	}
 }
 
-// forget gives the slot of a connection free. It may be called twice.
+// forget frees the slot of a connection. It may be called twice.
 func (l *guardedListener) forget(g *guarded) {
 	l.mu.Lock()
 	_, open := l.conns[g]
@@ -133,28 +132,28 @@ func (l *guardedListener) forget(g *guarded) {
 	}
 }
 
-// violation counts and logs err if the peer is to blame for it. The connection is
-// closed.
+// violation counts and logs err, which closes the connection, if the peer is to
+// blame for it.
 func (l *guardedListener) violation(g *guarded, err error) {
 	var v Violation
 	if !errors.As(err, &v) || l.ending.Load() {
 		return
 	}
-	l.tell(g, v, "connection closed", g.dialogue.queueID)
+	l.report(g, v, "connection closed", g.dialogue.queueID)
 }
 
-// stray counts and logs that octets of a message came without one.
+// stray counts and logs part of a message that never began or was lost.
 func (l *guardedListener) stray(g *guarded, queueID string) {
-	l.tell(g, NoMessage, "part of a message that did not begin or was lost: deferred", queueID)
+	l.report(g, NoMessage, "part of a message that never began or was lost: deferred", queueID)
 }
 
 // unreadable counts and logs that a client address cannot be read.
 func (l *guardedListener) unreadable(g *guarded) {
-	l.tell(g, UnreadableAddress, "client address not readable: taken for unknown", "")
+	l.report(g, UnreadableAddress, "cannot read the client address: treated as unknown", "")
 }
 
-// tell counts and logs a violation, and what comes of it.
-func (l *guardedListener) tell(g *guarded, v Violation, what, queueID string) {
+// report counts and logs a violation and its consequence.
+func (l *guardedListener) report(g *guarded, v Violation, what, queueID string) {
 	l.observer.ProtocolError(string(v))
 	attrs := []any{"listener", l.Addr().String(), "peer", g.RemoteAddr().String(), "reason", string(v)}
 	if queueID != "" {
@@ -163,8 +162,8 @@ func (l *guardedListener) tell(g *guarded, v Violation, what, queueID string) {
 	l.log.Warn(what, attrs...)
 }
 
-// replyLost counts and logs that an MTA did not take what was found out about a
-// message, which may have it back again.
+// replyLost counts and logs that an MTA did not take the reply to a message. The
+// message may come again.
 func (l *guardedListener) replyLost(g *guarded, err error) {
 	l.observer.Error(string(StageAnswer))
 	l.log.Warn("the MTA did not take the reply to a message", "listener", l.Addr().String(), "peer", g.RemoteAddr().String(), "error", err)

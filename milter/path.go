@@ -2,33 +2,32 @@ package milter
 
 import "strings"
 
-// maxPath bounds a path that is taken apart, in octets. It is beyond what MTAs
-// take for a whole command line (RFC 5321 section 4.5.3.1.4 asks for 512, both
-// Postfix and Sendmail stop at 2,048); a longer one is used as it stands.
+// maxPath bounds a path that is parsed, in octets. MTAs accept shorter command
+// lines only (RFC 5321 section 4.5.3.1.4 asks for 512; Postfix and Sendmail both
+// stop at 2,048). A longer path is used as it stands.
 const maxPath = 4096
 
 // ParsePath returns the address that an MTA means by a path in MAIL FROM or RCPT
-// TO: "local@domain", with the local part quoted only where it must be, "local"
-// if there is no domain, "" for the null path. It accepts what Postfix and
-// Sendmail accept beyond RFC 5321 section 4.1.2: white space, comments, names
-// before and garbage behind the angle brackets, doubled or missing brackets.
-// Source routes are dropped (RFC 5321 appendix C). Time is linear in the length.
+// TO: "local@domain", with the local part quoted only if necessary, "local" if
+// there is no domain, "" for the null path. It accepts what Postfix and Sendmail
+// accept in addition to RFC 5321 section 4.1.2: white space, comments, names
+// before and garbage after the angle brackets, doubled or missing brackets.
+// It drops source routes (RFC 5321 appendix C) and runs in linear time.
 func ParsePath(path string) string {
 	return parsePath(path).String()
 }
 
 // meantPath returns the address that the MTA means by the path of a command. The
-// macro is what the MTA says it means, {mail_addr} or {rcpt_addr}; given says
-// whether it said anything.
+// macro is how the MTA reads the path, {mail_addr} or {rcpt_addr}; given reports
+// whether the MTA sent it.
 //
-// A path of the RFC's form speaks for itself: it is the reverse-path that
-// SPF is about (RFC 7208 section 2.4), and the MTA's word adds nothing to it.
-// That word can even mislead: Sendmail says joe for joe@host, where host is its
-// own name, and joe@other.example for joe%other.example@host, which it queues as
-// written. Any other path means what the MTA makes of it, provided that the
-// macro's domain stands in the path. If not, the MTA has put it there (its
-// own name behind a bare local part, the target of a virtual address), and it is
-// not the client's.
+// A path in the RFC's form speaks for itself: it is the reverse-path that SPF
+// checks (RFC 7208 section 2.4), and the macro adds nothing to it. The macro can
+// even mislead: Sendmail sends joe for joe@host if host is its own name, and
+// joe@other.example for joe%other.example@host, which it queues as written. Any
+// other path means what the macro says, provided that the path contains the
+// macro's domain. If it does not, the domain comes from the MTA (its own name
+// after a bare local part, the target of a virtual address), not the client.
 func meantPath(path, macro string, given bool) string {
 	own := parsePath(path)
 	if own.proper || !given {
@@ -40,13 +39,13 @@ func meantPath(path, macro string, given bool) string {
 	mta := parsePath(macro)
 	switch {
 	case macro == "":
-		// The null path, if the brackets can be read as empty. Otherwise a macro
-		// without value says nothing: a sender never turns into the null sender.
+		// The null path, if the brackets can be read as empty. Otherwise an empty
+		// macro is ignored: no sender ever turns into the null sender.
 		if own.emptyBrackets {
 			return ""
 		}
 	case own.String() == "":
-		// And neither the null sender into nobody: the MTA sees somebody.
+		// We read no sender, but the MTA does: use its address.
 		return macro
 	case mta.domain == "" || letters(mta.domain) == letters(own.domain):
 	case strings.Contains(letters(own.local), letters(mta.domain)):
@@ -56,8 +55,8 @@ func meantPath(path, macro string, given bool) string {
 	return own.String()
 }
 
-// letters returns what is left of s without punctuation, in lower case: what two
-// ways of writing a domain have in common.
+// letters returns s without punctuation, in lower case: what two spellings of a
+// domain have in common.
 func letters(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -70,16 +69,16 @@ func letters(s string) string {
 	}, s)
 }
 
-// smtpPath is a path that was taken apart.
+// smtpPath is a parsed path.
 type smtpPath struct {
 	local, domain string
-	// whole is the address if it is the path as it stands: one that is plain, or
-	// too long to be taken apart.
+	// whole is the address if it is the path as it stands: a plain path, or one
+	// too long to parse.
 	whole string
-	// proper says that the path is a Mailbox of RFC 5321 section 4.1.2, maybe
-	// with a source route, or empty, so that there is one way to read it.
+	// proper is set if the path is empty or a Mailbox (RFC 5321 section 4.1.2),
+	// with or without a source route, so that there is only one way to read it.
 	proper bool
-	// emptyBrackets says that angle brackets have nothing between them.
+	// emptyBrackets is set if there are angle brackets with nothing between them.
 	emptyBrackets bool
 }
 
@@ -98,13 +97,13 @@ func (p smtpPath) String() string {
 	return local + "@" + p.domain
 }
 
-// needsQuotes reports whether r cannot stand in a local part without quotes.
-// Dots may stand everywhere in it: some providers give out such addresses.
+// needsQuotes reports whether r must be quoted in a local part. A dot never is:
+// some providers give out addresses with dots anywhere.
 func needsQuotes(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune(`"(),:;<>@[\]`, r)
 }
 
-// parsePath takes a path apart.
+// parsePath parses a path.
 func parsePath(path string) smtpPath {
 	if path == "" {
 		return smtpPath{proper: true, emptyBrackets: true}
@@ -119,8 +118,7 @@ func parsePath(path string) smtpPath {
 	inner, empty := withinBrackets(tokens)
 	p := readMailbox(withoutRoute(inner))
 	p.emptyBrackets = empty
-	// go-milter has taken off one pair of brackets already, so that there may be
-	// none.
+	// go-milter has already removed one pair of brackets, so there may be none.
 	last := len(tokens) - 1
 	bare := len(inner) == len(tokens)
 	bracketed := len(inner) == last-1 && tokens[0].kind == '<' && tokens[last].kind == '>'
@@ -128,8 +126,8 @@ func parsePath(path string) smtpPath {
 	return p
 }
 
-// plainPath splits a path that is no more than a dot-string and the name of a host,
-// as nearly all are.
+// plainPath splits a path that is just a dot-string and a host name, as nearly all
+// are.
 func plainPath(path string) (local, domain string, ok bool) {
 	local, domain, ok = strings.Cut(path, "@")
 	if !ok || local == "" || domain == "" || domain[len(domain)-1] == '.' ||
@@ -146,14 +144,14 @@ type pathToken struct {
 	// text is the token without quotes and escapes, but with the brackets of a
 	// literal.
 	text string
-	// apart says that white space or a comment is before it.
+	// apart is set if white space or a comment precedes the token.
 	apart bool
 }
 
 // lexPath splits a path into tokens (RFC 5322 section 3.2), without white space
-// and comments. What is not closed ends with the path, as Postfix has it. It
-// reports whether the path has only what RFC 5321 allows in one: none of those,
-// no escapes outside of quotes, and nothing that is left open.
+// and comments. An unclosed token ends with the path, as in Postfix. plain is true
+// if the path has only what RFC 5321 allows: no white space, no comments, no
+// escapes outside quotes, and nothing left open.
 func lexPath(path string) (tokens []pathToken, plain bool) {
 	plain = true
 	apart := false
@@ -194,7 +192,7 @@ func lexPath(path string) (tokens []pathToken, plain bool) {
 	return tokens, plain
 }
 
-// skipComment returns the end of a comment, which may hold others.
+// skipComment returns the end of a comment, which may contain other comments.
 func skipComment(s string, i int) int {
 	depth := 0
 	for ; i < len(s); i++ {
@@ -227,8 +225,8 @@ func unquote(s string, i int) (text string, end int, closed bool) {
 	return b.String(), len(s), false
 }
 
-// atom returns the text of an atom, without escapes, and its end. It takes what
-// is no atext too, such as a parenthesis that closes nothing.
+// atom returns the text of an atom, without escapes, and its end. It also accepts
+// characters that are not atext, such as an unmatched closing parenthesis.
 func atom(s string, i int) (text string, end int, escaped bool) {
 	var b strings.Builder
 	for ; i < len(s); i++ {
@@ -246,9 +244,10 @@ func atom(s string, i int) (text string, end int, escaped bool) {
 	return b.String(), i, escaped
 }
 
-// withinBrackets returns the tokens of the last angle brackets, as both MTAs have
-// it, or all tokens if there are none. Of "<>joe@example.com" Postfix takes what
-// is behind the brackets and Sendmail nothing; the address counts here.
+// withinBrackets returns the tokens in the last angle brackets, which both MTAs
+// use, or all tokens if there are no brackets. In "<>joe@example.com" Postfix uses
+// what follows the brackets and Sendmail nothing; we use the address. empty is true
+// if the brackets have nothing between them.
 func withinBrackets(tokens []pathToken) (inner []pathToken, empty bool) {
 	start := 0
 	for i, t := range tokens {
@@ -274,7 +273,7 @@ func withinBrackets(tokens []pathToken) (inner []pathToken, empty bool) {
 	return nil, true
 }
 
-// withoutRoute returns the tokens of a path without a source route: "@one,@two:"
+// withoutRoute returns the tokens of a path without its source route: "@one,@two:"
 // (RFC 5321 section 4.1.2).
 func withoutRoute(tokens []pathToken) []pathToken {
 	if len(tokens) == 0 || tokens[0].kind != '@' {
@@ -291,9 +290,9 @@ func withoutRoute(tokens []pathToken) []pathToken {
 }
 
 // readMailbox reads the tokens of a mailbox. The last "@" ends the local part; one
-// within quotes does so if there is no other, as Postfix has it.
+// within quotes does so only if there is no other, as in Postfix.
 func readMailbox(tokens []pathToken) smtpPath {
-	// Separators before and behind are no part of it.
+	// Separators before and after are not part of it.
 	all := len(tokens)
 	for len(tokens) > 0 && (tokens[0].kind == ',' || tokens[0].kind == ';') {
 		tokens = tokens[1:]
@@ -306,7 +305,7 @@ func readMailbox(tokens []pathToken) smtpPath {
 	var text strings.Builder
 	for i, t := range tokens {
 		if i > 0 && t.apart && word(t) && word(tokens[i-1]) {
-			text.WriteByte('.') // as Sendmail joins words
+			text.WriteByte('.') // Sendmail joins words this way
 		}
 		switch last := strings.LastIndexByte(t.text, '@'); {
 		case t.kind == '@':
@@ -316,10 +315,10 @@ func readMailbox(tokens []pathToken) smtpPath {
 			if last >= 0 {
 				quotedAt = text.Len() + last
 			}
-			// Alone before the "@", it is a local part of the RFC's form.
+			// Alone before the "@", it is a local part in the RFC's form.
 			proper = proper && i == 0 && len(tokens) > 1 && tokens[1].kind == '@'
 		case t.kind == 'a':
-			if last >= 0 { // escaped, which Postfix takes for any other
+			if last >= 0 { // escaped, which Postfix treats like any other
 				at = text.Len() + last
 			}
 		case t.kind == '[':
@@ -337,7 +336,7 @@ func readMailbox(tokens []pathToken) smtpPath {
 	case at >= 0:
 		p.local, p.domain = p.local[:at], p.local[at+1:]
 	case strings.Contains(p.local, "!"):
-		// Both MTAs read these forms of old so, if there is no "@".
+		// Without an "@", both MTAs read these old forms this way.
 		p.domain, p.local, _ = strings.Cut(p.local, "!")
 	case strings.Contains(p.local, "%"):
 		percent := strings.LastIndexByte(p.local, '%')

@@ -1,6 +1,6 @@
-// Package milter speaks the milter protocol with Postfix and Sendmail: it takes
-// each message apart for package verify, has package policy decide, and tells
-// the MTA what to do. It is the sole home of d--j/go-milter.
+// Package milter speaks the milter protocol with Postfix and Sendmail: it feeds
+// each message to package verify, has package policy decide what happens to it,
+// and sends that decision to the MTA. No other package imports d--j/go-milter.
 package milter
 
 import (
@@ -25,43 +25,43 @@ import (
 const (
 	DefaultMaxConnections = 1000
 	DefaultMaxMessages    = 1000
-	// DefaultQuarantineField is what other milters call it.
+	// DefaultQuarantineField is the name that other milters use.
 	DefaultQuarantineField = "X-Disposition-Quarantine"
 	// DefaultEndOfMessage is below the 10 seconds after which Sendmail gives up
 	// on a milter that says nothing.
 	DefaultEndOfMessage = 8 * time.Second
 )
 
-// Settings are what a reload may change. A message keeps those that it began
-// with. The zero value of a bound means its default.
+// Settings can change on reload. A message keeps the settings it began with.
+// The zero value of a bound means its default.
 type Settings struct {
-	// AuthservID names us in Authentication-Results; Claimant knows the fields
-	// that forge it.
+	// AuthservID is our authserv-id in Authentication-Results; Claimant
+	// recognizes fields that forge it.
 	AuthservID string
 	Claimant   *authres.Claimant
 	Verifier   *verify.Verifier
 	Rules      *policy.Rules
-	// QuarantineField is the name of the field that marks a message to be
-	// quarantined; ReceivedSPF asks for a Received-SPF field too.
+	// QuarantineField is the name of the field that marks a message for
+	// quarantine; ReceivedSPF adds a Received-SPF field too.
 	QuarantineField string
 	ReceivedSPF     bool
-	// Signing are the keys that sign own mail, which is what is skipped as not
+	// Signing holds the keys that sign our own mail: the messages skipped as not
 	// inbound.
 	Signing []SigningKey
-	// SkipAuthenticated and SkipNetworks name the messages that are not inbound.
+	// SkipAuthenticated and SkipNetworks say which messages are not inbound.
 	SkipAuthenticated bool
 	SkipNetworks      []netip.Prefix
-	// MaxMessages bounds the messages in flight. Those beyond it pass on
-	// without verification, and without a field that says otherwise.
+	// MaxMessages bounds the messages in flight. Any message beyond it passes
+	// unverified, and any field that claims otherwise is removed.
 	MaxMessages int
-	// EndOfMessage bounds what the MTA waits after the last octet.
+	// EndOfMessage bounds how long the MTA waits after the last octet.
 	EndOfMessage time.Duration
-	// ExplainRules has each Verdict tell the rules that were tried.
+	// ExplainRules records in each Verdict the rules that were tried.
 	ExplainRules bool
 }
 
-// ownFields returns the fields that are removed, as forged, from a message that
-// is skipped for a reason, or is not.
+// ownFields returns the fields to remove as forged from a message skipped for
+// the given reason, if any.
 func (s *Settings) ownFields(why policy.Skip) policy.OwnFields {
 	fields := policy.OwnFields{Claimant: s.Claimant, Quarantine: s.QuarantineField, ReceivedSPF: s.ReceivedSPF}
 	if why == policy.Authenticated || why == policy.LocalNetwork {
@@ -70,13 +70,13 @@ func (s *Settings) ownFields(why policy.Skip) policy.OwnFields {
 	return fields
 }
 
-// Config is what stays as long as a Server does.
+// Config holds what stays the same for the life of a Server.
 type Config struct {
 	// MaxConnections bounds the connections from MTAs on all listeners.
 	MaxConnections int
-	// Observers are told of each finished message.
+	// Observers are called for each finished message.
 	Observers []policy.Observer
-	// Counter counts what happens outside of messages.
+	// Counter counts everything else.
 	Counter Counter
 	Log     *slog.Logger
 }
@@ -85,24 +85,24 @@ type Config struct {
 // quick and safe for concurrent use.
 type Counter interface {
 	ConnObserver
-	// MessageBegan and MessageEnded follow the messages in flight.
+	// MessageBegan and MessageEnded track the messages in flight.
 	MessageBegan()
 	MessageEnded()
-	// Panic tells of a failure of ours that was confined to one message.
+	// Panic counts a panic that was confined to one message.
 	Panic()
-	// Error tells that something went wrong in a [Stage], by our fault or the
-	// machine's. What a message is refused for, or lacks, is no error.
+	// Error counts an error in a [Stage] that is our fault or the machine's.
+	// A bad or refused message is not an error.
 	Error(stage string)
 }
 
-// Stage is where an error happened.
+// Stage is the stage of processing in which an error happened.
 type Stage string
 
 // The stages.
 const (
 	StageListen  Stage = "listener" // accepting connections
-	StageVerify  Stage = "verify"   // verification ended by a fault: temperrors
-	StageAnswer  Stage = "answer"   // the MTA went away, or the reply was impossible
+	StageVerify  Stage = "verify"   // verification failed because of a bug: temperrors
+	StageAnswer  Stage = "answer"   // the MTA went away, or the reply could not be sent
 	StageObserve Stage = "observe"  // log, metrics or status page
 )
 
@@ -122,7 +122,7 @@ type Server struct {
 	serving   sync.WaitGroup
 }
 
-// NewServer returns a Server that serves nothing yet.
+// NewServer returns a Server with no listeners. Call Serve to add one.
 func NewServer(c Config, s *Settings) *Server {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = DefaultMaxConnections
@@ -137,9 +137,9 @@ func NewServer(c Config, s *Settings) *Server {
 	return server
 }
 
-// quietLibrary has go-milter, which knows one log for the whole process, write
-// to ours. What it warns of is told by the guard already, or is the end of a
-// connection.
+// quietLibrary sends the warnings of go-milter, which has one log for the whole
+// process, to our log at debug level: the guard has already reported them, or
+// they only say that a connection ended.
 var quietLibrary = func() func(*slog.Logger) {
 	var once sync.Once
 	return func(log *slog.Logger) {
@@ -151,7 +151,7 @@ var quietLibrary = func() func(*slog.Logger) {
 	}
 }()
 
-// Set makes a copy of settings those of the messages that begin from now on.
+// Set applies a copy of settings to messages that begin from now on.
 func (s *Server) Set(settings *Settings) {
 	c := *settings
 	if c.MaxMessages == 0 {
@@ -166,8 +166,8 @@ func (s *Server) Set(settings *Settings) {
 	s.settings.Store(&c)
 }
 
-// Serve answers the MTAs that connect to l, which name calls, until Stop or
-// Shutdown. It closes l.
+// Serve answers the MTAs that connect to l until Stop or Shutdown, then closes
+// l. The name identifies the listener in logs and rules.
 func (s *Server) Serve(l net.Listener, name string) error {
 	guarded := newGuardedListener(l, s.slots, s.config.Counter, s.config.Log)
 	inner := gomilter.NewServer(
@@ -199,8 +199,8 @@ func (s *Server) Serve(l net.Listener, name string) error {
 	return err
 }
 
-// Stop ends one listener that Serve serves: its connections end as soon as they
-// carry no message.
+// Stop ends one listener passed to Serve: each of its connections ends as soon
+// as no message is in flight on it.
 func (s *Server) Stop(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -212,8 +212,8 @@ func (s *Server) Stop(l net.Listener) {
 	}
 }
 
-// Shutdown stops accepting connections, ends those that carry no message, and
-// waits for the messages in flight until ctx ends.
+// Shutdown stops accepting connections, ends idle connections, and waits for the
+// messages in flight until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,11 +230,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// What we ask the MTA for. It grants what it knows.
+// What we ask the MTA for. It grants what it supports.
 const (
 	wantedActions = gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptQuarantine
-	// No replies where nothing is decided, which saves a round trip each; but
-	// replies to body chunks, which can say that no more of them are wanted.
+	// No reply to events at which nothing is decided: each saves a round trip.
+	// Body chunks do get replies, which can say that we want no more of them.
 	wantedProtocol = gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoMailReply |
 		gomilter.OptNoRcptReply | gomilter.OptNoDataReply | gomilter.OptNoHeaderReply |
 		gomilter.OptNoEOHReply | gomilter.OptNoUnknownReply | gomilter.OptNoUnknown |
@@ -243,8 +243,8 @@ const (
 	versionTwo = gomilter.OptProtocol(0x7f)
 )
 
-// Macros asked for. Asking replaces the lists that the MTA's administrator has
-// set, so everything needed is here.
+// Macros to request. A request replaces the lists that the MTA's administrator
+// has set, so it must name everything we need.
 var (
 	connectMacros = []gomilter.MacroName{"j", "_", "{daemon_name}", "{daemon_addr}", "{daemon_port}", "{if_name}", "{if_addr}",
 		"{client_addr}", "{client_name}", "{client_port}", "{client_ptr}", "v"}
@@ -254,8 +254,8 @@ var (
 	queueMacros = []gomilter.MacroName{"i"}
 )
 
-// negotiate returns the callback of a listener. A refusal is told: the MTA sees
-// no more than a connection that ends.
+// negotiate returns the negotiation callback for a listener. It logs a refusal,
+// because the MTA sees only that the connection ends.
 func (s *Server) negotiate(listener string) gomilter.NegotiationCallbackFunc {
 	return func(mtaVersion, ourVersion uint32, mtaActions, ourActions gomilter.OptAction,
 		mtaProtocol, ourProtocol gomilter.OptProtocol, offered gomilter.DataSize,
@@ -269,8 +269,8 @@ func (s *Server) negotiate(listener string) gomilter.NegotiationCallbackFunc {
 	}
 }
 
-// negotiate agrees with what the MTA offers of what we want. Only headers that
-// can be changed are indispensable: a forged field must not pass.
+// negotiate accepts whatever we want that the MTA offers. Only the permission to
+// change headers is indispensable: a forged field must not pass.
 func negotiate(mtaVersion, ourVersion uint32, mtaActions, ourActions gomilter.OptAction,
 	mtaProtocol, ourProtocol gomilter.OptProtocol, _ gomilter.DataSize,
 ) (uint32, gomilter.OptAction, gomilter.OptProtocol, gomilter.DataSize, error) {
@@ -290,6 +290,6 @@ func negotiate(mtaVersion, ourVersion uint32, mtaActions, ourActions gomilter.Op
 	if actions&headers != headers {
 		return 0, 0, 0, 0, errors.New("the MTA does not let a milter change headers")
 	}
-	// Chunks of 64 KiB: larger ones would be held in memory whole.
+	// Chunks of 64 KiB, because a whole chunk is held in memory.
 	return version, actions, protocol, gomilter.DataSize64K, nil
 }

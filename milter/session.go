@@ -16,8 +16,8 @@ import (
 
 // session is one connection from an MTA: one SMTP session, or several in a row
 // (SMFIC_QUIT_NC). go-milter calls its methods one at a time, and does not
-// recover from a panic in them: each does itself, and answers as if nothing had
-// happened.
+// recover from a panic in them: each method recovers by itself, and answers as
+// if nothing had happened.
 type session struct {
 	server   *Server
 	listener string
@@ -28,23 +28,23 @@ type session struct {
 	message    *transaction // nil between two messages
 }
 
-// transaction is one message on its way.
+// transaction is one message in flight.
 type transaction struct {
 	settings   *Settings
 	begun      time.Time
 	env        verify.Envelope
 	recipients policy.Recipients
 	skip       policy.Skip
-	check      *verify.Check // nil where the message is skipped
-	own        *ownMail      // nil where the message is not ours
+	check      *verify.Check // nil if the message is skipped
+	own        *ownMail      // nil if the message is not ours
 	headerDone bool
 	removals   removals
 	// failure is the panic that ended the verification.
 	failure error
 }
 
-// guard keeps a panic within the message that it happened in: the message then
-// has temporary errors for results, and the connection goes on.
+// guard confines a panic to the message in which it happened: the results of
+// that message become temporary errors, and the connection continues.
 func (s *session) guard() {
 	v := recover()
 	if v == nil {
@@ -72,7 +72,7 @@ func (s *session) cancel(t *transaction) {
 		return
 	}
 	t.check = nil
-	defer s.guard() // a look-up that panicked shows only now
+	defer s.guard() // Cancel re-raises the panic of a look-up
 	check.Cancel()
 }
 
@@ -85,7 +85,7 @@ func (s *session) reset() {
 	s.message = nil
 	s.server.inFlight.Add(-1)
 	s.server.config.Counter.MessageEnded()
-	// A fault in what is left of one message must not cost the next one.
+	// A panic while one message is cleaned up must not harm the next one.
 	defer s.guard()
 	s.cancel(t)
 }
@@ -104,7 +104,7 @@ func (s *session) Connect(host, family string, _ uint16, addr string, m gomilter
 	s.helo = ""
 	s.client, _ = netip.ParseAddr(strings.TrimPrefix(addr, "IPv6:"))
 	if !s.client.IsValid() {
-		// A family that has no address: the MTA may know one all the same.
+		// The family has no address, but the MTA may still know one.
 		s.client, _ = netip.ParseAddr(strings.TrimPrefix(m.Get("{client_addr}"), "IPv6:"))
 	}
 	s.client = s.client.Unmap()
@@ -157,7 +157,7 @@ func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.
 	return gomilter.RespContinue, nil
 }
 
-// skipReason returns why the message is not verified, if it is not an inbound one.
+// skipReason returns why the message is not verified, if it is not inbound.
 func (t *transaction) skipReason(m gomilter.Modifier) policy.Skip {
 	if t.settings.SkipAuthenticated && (m.Get("{auth_authen}") != "" || m.Get("{auth_type}") != "") {
 		return policy.Authenticated
@@ -206,13 +206,13 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 	return gomilter.RespContinue, nil
 }
 
-// noMessage answers part of a message that did not begin, or that was lost to a
-// command out of order: nobody has looked at all of it, so it must not pass. The
-// guard has counted and logged it.
+// noMessage answers part of a message that never began, or that was lost to a
+// command out of order. The message was not checked in full, so it must not pass.
+// guarded has already counted and logged it.
 func noMessage() (*gomilter.Response, error) { return gomilter.RespTempFail, nil }
 
-// restoreSpace returns a value as it was after the colon, where the MTA eats one
-// space there. It does not eat a TAB, nor the fold of a line that is empty.
+// restoreSpace returns a value as it was after the colon, for an MTA that removes
+// one space there. Such an MTA keeps a TAB, and the fold after an empty first line.
 func restoreSpace(value string) string {
 	if value == "" || strings.IndexByte("\t\r\n", value[0]) >= 0 {
 		return value
@@ -231,15 +231,15 @@ func (s *session) Headers(gomilter.Modifier) (resp *gomilter.Response, err error
 	return gomilter.RespContinue, nil
 }
 
-// endHeader ends the header of t if that has not happened. What goes wrong in it must not
-// keep forged fields from being removed.
+// endHeader ends the header of t if that has not happened. A panic in it must
+// not stop forged fields from being removed.
 func (s *session) endHeader(t *transaction) {
 	defer s.guard()
 	t.endHeader()
 }
 
-// endHeader ends the header of the message. A peer that sends the end of the
-// header twice, or a body without one, must not bring the Check out of step.
+// endHeader ends the header of the message, once: a peer that sends the end of
+// the header twice, or not at all before a body, must not upset the Check.
 func (t *transaction) endHeader() {
 	if t.headerDone {
 		return
@@ -270,8 +270,8 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 	return gomilter.RespContinue, nil
 }
 
-// wantsBody takes the next octets of the body, and reports whether any of those
-// after them matter.
+// wantsBody takes the next octets of the body, and reports whether any later
+// ones matter.
 func (t *transaction) wantsBody(chunk []byte) bool {
 	switch {
 	case t.check != nil:

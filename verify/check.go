@@ -14,13 +14,13 @@ import (
 	"authmilter/verify/spf"
 )
 
-// Check verifies one message. Its methods are called in the order Field...,
-// EndHeader, Write..., Finish; Cancel may take the place of any of them and ends
-// the Check, as Finish does. They are not safe for concurrent use.
+// Check verifies one message. Call its methods in the order Field..., EndHeader,
+// Write..., Finish. Cancel may take the place of any of them; like Finish, it ends
+// the Check. The methods are not safe for concurrent use.
 type Check struct {
 	opts *Options
 	env  Envelope
-	// cancel ends every look-up of the message.
+	// cancel ends every look-up for the message.
 	ctx    context.Context
 	cancel context.CancelFunc
 	meters meters
@@ -30,16 +30,16 @@ type Check struct {
 	author message.Author
 	body   message.Body
 
-	// What the goroutines of work leave behind.
+	// The results of the goroutines in work.
 	spf   spf.Result
 	helo  *spf.Result
 	iprev *iprev.Result
 	steps []spf.Step
 	dkim  []*dkim.Verification
-	arc   *arc.Verification // nil where there is no chain
+	arc   *arc.Verification // nil if there is no chain
 	dmarc *dmarc.Evaluation
 
-	// What [Check.Seal] needs of a finished Check.
+	// What [Check.Seal] needs after Finish.
 	index *message.Index
 	chain arc.Result
 }
@@ -52,10 +52,10 @@ func newCheck(ctx context.Context, v *Verifier, env Envelope) *Check {
 	return c
 }
 
-// look runs fn, which the result needs, with the time that look-ups may take.
+// look runs fn, which the result needs, within the time allowed for look-ups.
 func (c *Check) look(fn func(context.Context)) { c.work.need(c.timed(fn)) }
 
-// timed returns fn with the time that look-ups may take.
+// timed returns fn bounded by the time allowed for look-ups.
 func (c *Check) timed(fn func(context.Context)) func() {
 	return func() {
 		ctx, cancel := context.WithTimeout(c.ctx, c.opts.LookupTime)
@@ -76,7 +76,7 @@ func (c *Check) beginSPF() {
 	}
 	if c.opts.HeloResult && c.env.MailFrom != "" {
 		c.helo = &spf.Result{}
-		// A copy: the steps of the two evaluations would be interleaved.
+		// A copy without Trace: the steps of the two would be interleaved.
 		helo := args
 		helo.Explain = false
 		c.look(func(ctx context.Context) { *c.helo = spf.CheckHelo(ctx, c.meters.helo, helo) })
@@ -87,8 +87,8 @@ func (c *Check) beginSPF() {
 	c.look(func(ctx context.Context) { c.spf = spf.Check(ctx, c.meters.spf, args) })
 }
 
-// iprevTime bounds the look-ups of iprev together: the owner of the client's
-// address can name ten hosts whose servers are silent.
+// iprevTime bounds all look-ups for iprev together: the owner of the client's
+// address can name ten hosts whose servers never answer.
 const iprevTime = 5 * time.Second
 
 func (c *Check) beginIPRev() {
@@ -106,16 +106,15 @@ func (c *Check) beginIPRev() {
 // Field takes the next field of the header, top first.
 func (c *Check) Field(f message.Field) { c.header.add(f, c.opts) }
 
-// EndHeader starts everything that the header decides: the look-ups of all keys
-// and policies, and the digests that the body goes through.
+// EndHeader starts everything that depends on the header: the look-ups for all
+// keys and policies, and the digests that the body goes through.
 func (c *Check) EndHeader() {
 	defer c.work.seal()
 	c.author = c.header.author()
 	if c.header.err == nil {
 		c.beginSignatures()
 	}
-	// Before any look-up: whether a signature still needs its key changes with
-	// the answer.
+	// Before any look-up, because the answer changes what NeedsKey returns.
 	c.dmarc = dmarc.Prepare(dmarc.Query{
 		Authors:    c.author.Domains,
 		Unjudged:   c.author.Unjudged(),
@@ -154,19 +153,19 @@ func (c *Check) beginSignatures() {
 }
 
 // askAhead is how long the records that the policy of an author domain depends on
-// are asked for one after the other. Whoever chose the author domain may have
-// chosen several names in a row whose servers are silent; then the rest is asked
-// for at once, so that what is published above them is known in time.
+// are looked up one at a time. A sender can choose an author domain with several
+// names in a row whose servers never answer. So after this time all other records
+// are looked up at once, to know in time what is published above those names.
 const askAhead = time.Second
 
-// lookupAuthor makes the look-ups for one author domain, by its number.
+// lookupAuthor makes the look-ups for the author domain with the given number.
 func (c *Check) lookupAuthor(ctx context.Context, r dns.Resolver, number int) {
 	asked := make(chan struct{})
 	ahead := time.AfterFunc(askAhead, func() {
 		defer close(asked)
 		c.work.may(func() { c.lookupAhead(r, number) })
 	})
-	// Nothing is started once this has ended: see group.may.
+	// Nothing may be started after this function returns: see group.may.
 	defer func() {
 		if !ahead.Stop() {
 			<-asked
@@ -177,7 +176,7 @@ func (c *Check) lookupAuthor(ctx context.Context, r dns.Resolver, number int) {
 	c.add(c.dmarc.LookupAlignment(ctx, found))
 }
 
-// lookupAhead asks for all records that the policy of one author domain may depend
+// lookupAhead looks up all records that the policy of one author domain may depend
 // on, at once.
 func (c *Check) lookupAhead(r dns.Resolver, number int) {
 	for _, name := range c.dmarc.Records(number) {
@@ -185,7 +184,8 @@ func (c *Check) lookupAhead(r dns.Resolver, number int) {
 	}
 }
 
-// add adds what was found about an author domain, while nothing reads it.
+// add adds what was found about an author domain, under the lock that settled
+// reads it with.
 func (c *Check) add(found dmarc.Found) {
 	c.work.mu.Lock()
 	defer c.work.mu.Unlock()
@@ -193,13 +193,13 @@ func (c *Check) add(found dmarc.Found) {
 	c.work.update()
 }
 
-// settled reports whether the result depends on no look-up of DMARC that still
-// runs, when all others have ended.
+// settled reports whether the result depends on no DMARC look-up that still runs.
+// All other look-ups must have ended.
 func (c *Check) settled() bool {
 	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
 	ids = append(ids, c.sender())
 	for _, v := range c.dkim {
-		// The body may still come: at best it is the one that was signed.
+		// The body may be incomplete: assume it will be the one that was signed.
 		ids = append(ids, dmarc.Identifier{
 			Method:    dmarc.MethodDKIM,
 			Domain:    v.Domain(),
@@ -210,7 +210,7 @@ func (c *Check) settled() bool {
 	return c.dmarc.Settled(ids)
 }
 
-// sender returns the identifier that SPF vouches for or not.
+// sender returns the identifier that SPF checked.
 func (c *Check) sender() dmarc.Identifier {
 	return dmarc.Identifier{
 		Method:    dmarc.MethodSPF,
@@ -220,13 +220,13 @@ func (c *Check) sender() dmarc.Identifier {
 	}
 }
 
-// keysAhead is how many keys of a chain are looked up before it is known that
-// they are needed. Real chains are rarely longer, and a forged chain cannot make
-// us look up more names than that (RFC 8617 section 9.2).
+// keysAhead is how many keys of a chain are looked up before it is known that they
+// are needed. Real chains are rarely longer, and a forged chain cannot make us look
+// up more names than that (RFC 8617 section 9.2).
 const keysAhead = 4
 
 func (c *Check) beginARC() {
-	// One after the other, the look-ups share the time of all.
+	// These look-ups may run one after the other, so they share one deadline.
 	deadline := time.Now().Add(c.opts.LookupTime)
 	ring := newKeyring(func(n arc.KeyName) ([]*dkim.Key, error) {
 		ctx, cancel := context.WithDeadline(c.ctx, deadline)
@@ -235,12 +235,12 @@ func (c *Check) beginARC() {
 	})
 	names := c.arc.KeyNames()
 	for _, n := range names[:min(len(names), keysAhead)] {
-		c.work.need(func() { _, _ = ring.get(n) }) // its error is for who needs the key
+		c.work.need(func() { _, _ = ring.get(n) }) // CheckHeader gets the error
 	}
 	c.work.need(func() { c.arc.CheckHeader(ring.get) })
 }
 
-// candidates returns the identifiers that may turn out to be authenticated.
+// candidates returns the identifiers that may prove to be authenticated.
 func (c *Check) candidates() []dmarc.Identifier {
 	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
 	if _, name := spf.Identify(c.env.MailFrom, c.env.Helo); name != "" {
@@ -254,21 +254,21 @@ func (c *Check) candidates() []dmarc.Identifier {
 	return ids
 }
 
-// WantsBody reports whether any octet of the body that is still to come matters.
-// Once it is false the rest need not be written.
+// WantsBody reports whether any later octet of the body matters. Once it is false,
+// the rest need not be written.
 func (c *Check) WantsBody() bool { return c.body.Wanted() }
 
-// Write takes the next octets of the body. It never fails and keeps nothing of
-// p.
+// Write takes the next octets of the body. It never fails and does not retain p.
 func (c *Check) Write(p []byte) (int, error) { return c.body.Write(p) }
 
-// Ready is closed when all look-ups have ended that the result depends on: from
-// then on Finish has all that there is to know. It never is before EndHeader.
+// Ready returns a channel that is closed when every look-up that the result depends
+// on has ended, but not before EndHeader. From then on Finish returns the complete
+// result.
 func (c *Check) Ready() <-chan struct{} { return c.work.ready }
 
-// Finish ends the Check and returns what was found. It does not wait for
-// look-ups: those that are still running are ended, and what they would have
-// told is a temporary error. It panics with a *[Panic] if a look-up did.
+// Finish ends the Check and returns what was found. It does not wait for look-ups:
+// it ends the ones that still run, and their results are temporary errors. It
+// panics with a *[Panic] if a look-up did.
 func (c *Check) Finish() *Result {
 	c.cancel()
 	c.work.wait()
@@ -285,7 +285,7 @@ func (c *Check) Finish() *Result {
 		Steps:    c.steps,
 	}
 	if err := c.header.err; err != nil {
-		// No signature can vouch for an author any more, but a policy still counts.
+		// No signature can vouch for an author, but policies still count.
 		r.Authors = c.dmarc.EvaluateEach([]dmarc.Identifier{c.sender()})
 		for i := range r.Authors {
 			notEvaluated(&r.Authors[i], err)
@@ -313,7 +313,7 @@ func (c *Check) Finish() *Result {
 }
 
 // notEvaluated turns a fail, which a signature could have prevented, into a
-// permanent error that keeps what the author domain asks for.
+// permanent error that keeps the disposition that the policy asks for.
 func notEvaluated(d *dmarc.Result, err error) {
 	if d.Status == dmarc.Fail {
 		d.Status, d.Reason, d.Err = dmarc.PermError, dmarc.ReasonNotEvaluated, err
@@ -321,8 +321,8 @@ func notEvaluated(d *dmarc.Result, err error) {
 	}
 }
 
-// exceeded returns which budget for look-ups the message exceeded. DMARC stops by
-// itself before its meter does.
+// exceeded returns the budget for look-ups that the message exceeded. DMARC stops
+// by itself before its meter stops it.
 func (c *Check) exceeded() dns.Budget {
 	if c.dmarc != nil && c.dmarc.Exceeded() {
 		return dns.BudgetQueries
@@ -330,24 +330,24 @@ func (c *Check) exceeded() dns.Budget {
 	return c.meters.exceeded()
 }
 
-// Cancel ends the Check without a result, and waits until nothing of it runs any
-// more. It may be called after Finish. It panics with a *[Panic] where a look-up
-// did, unless Finish has already.
+// Cancel ends the Check without a result, and waits until none of its goroutines
+// runs. It may be called after Finish. It panics with a *[Panic] if a look-up did,
+// unless Finish already has.
 func (c *Check) Cancel() {
 	c.cancel()
 	c.work.wait()
 }
 
 // Failed returns the Result of a message that could not be verified because of a
-// fault of ours: temporary errors throughout.
+// bug: temporary errors throughout.
 func Failed(err error) *Result {
 	r := &Result{SPF: spf.Result{Status: spf.TempError, Identity: spf.MailFrom, Err: err}}
 	r.fail(dkim.TempError, dmarc.TempError, err)
 	return r
 }
 
-// fail sets the results that depend on the header: those of DMARC are what is
-// known of the authors, and that this is not all.
+// fail sets the results that depend on the header. It adds to the DMARC results
+// already known for the authors one that says that they are incomplete.
 func (r *Result) fail(d dkim.Status, m dmarc.Status, err error) {
 	reason := dkim.ReasonDNS
 	if errors.Is(err, ErrHeaderTooLarge) {

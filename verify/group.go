@@ -6,23 +6,23 @@ import (
 	"sync"
 )
 
-// group runs the look-ups of one message, each in a goroutine, and says when
-// those that the result depends on have ended.
+// group runs the look-ups for one message, each in a goroutine, and signals when
+// every look-up that the result depends on has ended.
 type group struct {
 	wg    sync.WaitGroup
 	ready chan struct{}
-	// settled reports whether the result depends on none of the functions that
-	// may matter and that still run. It is asked once all others have ended.
+	// settled reports whether the result no longer depends on any running function
+	// started with may. It is called only once no needed function runs.
 	settled func() bool
 
 	// mu guards what follows, and what settled reads.
 	mu sync.Mutex
-	// needed and maybe count the running functions: those that the result needs,
-	// and one more until the group is sealed; and those that may matter.
+	// needed and maybe count the running functions started with need and with may.
+	// needed is one higher until the group is sealed.
 	needed, maybe int
 	closed        bool // ready is closed
-	// failure is the first panic of a function. It is raised again by the next
-	// wait, in the goroutine that owns the message.
+	// failure is the first panic of a function. The next wait raises it again, in
+	// the goroutine that owns the message.
 	failure *Panic
 }
 
@@ -30,12 +30,11 @@ func newGroup(settled func() bool) *group {
 	return &group{ready: make(chan struct{}), settled: settled, needed: 1}
 }
 
-// need starts fn, which the result needs. It must not be called once the group is
-// sealed.
+// need starts fn, which the result needs. It must not be called after seal.
 func (g *group) need(fn func()) { g.run(&g.needed, fn) }
 
-// may starts fn, which the result may depend on. Once the group is sealed only a
-// function that runs, or what it waits for, may call it.
+// may starts fn, which the result may depend on. After seal, only a running
+// function, or something that it waits for, may call it.
 func (g *group) may(fn func()) { g.run(&g.maybe, fn) }
 
 func (g *group) run(count *int, fn func()) {
@@ -73,7 +72,7 @@ func (g *group) end(count *int) {
 }
 
 // update closes ready if it is time to. It is called with mu held. After a panic
-// all is waited for: what a function left behind must not be looked at.
+// it waits for every function: what the failed one left behind must not be read.
 func (g *group) update() {
 	if g.closed || g.needed > 0 {
 		return
@@ -84,8 +83,7 @@ func (g *group) update() {
 	}
 }
 
-// isSettled is settled, but for a panic, which is one of the message as those of
-// its functions are.
+// isSettled calls settled, and treats a panic in it like a panic of a function.
 func (g *group) isSettled() (settled bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -95,8 +93,8 @@ func (g *group) isSettled() (settled bool) {
 	return g.settled()
 }
 
-// wait returns when every function has ended, and panics with a *[Panic] if one
-// of them did, once.
+// wait waits until every function has ended, then panics with a *[Panic] if one of
+// them did and no earlier wait has raised it.
 func (g *group) wait() {
 	g.wg.Wait()
 	g.mu.Lock()
@@ -108,8 +106,8 @@ func (g *group) wait() {
 	}
 }
 
-// Panic is what [Check.Finish] and [Check.Cancel] panic with where a goroutine
-// of the message panicked, so that the failure stays within its message.
+// Panic is the value that [Check.Finish] and [Check.Cancel] panic with if a
+// goroutine of the message panicked. It keeps the failure within that message.
 type Panic struct {
 	Value any
 	Stack []byte

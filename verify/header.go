@@ -6,14 +6,14 @@ import (
 	"authmilter/verify/message"
 )
 
-// header is the header of a message as it arrives. One past the bounds cannot be
-// verified. But whom the message is from still decides whose policy it is under,
-// and what list it is of may decide about a rule. So the fields that say it are
-// kept all the same, within the same bounds for either: otherwise any sender could
-// escape a policy with a few thousand short fields.
+// header collects the header of a message as it arrives. A header past the bounds
+// cannot be verified. But From still decides whose policy applies, and List-Id may
+// decide which rules apply. So the fields of both names are kept, each within the
+// same bounds: otherwise a sender could escape any policy with a few thousand short
+// fields.
 type header struct {
 	fields part
-	// err is ErrHeaderTooLarge once fields is given up for from and lists.
+	// err is ErrHeaderTooLarge once from and lists have replaced fields.
 	err         error
 	from, lists part
 }
@@ -22,7 +22,7 @@ type header struct {
 type part struct {
 	message.Header
 	bytes int
-	// lost reports that there are more fields than could be kept.
+	// lost is set if a field was dropped because of the bounds.
 	lost bool
 }
 
@@ -64,7 +64,7 @@ func (p *part) keep(f message.Field, o *Options) {
 	p.bytes += size
 }
 
-// author returns whom the message says it is from.
+// author returns the author that the From fields name.
 func (h *header) author() message.Author {
 	if h.err == nil {
 		return h.fields.Author()
@@ -80,7 +80,7 @@ func (h *header) author() message.Author {
 	return a
 }
 
-// listID returns what list the message says it is of.
+// listID returns the list that the List-Id fields name.
 func (h *header) listID() message.ListID {
 	if h.err == nil {
 		return h.fields.ListID()

@@ -7,8 +7,8 @@ import (
 	"authmilter/verify/dkim"
 )
 
-// keyring holds the keys of a chain. Whoever needs a key first looks it up, and
-// the others wait for that.
+// keyring holds the keys of a chain. The first get of a key looks it up; later
+// calls wait for the same answer.
 type keyring struct {
 	look arc.Keys
 

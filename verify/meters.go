@@ -9,22 +9,22 @@ import (
 	"authmilter/verify/spf"
 )
 
-// The look-ups that a message may take are shared out. The sender of a message
-// decides what its SPF record and its signatures ask for: out of one budget for
-// all they could use up what the policy of the author domain needs, or the key of
-// its signature, and so turn a fail into a temporary error. DKIM, DMARC and ARC
-// therefore get all that they may ever ask for, and SPF the rest. By default that
-// is all that RFC 7208 section 4.6.4 allows, [spf.MaxQueries].
+// Each protocol has its own share of the look-ups for a message. The sender decides
+// what its SPF record and its signatures look up. With a single budget, they could
+// use up what the policy or a key of the author domain needs, and so turn a fail
+// into a temporary error. So DKIM, DMARC and ARC get as many as they can ever need,
+// and SPF gets the rest: by default all that RFC 7208 section 4.6.4 allows,
+// [spf.MaxQueries].
 const (
-	// minSPF is what SPF gets at least: ten terms, and room for the hosts of a few
-	// mx.
+	// minSPF is the least that SPF gets: ten terms, and room for the hosts of a few
+	// mx terms.
 	minSPF = 20
-	// At least one in minHelo of SPF's look-ups, and at most one in maxHelo, are for
-	// the HELO identity, whose records are short.
+	// Between one in minHelo and one in maxHelo of SPF's look-ups are for the HELO
+	// identity, whose records are short.
 	minHelo, maxHelo = 8, 4
 )
 
-// meters count and bound the look-ups of one message.
+// meters counts and bounds the look-ups for one message.
 type meters struct {
 	spf, helo, keys, dmarc, arc, iprev *dns.Meter
 }
@@ -48,7 +48,7 @@ func newMeters(o *Options) meters {
 	return m
 }
 
-// keyQueries returns how many look-ups there are for the keys of signatures.
+// keyQueries returns the share of look-ups for the keys of signatures.
 func (o *Options) keyQueries() int {
 	if o.DKIM.MaxSignatures == 0 {
 		return dkim.DefaultMaxSignatures
@@ -56,21 +56,21 @@ func (o *Options) keyQueries() int {
 	return o.DKIM.MaxSignatures
 }
 
-// spfQueries returns how many look-ups there are for SPF: for MAIL FROM, and for
-// HELO if that is asked for.
+// spfQueries returns the shares of look-ups for SPF: for MAIL FROM, and for HELO
+// if HeloResult is set.
 func (o *Options) spfQueries() (mailFrom, helo int) {
 	n := max(o.MaxQueries-o.keyQueries()-dmarc.MaxLookups, minSPF)
 	if o.HeloResult {
-		// The HELO identity is another domain's to choose than MAIL FROM. It gets
-		// what MAIL FROM cannot need.
+		// The HELO identity can name another domain than MAIL FROM. It gets what
+		// MAIL FROM cannot need.
 		helo = max(n/minHelo, min(n-spf.MaxQueries, n/maxHelo))
 	}
 	return n - helo, helo
 }
 
-// MissingQueries returns how many look-ups MaxQueries, which must be set, is short
-// of, so that no SPF record within the bounds of RFC 7208 section 4.6.4 has a
-// temporary error for want of them; 0 if it suffices.
+// MissingQueries returns how far MaxQueries, which must be set, falls short of what
+// the largest SPF record that RFC 7208 section 4.6.4 allows needs to avoid a
+// temporary error; 0 if it suffices.
 func (o *Options) MissingQueries() int {
 	enough := *o
 	for {
@@ -81,7 +81,7 @@ func (o *Options) MissingQueries() int {
 	}
 }
 
-// all returns the meters of all parts.
+// all returns all meters.
 func (m *meters) all() []*dns.Meter {
 	parts := []*dns.Meter{m.spf, m.keys, m.dmarc, m.arc, m.iprev}
 	if m.helo != nil {
@@ -99,8 +99,8 @@ func (m *meters) count() int {
 	return n
 }
 
-// exceeded returns which budget was too small for a part: the number of look-ups
-// before the time, because that is the doing of who sent the message.
+// exceeded returns the budget that was too small for some part. The number of
+// look-ups takes precedence over the time, because the sender is to blame for it.
 func (m *meters) exceeded() dns.Budget {
 	worst := dns.BudgetNone
 	for _, part := range m.all() {

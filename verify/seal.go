@@ -6,12 +6,12 @@ import (
 	"authmilter/verify/message"
 )
 
-// Seals tells whether the Verifier has a sealer.
+// Seals reports whether the Verifier has a sealer.
 func (v *Verifier) Seals() bool { return v.opts.Sealer != nil }
 
 // SealedBefore returns the results in the newest ARC Set of a message with header
-// h, where the sealer has made that set: the message has been here before. ok is
-// false where he has not.
+// h if our sealer made that set: the message has been here before. Otherwise ok is
+// false.
 func (v *Verifier) SealedBefore(h message.Header) (results string, ok bool) {
 	if v.opts.Sealer == nil {
 		return "", false
@@ -23,10 +23,10 @@ func (v *Verifier) SealedBefore(h message.Header) (results string, ok bool) {
 	return set.Results, true
 }
 
-// Seal returns the fields of an ARC Set for the message, in the order in which
-// they are put on top of it, or an error that says why there is none: those of
-// [arc.Sealer.Seal], and [ErrHeaderTooLarge]. Finish comes before it, and
-// Options.Sealer must be set.
+// Seal returns the fields of an ARC Set for the message, in the order in which to
+// insert them at the top. If it cannot make one, it returns [ErrHeaderTooLarge] or
+// an error of [arc.Sealer.Seal]. Finish must be called first, and Options.Sealer
+// must be set.
 func (c *Check) Seal(authservID string, results []authres.Method) ([]message.Field, error) {
 	if c.header.err != nil {
 		return nil, c.header.err

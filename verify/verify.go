@@ -1,12 +1,12 @@
-// Package verify turns one message, from MAIL FROM to its last octet, into the
-// facts that mail authentication has to say about it: DKIM (RFC 6376), SPF
-// (RFC 7208), DMARC (RFC 9989) and ARC (RFC 8617).
+// Package verify authenticates one message, from MAIL FROM to its last octet, with
+// DKIM (RFC 6376), SPF (RFC 7208), DMARC (RFC 9989) and ARC (RFC 8617). It returns
+// the facts and decides nothing.
 //
-// A [Verifier] is shared; a [Check] is one message. Everything streams: SPF
-// begins at [Verifier.Begin], every key and policy look-up at
-// [Check.EndHeader], and the body goes through the digests that the signatures
-// need as it arrives. Package verify owns the only goroutines that work for a
-// message; the protocol packages below it are synchronous.
+// A [Verifier] is shared; a [Check] verifies one message. Everything streams: SPF
+// begins at [Verifier.Begin], every key and policy look-up at [Check.EndHeader],
+// and the body goes through the digests that the signatures need as it arrives.
+// Package verify starts all goroutines that work for a message; the protocol
+// packages below it are synchronous.
 package verify
 
 import (
@@ -33,44 +33,43 @@ const (
 type Options struct {
 	// Resolver answers every look-up. It is required.
 	Resolver dns.Resolver
-	// Receiver is the name of the host that verifies, for the macro %{r} of
-	// RFC 7208 section 7.3.
+	// Receiver is the name of the verifying host, for the SPF macro %{r}
+	// (RFC 7208 section 7.3).
 	Receiver string
-	// DKIM bounds and limits of signature verification.
+	// DKIM holds the options of signature verification.
 	DKIM dkim.Options
 	// Discovery is how DMARC policies and Organizational Domains are found.
 	Discovery dmarc.Mode
-	// MaxVoid is how many look-ups of SPF may find nothing (RFC 7208 section
-	// 4.6.4): 0 means 2, a negative number none.
+	// MaxVoid is how many SPF look-ups may find nothing
+	// (RFC 7208 section 4.6.4): 0 means 2, a negative number means none.
 	MaxVoid int
-	// HeloResult asks for a second SPF result, for the HELO identity, also
-	// where the sender is not null.
+	// HeloResult adds an SPF result for the HELO identity even if the sender is
+	// not null.
 	HeloResult bool
-	// IPRev asks for the result of iprev.
+	// IPRev adds the iprev result.
 	IPRev bool
-	// MaxQueries bounds the look-ups made for one message, cached ones
-	// included, but for those of ARC and iprev, which are [arc.MaxLookups] and
-	// [iprev.MaxLookups] at most. DKIM
-	// takes one for each signature verified, DMARC [dmarc.MaxLookups] at most;
-	// what that leaves, and 20 at least, is for SPF, whose look-ups past it end
-	// as temporary errors.
+	// MaxQueries bounds the look-ups for one message, including cached ones but
+	// not those for ARC and iprev, which have their own limits, [arc.MaxLookups]
+	// and [iprev.MaxLookups]. DKIM gets one for each signature verified, and DMARC
+	// [dmarc.MaxLookups]. The rest, at least 20, is for SPF, whose look-ups past
+	// it end as temporary errors.
 	MaxQueries int
-	// LookupTime bounds the time that the look-ups of one message may take,
-	// once for those begun by the envelope and once for those begun by the
+	// LookupTime bounds the time that look-ups for one message may take: once for
+	// the look-ups begun by the envelope, and once for the look-ups begun by the
 	// header.
 	LookupTime time.Duration
-	// MaxHeaderBytes and MaxHeaderFields bound the header. A message beyond
-	// them is not verified: its Result says so.
+	// MaxHeaderBytes and MaxHeaderFields bound the header. A message with a larger
+	// header is not verified: its Result says so.
 	MaxHeaderBytes  int
 	MaxHeaderFields int
-	// Sealer makes the ARC Sets that Check.Seal returns; nil where no message is
+	// Sealer makes the ARC Sets that Check.Seal returns; nil if no message is
 	// sealed.
 	Sealer *arc.Sealer
-	// Explain records every look-up and every step of SPF in the Result. It changes
-	// none of them: what a site logs is not for a sender to see in their DNS.
+	// Explain records every look-up and every step of SPF in the Result. It does
+	// not change them, so that senders cannot see from their DNS what a site logs.
 	Explain bool
-	// SPFExplanation asks for the explanation of an SPF fail (RFC 7208 section 6.2),
-	// which costs look-ups that the sender's domain can watch.
+	// SPFExplanation fetches the explanation of an SPF fail
+	// (RFC 7208 section 6.2). That costs look-ups that the sender's domain can see.
 	SPFExplanation bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -78,11 +77,11 @@ type Options struct {
 
 // Envelope is what is known of a message before its header.
 type Envelope struct {
-	// ClientIP is the address that the message came from; the zero Addr where
-	// the MTA did not tell.
+	// ClientIP is the address that the message came from; the zero Addr if
+	// unknown.
 	ClientIP netip.Addr
-	// ClientName is the client's host name as verified by the MTA, forward and
-	// reverse; "" where there is none.
+	// ClientName is the client's host name, if the MTA has verified it forward
+	// and reverse; otherwise "".
 	ClientName string
 	// Helo is the argument of HELO or EHLO.
 	Helo string
@@ -116,9 +115,9 @@ func New(o Options) *Verifier {
 	return &Verifier{opts: o}
 }
 
-// Begin starts the verification of a message with its envelope, and with it
-// the evaluation of SPF. Ending ctx ends every look-up of the message. The
-// caller must end the Check with Finish or Cancel.
+// Begin starts the verification of a message, and at once the evaluation of SPF,
+// which needs only the envelope. Canceling ctx ends every look-up for the message.
+// The caller must end the Check with Finish or Cancel.
 func (v *Verifier) Begin(ctx context.Context, env Envelope) *Check {
 	c := newCheck(ctx, v, env)
 	c.beginSPF()

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// shown is profile for names that are A-labels already. A label of ASCII may
-// have hyphens anywhere: the DNS has such names.
+// shown is profile for names that are already A-labels. An ASCII label may have
+// hyphens anywhere, as names in the DNS do.
 var shown = idna.New(
 	idna.MapForLookup(),
 	idna.Transitional(false),
@@ -17,24 +17,24 @@ var shown = idna.New(
 	idna.CheckHyphens(false),
 )
 
-// OfAddress returns text, the domain of an address that people see, as [ToASCII]
-// does, and is stricter: what it returns can be the domain of a mailbox and
-// hides nothing from a reader. It refuses, with an error wrapping [ErrInvalid],
+// OfAddress converts text, the domain of an address shown to people, like
+// [ToASCII], but is stricter: the result can be the domain of a mailbox and hides
+// nothing from a reader. It refuses, with an error wrapping [ErrInvalid],
 //
-//   - a single label: it is a top-level domain or a name of the local network,
+//   - a single label: it is a top-level domain or a name in the local network,
 //     and publishes no policy;
-//   - a last label of digits, which is an IP address without its brackets (RFC
-//     1123 section 2.1);
-//   - an A-label that is not what its U-label is encoded to (RFC 5890 section
-//     2.3.2.1, RFC 5891 section 5.4): readers that decode it show something else
-//     than what is looked up;
+//   - a last label of digits, which is an IP address without its brackets
+//     (RFC 1123 section 2.1);
+//   - an A-label that is not the encoding of its U-label
+//     (RFC 5890 section 2.3.2.1, RFC 5891 section 5.4): readers that decode it
+//     show a name other than the one looked up;
 //   - a U-label with a character that is [Invisible], in either form;
-//   - a U-label with a punctuation mark: a reader may take "\u2044" for a slash, or
-//     quotes for something around the name. No registry has them, and IDNA 2008
-//     allows none but those of RFC 5892 section 2.6, in their context.
+//   - a U-label with a punctuation mark: a reader may mistake "\u2044" for a
+//     slash, or quotes for something around the name. No registry allows them,
+//     and IDNA 2008 allows only the ones in RFC 5892 section 2.6, in context.
 //
-// Labels that UTS #46 accepts beyond IDNA 2008, such as those of emoji, are
-// accepted: names with them are registered and in use.
+// It accepts labels that UTS #46 allows and IDNA 2008 does not, such as emoji:
+// names with them are registered and in use.
 func OfAddress(text string) (string, error) {
 	name, err := ToASCII(text)
 	if err != nil {
@@ -65,14 +65,14 @@ func OfAddress(text string) (string, error) {
 	}
 	before := rune(0)
 	for i, r := range unicodeName {
-		// A middle dot stands between two letters l (RFC 5892 appendix A.3).
+		// A middle dot belongs between two letters l (RFC 5892 appendix A.3).
 		// Elsewhere it looks like a full stop.
 		if r == '\u00b7' && (before != 'l' || !strings.HasPrefix(unicodeName[i:], "\u00b7l")) {
 			return "", ErrInvalid
 		}
 		before = r
-		// Between letters that it joins or parts, a joiner is seen; anywhere else
-		// the profile has refused it (RFC 5892 appendix A.1).
+		// A joiner is visible between letters that it joins or separates. Elsewhere
+		// the profile has already refused it (RFC 5892 appendix A.1).
 		if Invisible(r) && r != '\u200c' && r != '\u200d' || Punctuation(r) {
 			return "", ErrInvalid
 		}
@@ -80,8 +80,8 @@ func OfAddress(text string) (string, error) {
 	return name, nil
 }
 
-// blanks are characters that are shown as nothing or as an empty space although
-// Unicode calls them letters, symbols or marks.
+// blanks are characters that are shown as nothing or as an empty space, although
+// Unicode classes them as letters, symbols or marks.
 var blanks = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x2800, Hi: 0x2800, Stride: 1}, // Braille pattern blank
@@ -93,12 +93,12 @@ var blanks = &unicode.RangeTable{
 		{Lo: 0x13441, Hi: 0x13442, Stride: 1}, // Egyptian hieroglyph full and half blank
 		{Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}, // Khitan small script filler
 		{Lo: 0x1d159, Hi: 0x1d159, Stride: 1}, // musical symbol null notehead
-		{Lo: 0xe0000, Hi: 0xe0fff, Stride: 1}, // tags, and what is reserved beside them
+		{Lo: 0xe0000, Hi: 0xe0fff, Stride: 1}, // tags and the reserved code points around them
 	},
 }
 
-// names are punctuation marks by Unicode that are in names: those of RFC 5892
-// section 2.6, and two that are emoji.
+// names are characters that Unicode classes as punctuation but that occur in
+// names: the ones in RFC 5892 section 2.6, and two emoji.
 var names = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x00b7, Hi: 0x00b7, Stride: 1}, // middle dot
@@ -111,8 +111,8 @@ var names = &unicode.RangeTable{
 	LatinOffset: 1,
 }
 
-// signs are symbols and marks by Unicode that are shown as slashes, strike out what
-// is before them, or are shown as an empty space.
+// signs are characters that Unicode classes as symbols or marks but that look like
+// slashes, strike out the character before them, or look like an empty space.
 var signs = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x0334, Hi: 0x0338, Stride: 1}, // combining tilde overlay to combining long solidus overlay
@@ -131,18 +131,18 @@ var signs = &unicode.RangeTable{
 	},
 }
 
-// Punctuation reports whether r is a punctuation mark beyond ASCII, or a symbol or
-// mark shown as one, that is in no domain name.
+// Punctuation reports whether r is a non-ASCII punctuation mark, or a symbol or
+// mark that looks like one, that no domain name contains.
 func Punctuation(r rune) bool {
 	return r >= 0x80 && (unicode.In(r, unicode.P) && !unicode.Is(names, r) || unicode.Is(signs, r))
 }
 
-// Invisible reports whether readers drop r or show nothing in its place:
-// controls, format characters, what Unicode calls default-ignorable (fillers,
-// variation selectors, the combining grapheme joiner, tags, reserved code points
-// among them), line and paragraph separators, and characters whose glyph is
-// empty. White space is seen and is not among them, but for line ends and HTAB,
-// which are controls.
+// Invisible reports whether readers drop r or show nothing in its place. That
+// includes controls, format characters, what Unicode calls default-ignorable
+// (among others fillers, variation selectors, the combining grapheme joiner, tags,
+// reserved code points), line and paragraph separators, and characters with an
+// empty glyph. White space is visible, except line ends and HTAB, which are
+// controls.
 func Invisible(r rune) bool {
 	if r < 0x7f {
 		return r < ' '

@@ -20,7 +20,7 @@ func TestOfAddress(t *testing.T) {
 		{"163.com", "163.com"},
 		{"b.4example", "b.4example"},
 
-		// Internationalized names, in both forms.
+		// Internationalized names in both forms.
 		{"bücher.example", "xn--bcher-kva.example"},
 		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
 		{"XN--Bcher-KVA.example", "xn--bcher-kva.example"},
@@ -46,7 +46,7 @@ func TestOfAddress(t *testing.T) {
 		{"💩.la", "xn--ls8h.la"},
 		{"xn--vi8hiv.ws", "xn--vi8hiv.ws"},
 
-		// What UTS #46 drops is not there.
+		// Characters that UTS #46 drops.
 		{"ba\u200bnk.example", "bank.example"},
 		{"ba\u00adnk.example", "bank.example"},
 		{"ba\u2060nk.example", "bank.example"},
@@ -63,7 +63,7 @@ func TestOfAddress(t *testing.T) {
 		{in: "4711%bank.example"},
 		{in: "b\xfccher.example"},
 
-		// A-labels that no U-label has.
+		// A-labels that are not the encoding of any U-label.
 		{in: "xn--.example"},
 		{in: "xn---.example"},
 		{in: "xn--a.example"},
@@ -95,15 +95,15 @@ func punycode(t *testing.T, label string) string {
 	return a
 }
 
-// No A-label hides what a reader would not see, or what is not written so.
+// No A-label hides a character that readers do not see or that is mapped to another.
 func TestOfAddressHidden(t *testing.T) {
 	for _, hidden := range []string{
 		"\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u17b5",
 		"\u180b", "\u180e", "\u202a", "\u202e", "\u2060", "\u2061", "\u2064", "\u2065", "\u2066", "\u206f", "\u2800", "\u3164", "\ufe00", "\ufe0f",
 		"\ufeff", "\uffa0", "\ufff0", "\ufff9", "\ufffc", "\U000110bd", "\U0001107f", "\U00013430", "\U00013441", "\U00016fe4", "\U0001bca0",
 		"\U0001d159", "\U0001d173", "\U000e0001", "\U000e0020", "\U000e0061", "\U000e0100", "\U000e0fff", "\u0080", "\u0085", "\u009f",
-		// Not hidden, yet not what an A-label may decode to: spaces, dots,
-		// letters that are mapped, private use.
+		// Visible, but not allowed in an A-label: spaces, dots, letters that are
+		// mapped, private use.
 		"\u00a0", "\u2003", "\u202f", "\u3000", "\u3002", "\uff0e", "\uff61", "\u2024", "\ufe52", "\u2028", "\u2029",
 		"Ü", "\uff41", "\u212a", "ﬁ", "\ufe6b", "\uff20", "\ue000", "\U000f0000",
 	} {
@@ -116,7 +116,7 @@ func TestOfAddressHidden(t *testing.T) {
 	}
 }
 
-// Punctuation marks are in no name, but for those of IDNA 2008.
+// No name has a punctuation mark, except the ones that IDNA 2008 allows.
 func TestOfAddressPunctuation(t *testing.T) {
 	for _, sign := range []string{
 		"\u2010", "\u2013", "\u2018", "\u2019", "\u201a", "\u201c", "\u201d", "\u2022", "\u2027", "\u2030", "\u2039", "\u203a", "\u2044", "\u2215", "\u2236",
@@ -141,20 +141,20 @@ func TestInvisible(t *testing.T) {
 		// DerivedCoreProperties.txt) and the controls.
 		ignorable := unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 		if ignorable && !Invisible(r) {
-			t.Errorf("%U is seen", r)
+			t.Errorf("%U is visible", r)
 		}
 		if Invisible(r) && (unicode.In(r, unicode.Zs, unicode.Nd) || unicode.IsLetter(r) && !ignorable && !unicode.Is(blanks, r)) {
-			t.Errorf("%U is not seen", r)
+			t.Errorf("%U is invisible", r)
 		}
 	}
 	for _, r := range "aZ09.-_@ é例❤\u00a0\u3000\u0301" {
 		if Invisible(r) {
-			t.Errorf("%U is not seen", r)
+			t.Errorf("%U is invisible", r)
 		}
 	}
 	for _, r := range "\x00\t\r\n\x7f\u0085\u200e\u2800\u3164\ufe0f\U000e0041\u2028" {
 		if !Invisible(r) {
-			t.Errorf("%U is seen", r)
+			t.Errorf("%U is visible", r)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func FuzzOfAddress(f *testing.F) {
 		if twice, err := OfAddress(once); err != nil || twice != once {
 			t.Errorf("%q became %q, then %q, %v", s, once, twice, err)
 		}
-		// The name as people see it is the same name.
+		// The name as people see it converts back to the same name.
 		seen, err := shown.ToUnicode(once)
 		if err != nil {
 			t.Fatalf("%q became %q: %v", s, once, err)

@@ -1,7 +1,7 @@
 // Package domain handles domain names as mail uses them: conversion of
 // internationalized names to A-labels, validation, and the parent relation.
 //
-// A name in this code base, unless a comment says otherwise, is the output of
+// Unless a comment says otherwise, a name in this code base is the output of
 // [ToASCII]: lower-case A-labels without a trailing dot.
 package domain
 
@@ -23,9 +23,9 @@ const maxLabel = 63
 // ErrInvalid is returned for text that is not a domain name.
 var ErrInvalid = errors.New("not a valid domain name")
 
-// profile maps as browsers and mail user agents do (UTS #46, non-transitional),
-// but leaves the check of ASCII characters to valid, because names in mail
-// authentication hold underscores ("_domainkey", "_dmarc", "_spf").
+// profile maps names as browsers and mail user agents do (UTS #46,
+// non-transitional), but leaves checking ASCII characters to valid, because names
+// in mail authentication contain underscores ("_domainkey", "_dmarc", "_spf").
 var profile = idna.New(
 	idna.MapForLookup(),
 	idna.Transitional(false),
@@ -39,7 +39,7 @@ var profile = idna.New(
 // for everything else: an empty name or label, a label over 63 octets, a name
 // over [MaxLength] octets.
 func ToASCII(name string) (string, error) {
-	// UTS #46 mapping may shrink text; four octets a character is its bound.
+	// UTS #46 mapping may shrink text, but a character has at most four octets.
 	if len(name) > 4*MaxLength {
 		return "", ErrInvalid
 	}
@@ -59,14 +59,14 @@ func ToASCII(name string) (string, error) {
 	return name, nil
 }
 
-// hasLongLabel reports whether some label has more characters than any A-label
-// has octets. Such a label would be refused in the end, but Punycode takes time
-// quadratic in it to say so.
+// hasLongLabel reports whether some label has more characters than an A-label may
+// have octets. Such a label would be refused in the end, but only after Punycode
+// has taken quadratic time.
 func hasLongLabel(name string) bool {
 	n := 0
 	for _, r := range name {
 		switch r {
-		case '.', '\u3002', '\uff0e', '\uff61': // the stops of RFC 3490 section 3.1
+		case '.', '\u3002', '\uff0e', '\uff61': // the dots in RFC 3490 section 3.1
 			n = 0
 		default:
 			if n++; n > maxLabel {
@@ -77,8 +77,8 @@ func hasLongLabel(name string) bool {
 	return false
 }
 
-// valid reports whether name is made of one or more non-empty labels of
-// letters, digits, hyphens and underscores within the length limits.
+// valid reports whether name consists of one or more non-empty labels of letters,
+// digits, hyphens and underscores, within the length limits.
 func valid(name string) bool {
 	if name == "" || len(name) > MaxLength {
 		return false
@@ -102,21 +102,20 @@ func valid(name string) bool {
 	return label > 0
 }
 
-// IsSubdomain reports whether name equals parent or lies below it. Both are
+// IsSubdomain reports whether name equals parent or is below it. Both must be
 // outputs of [ToASCII].
 func IsSubdomain(name, parent string) bool {
 	rest, ok := strings.CutSuffix(name, parent)
 	return ok && parent != "" && (rest == "" || rest[len(rest)-1] == '.')
 }
 
-// Parent returns name without its first label, or "" where name is a single
-// label.
+// Parent returns name without its first label, or "" if name is a single label.
 func Parent(name string) string {
 	_, parent, _ := strings.Cut(name, ".")
 	return parent
 }
 
-// Labels returns the number of labels of name.
+// Labels returns the number of labels in name.
 func Labels(name string) int {
 	if name == "" {
 		return 0

@@ -16,29 +16,28 @@ const (
 )
 
 var (
-	// ErrAddress is returned for text that is not an address list. The error
-	// that wraps it says what is wrong.
+	// ErrAddress is returned for text that is not an address list. It is wrapped
+	// in an error that says what is wrong.
 	ErrAddress = errors.New("malformed address")
-	// ErrAddressBounds is returned for a list over [MaxAddressList] or
+	// ErrAddressBounds is returned for a list that exceeds [MaxAddressList] or
 	// [MaxMailboxes].
 	ErrAddressBounds = errors.New("address list too long")
 )
 
-// Mailbox is one mailbox of an address list. Its strings are as they were
-// written, without quoting, comments and folds, and hold no CR, LF or NUL.
+// Mailbox is one mailbox in an address list. Its strings are as written, but
+// without quoting, comments and folds. They contain no CR, LF or NUL.
 type Mailbox struct {
-	// Name is the display name, encoded words (RFC 2047) left encoded; "" where
+	// Name is the display name, with encoded words (RFC 2047) still encoded; "" if
 	// there is none.
 	Name string
 	// Local is the local part.
 	Local string
-	// Domain is the domain, or a domain literal with its brackets. It need not
-	// be the name of a host: see [authmilter/verify/domain.ToASCII].
+	// Domain is the domain, or a domain literal with its brackets. It may not be
+	// a valid domain name: see [authmilter/verify/domain.ToASCII].
 	Domain string
 }
 
-// String returns the mailbox in the form of an address list, quoted where
-// needed.
+// String returns the mailbox as written in an address list, quoted if necessary.
 func (m Mailbox) String() string {
 	var b strings.Builder
 	if m.Name != "" {
@@ -54,8 +53,8 @@ func (m Mailbox) String() string {
 	return b.String()
 }
 
-// writeWord writes s as atoms with a separator between them, or as a quoted
-// string where it is something else.
+// writeWord writes s as it is if it consists of atoms with a separator between
+// them, otherwise as a quoted string.
 func writeWord(b *strings.Builder, s, separator string) {
 	plain := true
 	for atom := range strings.SplitSeq(s, separator) {
@@ -75,15 +74,15 @@ func writeWord(b *strings.Builder, s, separator string) {
 	b.WriteByte('"')
 }
 
-// ParseAddressList returns the mailboxes of raw, an address-list of RFC 5322
-// section 3.4 in its current and obsolete forms (section 4.4), with UTF-8 (RFC
-// 6532 section 3.2), as a field holds it: with folds and comments. Groups (RFC
-// 6854) are replaced by their members, so that the result is empty where there
-// are but empty groups.
+// ParseAddressList returns the mailboxes in raw, the value of a field that holds an
+// address-list, with folds and comments. It accepts the current and obsolete forms
+// (RFC 5322 sections 3.4 and 4.4) with UTF-8 (RFC 6532 section 3.2). Groups
+// (RFC 6854) are replaced by their members, so the result is empty if all groups
+// are empty and there is nothing else.
 //
-// Octets beyond ASCII are taken as they come, valid UTF-8 or not. The time is
-// linear in raw. Errors wrap [ErrAddress] or [ErrAddressBounds]; no mailboxes
-// are returned with them.
+// Non-ASCII octets are accepted whether they are valid UTF-8 or not. The time is
+// linear in the length of raw. Errors wrap [ErrAddress] or [ErrAddressBounds], and
+// come without mailboxes.
 func ParseAddressList(raw string) ([]Mailbox, error) {
 	p := addressParser{text: raw}
 	if err := p.parse(); err != nil {

@@ -6,21 +6,22 @@ import (
 )
 
 // addressParser reads an address list from left to right and never goes back.
-// Its methods begin at the octet at and leave it behind what they read.
+// Its methods begin at the octet at, and leave at after what they have read.
 type addressParser struct {
 	text string
 	at   int
-	// words are the words before the place where it shows what they are: a
-	// display name, a local part or the name of a group.
+	// words are the words read before it is clear what they are: a display name,
+	// a local part or the name of a group.
 	words []word
-	// apart is set where white space or a comment stands before at.
+	// apart is set if white space or a comment precedes at.
 	apart   bool
 	inGroup bool
 	groups  int
-	// odd is set by what is valid, yet read differently by different readers:
+	// odd is set by anything that is valid but that readers interpret differently:
 	// routes, white space or comments within an address, control characters,
-	// encoded words in an address, where they mean nothing (RFC 2047 section 5),
-	// and a local part or the name of a group that looks like an address.
+	// encoded words in an address, where they have no meaning
+	// (RFC 2047 section 5), and a local part or group name that looks like an
+	// address.
 	odd       bool
 	mailboxes []Mailbox
 }
@@ -29,7 +30,7 @@ type addressParser struct {
 type word struct {
 	text string
 	kind wordKind
-	// apart is set where white space or a comment stands before the word.
+	// apart is set if white space or a comment precedes the word.
 	apart bool
 }
 
@@ -58,7 +59,7 @@ func (p *addressParser) parse() error {
 }
 
 // members reads the addresses of the list, or of a group up to its semicolon.
-// Null members are obsolete, but valid (RFC 5322 section 4.4).
+// Null members are obsolete but valid (RFC 5322 section 4.4).
 func (p *addressParser) members() error {
 	for {
 		if err := p.skip(); err != nil {
@@ -110,12 +111,12 @@ func (p *addressParser) address() error {
 	return malformed("character out of place")
 }
 
-// nameBefore returns the length of what stands in s, which begins with the "@"
-// of a first address, before an opening angle bracket: the rest of a display
-// name that holds an address without quotes, as in "a@example.com
-// <b@example.net>". No grammar has that, much mail does, and nearly every reader
-// takes the address in brackets. It returns 0 if there is none, or if anything
-// but words, dots, "@" and spaces comes before it.
+// nameBefore returns the length of the text in s before an opening angle bracket.
+// s begins with the "@" of a first address, and the text is the rest of a display
+// name that contains that address without quotes, as in
+// "a@example.com <b@example.net>". No grammar allows this, but much mail has it,
+// and nearly every reader uses the address in brackets. The result is 0 if there
+// is no bracket, or if anything but words, dots, "@" and spaces precedes it.
 func nameBefore(s string) int {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -183,14 +184,14 @@ func (p *addressParser) angle(name string) error {
 	if p.peek() != '>' {
 		return malformed("angle bracket not closed")
 	}
-	// A comment in here is read as part of the address by some.
+	// Some readers treat a comment in here as part of the address.
 	p.odd = p.odd || strings.Contains(p.text[start:p.at], "(")
 	p.at++
 	return nil
 }
 
-// route reads an obs-route with its colon. It is to be ignored (RFC 5322
-// section 4.4).
+// route reads an obs-route with its colon. Its content is ignored
+// (RFC 5322 section 4.4).
 func (p *addressParser) route() error {
 	p.odd = true
 	for {
@@ -214,7 +215,7 @@ func (p *addressParser) route() error {
 	}
 }
 
-// addrSpec reads the rest of an addr-spec from its "@", with the words for the
+// addrSpec reads the rest of an addr-spec from its "@", uses the words as the
 // local part, and adds the mailbox.
 func (p *addressParser) addrSpec(name string) error {
 	local, err := p.localPart()
@@ -236,9 +237,9 @@ func (p *addressParser) addrSpec(name string) error {
 	return nil
 }
 
-// localPart returns the words as a local part: words with a dot between each
-// two (RFC 5322 section 4.4 obs-local-part). What stands between a word and a
-// dot, or the "@", means nothing.
+// localPart returns the words as a local part: words separated by dots
+// (RFC 5322 section 4.4 obs-local-part). White space and comments between them or
+// before the "@" have no meaning.
 func (p *addressParser) localPart() (string, error) {
 	const badLocalPart = "local part that is not words and dots in turn"
 	if len(p.words)%2 == 0 {
@@ -258,8 +259,8 @@ func (p *addressParser) localPart() (string, error) {
 	return join(p.words), nil
 }
 
-// phrase returns the words as a display name, "" where there are none. Dots are
-// allowed behind the first word (RFC 5322 section 4.1 obs-phrase).
+// phrase returns the words as a display name, "" if there are none. Dots are
+// allowed after the first word (RFC 5322 section 4.1 obs-phrase).
 func (p *addressParser) phrase() (string, error) {
 	if len(p.words) > 0 && p.words[0].kind == dot {
 		return "", malformed("name that begins with a dot")
@@ -267,7 +268,7 @@ func (p *addressParser) phrase() (string, error) {
 	return join(p.words), nil
 }
 
-// join returns the text of words, with one space where they are apart.
+// join returns the text of words, with one space between words that are apart.
 func join(words []word) string {
 	if len(words) == 1 {
 		return words[0].text
@@ -287,7 +288,7 @@ func join(words []word) string {
 	return b.String()
 }
 
-// readWords reads all words that follow, and what stands between them.
+// readWords reads all words that follow, and anything between them.
 func (p *addressParser) readWords() error {
 	p.words = p.words[:0]
 	for !p.ended() {
@@ -318,8 +319,8 @@ func (p *addressParser) readWords() error {
 	return nil
 }
 
-// domain reads a domain: atoms with dots between them (RFC 5322 section 4.4
-// obs-domain), or a literal.
+// domain reads a domain: atoms separated by dots
+// (RFC 5322 section 4.4 obs-domain), or a literal.
 func (p *addressParser) domain() (string, error) {
 	if err := p.skip(); err != nil {
 		return "", err
@@ -378,8 +379,8 @@ func (p *addressParser) literal() (string, error) {
 		case blank(p.text[p.at:]) > 0:
 			p.at += len("\r\n")
 		case c == '\\' || c < ' ' || c == 0x7f:
-			// Quoted pairs and controls are obsolete here (RFC 5322 section
-			// 4.4), and no literal that an MTA takes holds them.
+			// Quoted pairs and controls are obsolete here
+			// (RFC 5322 section 4.4), and no MTA accepts a literal with them.
 			return "", malformed("character out of place in a domain literal")
 		default:
 			b.WriteByte(c)
@@ -388,11 +389,11 @@ func (p *addressParser) literal() (string, error) {
 	return "", malformed("domain literal not closed")
 }
 
-// quotedString reads a quoted-string and returns what it stands for.
+// quotedString reads a quoted-string and returns its content.
 func (p *addressParser) quotedString() (string, error) {
 	p.at++
 	start := p.at
-	var b strings.Builder // used once the text is not a part of p.text
+	var b strings.Builder // used once the content differs from p.text
 	for !p.ended() {
 		c := p.peek()
 		n := 1
@@ -444,7 +445,7 @@ func (p *addressParser) skip() error {
 	return nil
 }
 
-// comment reads a comment, with those nested in it.
+// comment reads a comment, including any nested comments.
 func (p *addressParser) comment() error {
 	start, nested := p.at, false
 	for depth := 0; !p.ended(); {
@@ -459,7 +460,7 @@ func (p *addressParser) comment() error {
 		case c == ')':
 			if depth--; depth == 0 {
 				p.at++
-				// Some readers end a comment at its first parenthesis.
+				// Some readers end a comment at the first closing parenthesis.
 				p.odd = p.odd || nested && hasAtSign(p.text[start:p.at])
 				return nil
 			}
@@ -477,9 +478,9 @@ func (p *addressParser) comment() error {
 	return malformed("comment not closed")
 }
 
-// control judges c, an octet of a quoted string or a comment. Some readers end
-// a text at a NUL, a CR or an LF, so that these are refused although obs-qp
-// (RFC 5322 section 4.1) has them; other controls are valid there but odd.
+// control checks c, an octet of a quoted string or a comment. NUL, CR and LF are
+// refused although obs-qp (RFC 5322 section 4.1) allows them, because some readers
+// end the text there. Other controls are valid but odd.
 func (p *addressParser) control(c byte) error {
 	switch {
 	case c == 0 || c == '\r' || c == '\n':
@@ -500,8 +501,8 @@ func (p *addressParser) peek() byte {
 	return p.text[p.at]
 }
 
-// atomLength returns the length of the atom at the start of s (RFC 5322 section
-// 3.2.3 atext; RFC 6532 section 3.2 adds all beyond ASCII).
+// atomLength returns the length of the atom at the start of s
+// (RFC 5322 section 3.2.3 atext; RFC 6532 section 3.2 adds all of non-ASCII).
 func atomLength(s string) int {
 	n := 0
 	for n < len(s) && isAtext(s[n]) {

@@ -10,75 +10,72 @@ import (
 )
 
 const (
-	// maxAuthorDomains bounds the domains that an [Author] names.
+	// maxAuthorDomains bounds the domains in an [Author].
 	maxAuthorDomains = 100
 	// maxCandidates bounds the texts that are tried as domains for an Author,
-	// and maxReadings how often one is looked for behind an "@".
+	// and maxReadings how often one is looked for after an "@".
 	maxCandidates = 1000
 	maxReadings   = 10 * maxCandidates
 )
 
 // What can be wrong with the From fields of a message. An [Author] with one of
-// these may name domains all the same.
+// these errors can still have domains.
 var (
-	// ErrNoFrom says that there is no From field.
+	// ErrNoFrom means that there is no From field.
 	ErrNoFrom = errors.New("no From field")
-	// ErrSeveralFrom says that there are several (RFC 5322 section 3.6 allows
-	// one).
+	// ErrSeveralFrom means that there are several From fields
+	// (RFC 5322 section 3.6 allows one).
 	ErrSeveralFrom = errors.New("several From fields")
-	// ErrFromName says that the name of a From field holds octets that it must
-	// not, which some readers overlook.
+	// ErrFromName means that the name of a From field contains forbidden octets,
+	// which some readers ignore.
 	ErrFromName = errors.New("malformed name of the From field")
-	// ErrFromSyntax says that a From field could not be parsed. The error that
-	// is joined to it wraps ErrAddress or ErrAddressBounds.
+	// ErrFromSyntax means that a From field could not be parsed. The error joined
+	// to it wraps ErrAddress or ErrAddressBounds.
 	ErrFromSyntax = errors.New("malformed From field")
-	// ErrFromAmbiguous says that a From field is valid, but in an obsolete form
-	// that readers take differently.
+	// ErrFromAmbiguous means that a From field is valid, but in an obsolete form
+	// that readers interpret differently.
 	ErrFromAmbiguous = errors.New("ambiguous From field")
-	// ErrFromGroup says that a From field holds only groups without members.
+	// ErrFromGroup means that a From field has only groups without members.
 	ErrFromGroup = errors.New("group without members in the From field")
-	// ErrNoDomain says that a From field has no address, or that an author's
-	// address has no domain name, but a literal, or what is not a domain name of
-	// the form that [domain.OfAddress] wants.
+	// ErrNoDomain means that a From field has no address, or that an author's
+	// address has a literal, no domain, or one that [domain.OfAddress] refuses.
 	ErrNoDomain = errors.New("author address without a domain")
-	// ErrFromLine says that a line of a From field is longer than RFC 5322
-	// section 2.1.1 allows. MTAs break it on the way on, so that what people
-	// see is not what was judged.
+	// ErrFromLine means that a line of a From field is longer than
+	// RFC 5322 section 2.1.1 allows. MTAs break it later, so that people see
+	// something other than what was checked.
 	ErrFromLine = errors.New("line over 998 octets in the From field")
-	// ErrFromNUL says that a From field holds a NUL octet. Some readers end the
-	// line there and take the next one for a part of it.
+	// ErrFromNUL means that a From field contains a NUL octet. Some readers end
+	// the line there and join the next line to it.
 	ErrFromNUL = errors.New("NUL in the From field")
-	// ErrFromWord says that a From field has a word, or a display name, so long
-	// that an MTA takes its parts for addresses of their own, and something in it
-	// that can be shown as one.
+	// ErrFromWord means that a From field has such a long word or display name
+	// that an MTA treats parts of it as separate addresses, and that it contains
+	// something that can be shown as an address.
 	ErrFromWord = errors.New("long word beside an address in the From field")
-	// ErrAuthorBounds says that the From fields hold more addresses than are
-	// looked at: Domains is incomplete.
+	// ErrAuthorBounds means that the From fields have more addresses than are
+	// read: Domains is incomplete.
 	ErrAuthorBounds = errors.New("too many author addresses")
 )
 
-// Author is whom a message says it is from.
+// Author is the author that the From fields of a message name.
 type Author struct {
-	// Domains are the distinct Author Domains (RFC 9989 section 3.2.2) in order
-	// of appearance, as [domain.OfAddress] returns them, 100 at most. If a From
-	// field is malformed or ambiguous, they are all domains that some reader
-	// could take for the author's, so that no such message escapes its policy
-	// (RFC 9989 section 11.5). They need not be all authors: see
-	// [Author.Unjudged].
+	// Domains holds the distinct Author Domains (RFC 9989 section 3.2.2) in order
+	// of appearance, as [domain.OfAddress] returns them, at most 100. If a From
+	// field is malformed or ambiguous, it holds every domain that some reader
+	// could regard as the author's, so that no such message escapes its policy
+	// (RFC 9989 section 11.5). It may still be incomplete: see [Author.Unjudged].
 	Domains []string
-	// Mailboxes are those of the From fields that could be parsed, at most
-	// MaxMailboxes.
+	// Mailboxes holds the mailboxes of the From fields that could be parsed, at
+	// most MaxMailboxes.
 	Mailboxes []Mailbox
 	// Fields is the number of From fields.
 	Fields int
-	// Err is all that is wrong, nil for what RFC 5322 section 3.6.2 and RFC
-	// 6854 allow. Several authors are not an error.
+	// Err is everything that is wrong; nil for what RFC 5322 section 3.6.2 and
+	// RFC 6854 allow. Several authors are not an error.
 	Err error
 }
 
-// Unjudged reports whether there is, or may be, an author whom Domains leaves
-// out, so that no judgement of Domains alone holds for the message. Err says
-// why.
+// Unjudged reports whether there is, or may be, an author who is missing from
+// Domains, so that evaluating Domains alone is not enough. Err says why.
 func (a *Author) Unjudged() bool {
 	for _, err := range []error{ErrNoFrom, ErrFromGroup, ErrNoDomain, ErrFromLine, ErrFromNUL, ErrFromWord, ErrAuthorBounds} {
 		if errors.Is(a.Err, err) {
@@ -88,8 +85,8 @@ func (a *Author) Unjudged() bool {
 	return false
 }
 
-// Author returns the author of the message: the contents of all its From
-// fields. It takes time linear in them.
+// Author returns the author of the message from all of its From fields. It takes
+// time linear in their length.
 func (h Header) Author() Author {
 	var f authorFinder
 	for i := range h {
@@ -120,9 +117,9 @@ const (
 	nameMalformed
 )
 
-// fromName reports whether name is that of the From field: exactly, or with white
-// space behind it (RFC 5322 section 4.5), or only to readers that drop what is
-// not printable, which makes it malformed.
+// fromName reports whether name names the From field. White space after the name
+// is allowed (RFC 5322 section 4.5). A name that only readers that drop unprintable
+// octets regard as From is malformed.
 func fromName(name string) nameClass {
 	switch {
 	case !Named(name, "from"):
@@ -133,21 +130,21 @@ func fromName(name string) nameClass {
 	return nameMalformed
 }
 
-// IsFrom reports whether the field is a From field, or one to some readers: one
-// that [Header.Author] reads.
+// IsFrom reports whether the field is a From field, at least to some readers.
+// [Header.Author] reads exactly these fields.
 func (f Field) IsFrom() bool { return Named(f.Name, "from") }
 
 // authorFinder fills an Author.
 type authorFinder struct {
 	Author
-	// tried are the texts tried as domains, and whether they are.
+	// tried maps each text tried as a domain to whether it is one.
 	tried    map[string]bool
 	readings int
-	// found is set by a domain in the field that is being looked at.
+	// found is set by a domain in the current field.
 	found bool
 }
 
-// addField adds what one From field holds.
+// addField adds the contents of one From field.
 func (f *authorFinder) addField(field Field) {
 	f.found = false
 	addresses := f.addAddresses(field.Raw)
@@ -167,7 +164,8 @@ func (f *authorFinder) addField(field Field) {
 	}
 }
 
-// addAddresses adds what raw holds, and returns how many addresses it could parse.
+// addAddresses adds the contents of raw, and returns how many addresses it could
+// parse.
 func (f *authorFinder) addAddresses(raw string) int {
 	p := addressParser{text: raw}
 	if err := p.parse(); err != nil {
@@ -198,23 +196,23 @@ func (f *authorFinder) addAddresses(raw string) int {
 	return len(p.mailboxes)
 }
 
-// Sendmail writes From anew after its milters have seen it. It puts a comma behind
-// a word, in quotes or not, of more than 255 octets, and makes addresses of the
-// parts of a long display name.
+// Sendmail rewrites From after its milters have seen it. It puts a comma after a
+// word of more than 255 octets, quoted or not, and turns the parts of a long
+// display name into addresses.
 const (
 	maxWord = 250
 	maxName = 900
 )
 
-// splits reports whether text has a word or a display name that an MTA may take
-// for several.
+// splits reports whether text has a word or a display name so long that an MTA may
+// split it.
 func splits(text string) bool {
 	word, name, quoted := 0, 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '\\':
 			i++
-			word, name = word+1, name+1 // and the one that is quoted, below
+			word, name = word+1, name+1 // the quoted octet is counted below
 		case c == '"':
 			quoted = !quoted
 		case quoted:
@@ -231,8 +229,8 @@ func splits(text string) bool {
 	return false
 }
 
-// signs returns how often text has a character that separates a local part from
-// a domain, now or of old, or may stand for one.
+// signs counts the characters in text that separate a local part from a domain,
+// in current or old forms, or may encode such a character.
 func signs(text string) int {
 	n := strings.Count(text, "=?") + strings.Count(text, "%") + strings.Count(text, "!")
 	for _, sign := range atSigns {
@@ -241,12 +239,12 @@ func signs(text string) int {
 	return n
 }
 
-// maxLine is the longest line of a header in octets, without its CRLF (RFC 5322
-// section 2.1.1).
+// maxLine is the longest line of a header in octets, without its CRLF
+// (RFC 5322 section 2.1.1).
 const maxLine = 998
 
-// breakLines returns the contents of field as MTAs make of it what goes on: with
-// a fold in each line that is too long, after as many octets as a line may have.
+// breakLines returns the value of field as MTAs pass it on: with a fold in each
+// line that is too long, after as many octets as a line may have.
 func breakLines(field Field) string {
 	var b strings.Builder
 	room := max(maxLine-len(field.Name)-len(":"), 0)
@@ -262,13 +260,13 @@ func breakLines(field Field) string {
 	return b.String()
 }
 
-// full reports whether as much has been tried as may be.
+// full reports whether a bound has been reached.
 func (f *authorFinder) full() bool {
 	return len(f.tried) >= maxCandidates || f.readings >= maxReadings
 }
 
-// try adds name to the domains if it is one, and reports whether it is. Past the
-// bound it adds nothing.
+// try adds name to the domains if it is one, and reports whether it is. Once a
+// bound has been reached, it adds nothing.
 func (f *authorFinder) try(name string) bool {
 	valid, known := f.tried[name]
 	if known {
@@ -298,8 +296,8 @@ func (f *authorFinder) try(name string) bool {
 	return true
 }
 
-// note adds err to what is wrong, unless it says nothing new. With at most one
-// of each kind, the text stays short whatever the message.
+// note adds err to Err, unless it says nothing new. With at most one error of each
+// kind, the text stays short for any message.
 func (f *authorFinder) note(err error) {
 	switch {
 	case f.Err == nil:

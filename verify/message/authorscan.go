@@ -7,15 +7,15 @@ import (
 	"authmilter/verify/domain"
 )
 
-// scan adds every domain that some reader could see in raw, a From field that
-// is not what it should be: what follows each "@", wherever it stands, in quotes
-// and comments too, in the text as it is, without its control characters, with
-// its encoded words decoded, and without quoting.
+// scan adds every domain that some reader could see in raw, an irregular From
+// field: it tries the text after each "@", even in quotes and comments. It does so
+// in raw as it is, without its control characters, with its encoded words decoded,
+// and without quoting.
 //
-// It finds too much rather than too little: a domain found here is asked for
-// its policy, one overlooked is open to forgery. Text that is no domain name
-// counts for nothing; if an address has only such text, ErrNoDomain says so,
-// with the exception that [scanner.harmless] describes.
+// It finds too many domains on purpose: a domain found here only has its policy
+// looked up, but a domain overlooked is open to forgery. Text that is not a domain
+// name is ignored. If an address has only such text, scan notes ErrNoDomain, except
+// as [scanner.harmless] describes.
 func (f *authorFinder) scan(raw string) {
 	s := scanner{finder: f}
 	if bracketQuoted(raw) {
@@ -43,32 +43,32 @@ func (s *scanner) readDecoded(words decodedText, raw string) {
 	}
 }
 
-// scanBroken adds the domains that are seen in raw once an MTA has broken its
-// lines.
+// scanBroken adds the domains that readers see in raw, a field whose lines an MTA
+// has broken.
 func (f *authorFinder) scanBroken(raw string) {
 	s := scanner{finder: f}
 	s.read(raw)
 	s.readAltered(raw)
 }
 
-// scanner looks for addresses in a text of any form.
+// scanner looks for addresses in text of any form.
 type scanner struct {
 	finder *authorFinder
 	text   string
 	// judging is set while an address without a domain matters.
 	judging bool
-	// decoded is set while encoded words are, and foreign while octets
-	// beyond ASCII may mean anything.
+	// decoded is set while text has its encoded words decoded, and foreign while
+	// its non-ASCII octets can mean anything.
 	decoded, foreign bool
-	// steps is how many more octets may be looked at while a domain is joined.
+	// steps is how many more octets may be examined while joining domains.
 	steps int
-	// bracketed is set by an address in angle brackets with a domain, and bare
-	// by one outside of them without a domain that is harmless beside it.
+	// bracketed is set by an address with a domain in angle brackets, and bare by
+	// an address without a domain outside them, harmless beside the first kind.
 	bracketed, bare bool
 }
 
-// bracketQuoted reports whether an angle bracket stands within quotes. Only a
-// parser knows then which brackets belong together.
+// bracketQuoted reports whether there is an angle bracket within quotes. Then only
+// a parser knows which brackets belong together.
 func bracketQuoted(text string) bool {
 	quoted, bracket := false, false
 	for i := 0; i < len(text); i++ {
@@ -97,9 +97,9 @@ func (s *scanner) judge(text string) {
 	}
 }
 
-// readAltered reads text without its control characters, with and without those
-// that are white space, and also without what quotes: readers print the ones as
-// nothing and leave out the others.
+// readAltered reads text without its control characters, once with white space and
+// once without, and also without quotes and backslashes: readers may show none of
+// these.
 func (s *scanner) readAltered(text string) {
 	seen := without(text, func(c byte) bool { return isControl(c) && spaceLength(string(c)) == 0 })
 	if seen != text {
@@ -114,8 +114,8 @@ func (s *scanner) readAltered(text string) {
 	}
 }
 
-// stepsPerOctet bounds the time for a text. Comments may be looked at again from
-// several places; what takes longer than this was made to.
+// stepsPerOctet bounds the time for a text. The scan may examine a comment again
+// from several places; a text that takes longer than this was built to.
 const stepsPerOctet = 16
 
 // read tries what follows each "@" of text.
@@ -135,7 +135,7 @@ func (s *scanner) read(text string) {
 		case text[at] == '<':
 			depth, open = depth+1, at
 		case text[at] == '>' && depth > 1:
-			// To some readers a bracket within brackets ends nothing.
+			// For some readers, a bracket within brackets ends nothing.
 			next := at + 1 + s.gap(at+1)
 			if s.judging && next < len(text) && text[next] != '>' {
 				s.finder.note(ErrNoDomain)
@@ -148,10 +148,10 @@ func (s *scanner) read(text string) {
 	}
 }
 
-// readRouted tries the domains of addresses of a time before "@", as in
+// readRouted tries the domains of addresses in old forms without "@", such as
 // "joe%bank.example" and "bank.example!joe": Sendmail, and Postfix for its own
-// clients, write such an address anew, with an "@". An address in angle brackets
-// without any domain gets that of the MTA, and cannot be judged.
+// clients, rewrite them with an "@". If an address in angle brackets has no domain
+// at all, the MTA adds its own domain, and the address cannot be judged.
 func (s *scanner) readRouted(text string) {
 	s.steps = stepsPerOctet*len(text) + 1024
 	for start := 0; start < len(text); {
@@ -170,8 +170,8 @@ func (s *scanner) readRouted(text string) {
 	}
 }
 
-// routed tries the domains in part, what stands between two separators of an
-// address list, if it has no "@".
+// routed tries the domains in part, the text between two separators of an address
+// list, if it has no "@".
 func (s *scanner) routed(part string) {
 	if hasAtSign(part) {
 		return
@@ -195,8 +195,8 @@ func (s *scanner) routed(part string) {
 	}
 }
 
-// closed returns text, the start of s.text, with its gaps closed beside dots and
-// as a space elsewhere, and without what quotes.
+// closed returns text, the start of s.text, without quotes and backslashes, with
+// gaps next to dots removed and other gaps replaced by a space.
 func (s *scanner) closed(text string) string {
 	var b strings.Builder
 	for at := 0; at < len(text); {
@@ -215,8 +215,8 @@ func (s *scanner) closed(text string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// unaddressed notes an author without a domain if part, what stands in angle
-// brackets, is one for what follows.
+// unaddressed notes an author without a domain if part, the text in angle brackets,
+// has no "@" and rest, the text after them, ends the mailbox.
 func (s *scanner) unaddressed(part, rest string) {
 	s.text = rest
 	next := s.gap(0)
@@ -226,20 +226,20 @@ func (s *scanner) unaddressed(part, rest string) {
 	}
 }
 
-// address tries the readings of what stands at at, behind an "@" and behind the
-// angle bracket at open, which is negative if there is none.
+// address tries the possible readings of the text at at, which follows an "@". open
+// is the position of the angle bracket that it is in, negative if there is none.
 func (s *scanner) address(at, open int) {
 	inside := open >= 0
 	d := s.domainAt(at, inside)
 	found := s.try(d.first)
 	if !found && !inside {
-		// A sentence goes on, or ends.
+		// The address may be part of a sentence, or end it.
 		found = s.try(strings.TrimRight(d.first, punctuation))
 		s.tryStart(strings.Trim(d.joined, punctuation))
 	}
 	joined := d.joined == d.first || s.try(d.joined)
 	token := d.first
-	// A reader may overlook what stands between "@" and a domain.
+	// A reader may ignore characters between "@" and a domain.
 	start := at
 	for start < len(s.text) && leadsDomain(s.text[start]) {
 		start++
@@ -270,11 +270,11 @@ func (s *scanner) address(at, open int) {
 	}
 }
 
-// punctuation are characters that may stand around an address in a sentence, and
-// are no end of it to a parser.
+// punctuation are characters that may surround an address in a sentence, but do not
+// end it for a parser.
 const punctuation = ".!?'*~|`{}/&"
 
-// try tries name as a domain, also without what is not shown of it, and reports
+// try tries name as a domain, also without its invisible characters, and reports
 // whether it is one as it stands.
 func (s *scanner) try(name string) bool {
 	name = strings.Trim(name, ".")
@@ -288,7 +288,7 @@ func (s *scanner) try(name string) bool {
 	return found
 }
 
-// tryStart tries name, or else what stands before a character in it that no
+// tryStart tries name, or else the part of it before the first character that no
 // domain has.
 func (s *scanner) tryStart(name string) {
 	if !s.try(name) {
@@ -296,8 +296,8 @@ func (s *scanner) tryStart(name string) {
 	}
 }
 
-// harmless reports whether what stands behind an "@", d or token, is nothing that
-// could be taken for a domain of somebody's: it has no dot or no letter, as in
+// harmless reports whether nobody could mistake the text after an "@", d or token,
+// for a domain: it has no dot or no letter, as in
 // "Joe @ home, inc. <joe@example.com>". Beside an address in angle brackets such
 // text does not matter; alone it is an address that cannot be judged.
 func (s *scanner) harmless(d domainText, token string) bool {
@@ -309,7 +309,7 @@ func (s *scanner) harmless(d domainText, token string) bool {
 	if strings.HasPrefix(rest, ">") || strings.HasPrefix(rest, `"`) && !s.endsQuoted(d.end) {
 		return false
 	}
-	// Some readers end a domain later, or leave these characters out.
+	// Some readers end a domain later, or omit these characters.
 	if n := strings.IndexAny(rest, " \t\r\n@"); n != 0 && token == d.first && !d.spaced {
 		if n < 0 {
 			n = len(rest)
@@ -325,19 +325,19 @@ func (s *scanner) harmless(d domainText, token string) bool {
 	return !strings.ContainsAny(token, "."+dotsLike) || !strings.ContainsFunc(token, letter)
 }
 
-// endsQuoted reports whether the quotes at at end what is before them, so that
-// no reader who leaves them out joins it to what follows.
+// endsQuoted reports whether the quote at at ends the text before it, so that no
+// reader that omits the quote joins that text to the text after it.
 func (s *scanner) endsQuoted(at int) bool {
 	gap := s.gap(at + 1)
 	rest := s.text[at+1+gap:]
 	return rest == "" || strings.IndexByte(",;:<>)", rest[0]) >= 0 || gap > 0 && rest[0] != '.'
 }
 
-// alone reports whether the mailbox of an address with the domain d, in the angle
-// brackets that begin at open, holds no more than it and words. Some readers put
-// addresses in several brackets together: of "<joe@bank.exam> <ple@example.net>"
-// they show joe@bank.example@example.net. The same address once more is met in
-// honest mail; it is tried what they make of that.
+// alone reports whether the mailbox with the address in the angle brackets at open,
+// whose domain is d, has nothing else but words. Some readers join addresses in
+// several brackets: for "<joe@bank.exam> <ple@example.net>" they show
+// joe@bank.example@example.net. Honest mail sometimes repeats the same address, so
+// that is allowed, and the domain that such readers make of it is tried.
 func (s *scanner) alone(d domainText, open int) bool {
 	rest := s.text[d.end:]
 	if !strings.HasPrefix(rest, ">") {
@@ -363,8 +363,8 @@ func (s *scanner) alone(d domainText, open int) bool {
 	return next >= end || rest[next] != '.' && !strings.HasSuffix(d.joined, ".")
 }
 
-// closes reports whether an address within angle brackets may end at end: at the
-// bracket, at the "@" of another address, or as a part of a route.
+// closes reports whether an address in angle brackets may end at end: at the
+// bracket, at the "@" of another address, or as part of a route.
 func (s *scanner) closes(end int) bool {
 	rest := s.text[end:]
 	if strings.HasPrefix(rest, ",") {
@@ -381,13 +381,13 @@ func (s *scanner) closes(end int) bool {
 	return rest == "" || rest[0] == '>' || atSign(rest) > 0
 }
 
-// ends reports whether an address outside of angle brackets ends at end for every
-// reader: it is in a display name, or what follows ends it. Joined reports whether
-// it is still a domain with all the words behind it.
+// ends reports whether an address outside angle brackets ends at end for every
+// reader, because it is in a display name or the next character ends it. joined
+// says whether it is still a domain with all the words after it.
 func (s *scanner) ends(end int, joined bool) bool {
 	rest := s.text[end:]
 	if strings.HasPrefix(rest, ">") {
-		// The bracket was opened within quotes or not at all.
+		// The opening bracket is within quotes or missing.
 		next := 1 + s.gap(end+1)
 		return joined && (next == len(rest) || rest[next] == ',' || rest[next] == ';')
 	}

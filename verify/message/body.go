@@ -2,7 +2,7 @@ package message
 
 import (
 	"crypto"
-	_ "crypto/sha256" // the hash of every algorithm that RFC 8301 and RFC 8463 leave in use
+	_ "crypto/sha256" // the hash of every algorithm that RFC 8301 and RFC 8463 allow
 	"errors"
 	"math"
 	"slices"
@@ -11,30 +11,29 @@ import (
 // WholeBody is the Length of a [Digest] of the whole body.
 const WholeBody = -1
 
-// Digest names one digest of a message body: that of the first Length octets
-// of its canonical form (the l= tag of RFC 6376 section 3.5), or of all of it
-// where Length is [WholeBody]. A Length of 0 is a digest of nothing.
+// Digest identifies one digest of a message body: of the first Length octets of its
+// canonical form (the l= tag in RFC 6376 section 3.5), or of all of it if Length is
+// [WholeBody]. A Length of 0 is a digest of nothing.
 type Digest struct {
 	Canon  Canon
 	Hash   crypto.Hash
 	Length int64
 }
 
-// ErrBodyEnded is returned for a write to a [Body] that has been summed.
+// ErrBodyEnded is returned for a write to a [Body] that has ended.
 var ErrBodyEnded = errors.New("write after the end of the body")
 
-// Body computes digests of one message body in one pass over its octets, as
-// RFC 6376 sections 3.4.3 and 3.4.4 canonicalize them. It holds none of the
-// body: its memory is constant for a number of digests.
+// Body computes digests of one message body in one pass, with the canonicalization
+// of RFC 6376 sections 3.4.3 and 3.4.4. It does not store the body: its memory
+// depends only on the number of digests.
 //
-// First [Body.Want] says which digests are needed, then [Body.Write] takes the
-// body in pieces of any size, then [Body.Sum] and [Body.Length] answer; the
-// first call of either ends the body. The zero Body is ready for use. It is not
-// safe for concurrent use.
+// First call [Body.Want] for each digest needed, then [Body.Write] with the body in
+// pieces of any size, then [Body.Sum] and [Body.Length]. The first call of either
+// ends the body. The zero Body is ready for use. It is not safe for concurrent use.
 //
-// Only CRLF ends a line. A lone CR or a lone LF is an octet like any other: it
-// is never read as a line end and never repaired, because a verifier that
-// repairs sees another message than the one its readers see.
+// Only CRLF ends a line. A lone CR or a lone LF is an octet like any other: it never
+// ends a line and is never repaired, because a verifier that repairs a message
+// checks one that differs from what readers see.
 type Body struct {
 	size    int64
 	begun   bool
@@ -42,9 +41,9 @@ type Body struct {
 	streams [canons]stream
 }
 
-// Want asks for digest d. It must come before the first Write, and d.Hash must
-// be linked into the program; a breach of either is a mistake of the program
-// and panics. Asking twice for the same digest costs nothing.
+// Want requests digest d. It panics if it is called after the first Write, or if
+// d.Hash is not linked into the program. Requesting the same digest twice costs
+// nothing.
 func (b *Body) Want(d Digest) {
 	if b.begun || b.ended {
 		panic("message: digest wanted after the body began")
@@ -52,9 +51,9 @@ func (b *Body) Want(d Digest) {
 	b.streams[d.Canon].want(d)
 }
 
-// Wanted tells whether any digest still depends on octets to come. Once it is
-// false, the rest of the body may be left unwritten: every digest is known, and
-// so is for each of them whether the body is longer than its Length.
+// Wanted reports whether any digest still depends on octets to come. Once it is
+// false, the rest of the body need not be written: every digest is known, and so is
+// whether the body is longer than its Length.
 func (b *Body) Wanted() bool {
 	for i := range b.streams {
 		if b.streams[i].open() {
@@ -64,8 +63,8 @@ func (b *Body) Wanted() bool {
 	return false
 }
 
-// Write adds p to the body. It never fails before the body has ended and keeps
-// nothing of p.
+// Write adds p to the body. It never fails before the body has ended, and does not
+// retain p.
 func (b *Body) Write(p []byte) (int, error) {
 	if b.ended {
 		return 0, ErrBodyEnded
@@ -84,18 +83,18 @@ func (b *Body) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Sum ends the body and returns digest d of it, or nil where d was not wanted.
-// Where the canonical body is shorter than d.Length, that is the digest of all
-// of it: compare with [Body.Length]. The slice returned must not be changed.
+// Sum ends the body and returns digest d of it, or nil if d was not requested. If
+// the canonical body is shorter than d.Length, the digest is of all of it: compare
+// with [Body.Length]. The slice returned must not be changed.
 func (b *Body) Sum(d Digest) []byte {
 	b.end()
 	return b.streams[d.Canon].sum(d)
 }
 
-// Length ends the body and returns the number of octets of its canonical form,
-// or -1 where no digest of canonicalization c was wanted. It is exact where a
-// digest of [WholeBody] was among them. Otherwise it may fall short, but never
-// so far that it is not greater than a wanted Length that the body exceeds.
+// Length ends the body and returns the number of octets in its canonical form, or
+// -1 if no digest with canonicalization c was requested. It is exact if one of them
+// was of [WholeBody]. Otherwise it may be too small, but it is always greater than
+// each requested Length that the body exceeds.
 func (b *Body) Length(c Canon) int64 {
 	b.end()
 	s := &b.streams[c]
@@ -124,19 +123,19 @@ func (b *Body) end() {
 	}
 }
 
-// stream is the body in one canonicalization and the hashes of it.
+// stream is the body in one canonicalization, with its hashes.
 type stream struct {
 	// length is the number of canonical octets so far.
 	length int64
-	// limit is the greatest Length wanted, math.MaxInt64 for the whole body. A
-	// length greater than limit says that every smaller one is exceeded too.
+	// limit is the greatest Length wanted, math.MaxInt64 for the whole body. Once
+	// length exceeds it, the body is longer than every Length wanted.
 	limit  int64
 	hashes []runningHash
 	canonState
 }
 
-// open tells whether octets to come can change a digest, or can tell whether
-// the body is longer than a Length.
+// open reports whether octets to come can change a digest, or show that the body is
+// longer than a Length.
 func (s *stream) open() bool { return len(s.hashes) > 0 && s.length <= s.limit }
 
 func (s *stream) want(d Digest) {
@@ -187,15 +186,15 @@ func (s *stream) sum(d Digest) []byte {
 	return nil
 }
 
-// runningHash is one hash function over a canonical body. All lengths wanted
-// share it, because the sum at a length can be taken in passing.
+// runningHash is one hash function over a canonical body. All lengths wanted share
+// it, because it can yield the sum at each length as it goes.
 type runningHash struct {
 	hash  crypto.Hash
 	state interface {
 		Write(p []byte) (int, error)
 		Sum(b []byte) []byte
 	}
-	// marks are the lengths wanted, ascending; those before done have their sum.
+	// marks holds the lengths wanted, ascending; marks[:done] have their sums.
 	marks []mark
 	done  int
 }
@@ -238,7 +237,7 @@ func (h *runningHash) write(p []byte, at int64) {
 	}
 }
 
-// end gives the marks that the body did not reach the sum of all of it.
+// end sets the marks that the body did not reach to the sum of the whole body.
 func (h *runningHash) end() {
 	for ; h.done < len(h.marks); h.done++ {
 		h.marks[h.done].sum = h.state.Sum(nil)

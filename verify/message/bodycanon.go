@@ -7,38 +7,38 @@ import (
 	"strings"
 )
 
-// canonState is what the canonicalization of a body must remember between two
-// writes. The octets held back are implied, never stored.
+// canonState is what body canonicalization must remember between two writes. The
+// octets held back are implied, never stored.
 type canonState struct {
-	// lines is the number of CRLFs held back, because they may be the empty
-	// lines at the end of the body, and cr a CR held back after them, because
+	// lines is the number of CRLFs held back, because they may be the empty lines
+	// at the end of the body. cr is set if a CR is held back after them, because
 	// an LF may follow.
 	lines int64
 	cr    bool
 
-	// Of relaxed only, ahead of the above: space is white space held back,
-	// because the end of the line may follow, and spaceCR a CR held back after
-	// that white space.
+	// For relaxed only, and earlier in the pipeline: space is set if white space is
+	// held back, because the end of the line may follow, and spaceCR if a CR is
+	// held back after it.
 	space   bool
 	spaceCR bool
-	// held gathers short pieces on their way from reduce to trim: one long
-	// piece costs much less than many short ones, which is what text with much
-	// white space to reduce comes to. It is empty between two writes.
+	// held gathers short pieces between reduce and trim. Text with much white
+	// space to reduce yields many short pieces, and one long piece costs much
+	// less. It is empty between two writes.
 	held []byte
 }
 
 // heldSize is the capacity of canonState.held.
 const heldSize = 1024
 
-// Octets to emit that are not a part of the input. They are read only.
+// Octets to emit that are not part of the input. They must not be changed.
 var (
 	crlfs = []byte(strings.Repeat("\r\n", 256))
 	spCR  = []byte(" \r")
 )
 
-// trim passes p on without the empty lines at the end of the body (RFC 6376
-// sections 3.4.3 and 3.4.4 b). What it cannot decide yet is the end of p only,
-// so that all before goes on as one piece.
+// trim passes p on without the empty lines at the end of the body
+// (RFC 6376 sections 3.4.3 and 3.4.4 b). Only the end of p can be undecided, so
+// everything before it goes on as one piece.
 func (s *stream) trim(p []byte) {
 	if s.cr && len(p) > 0 {
 		s.cr = false
@@ -75,8 +75,8 @@ func (s *stream) releaseLines() {
 	}
 }
 
-// endTrim ends the body: its last line gets its CRLF, an empty one only in
-// simple canonicalization (RFC 6376 sections 3.4.3 and 3.4.4 b).
+// endTrim ends the body. It adds the final CRLF, but to an empty body only in simple
+// canonicalization (RFC 6376 sections 3.4.3 and 3.4.4 b).
 func (s *stream) endTrim(c Canon) {
 	if s.cr {
 		s.releaseLines()
@@ -87,9 +87,9 @@ func (s *stream) endTrim(c Canon) {
 	}
 }
 
-// reduce passes p on to trim with white space reduced (RFC 6376 section 3.4.4
-// a): none at the end of a line, one SP for each other run. Stretches of p that
-// stay as they are go on as one piece.
+// reduce passes p on to trim with white space reduced (RFC 6376 section 3.4.4 a):
+// none at the end of a line, one SP for each other run. Stretches of p that do not
+// change go on as one piece.
 func (s *stream) reduce(p []byte) {
 	defer s.release()
 	p = s.resume(p)
@@ -113,7 +113,7 @@ func (s *stream) reduce(p []byte) {
 			s.gather(p[start:run])
 			start = after
 		case p[after-1] == ' ':
-			// The last SP of the run stands for all of it.
+			// The last SP of the run replaces all of it.
 			if after-run > 1 {
 				s.gather(p[start:run])
 				start = after - 1
@@ -127,7 +127,7 @@ func (s *stream) reduce(p []byte) {
 	}
 }
 
-// resume decides on the white space held back, as far as p tells, and returns
+// resume decides about the white space held back, as far as p allows, and returns
 // the rest of p.
 func (s *stream) resume(p []byte) []byte {
 	if !s.space {
@@ -158,8 +158,8 @@ func (s *stream) resume(p []byte) []byte {
 	return p
 }
 
-// endReduce ends the body. White space held back ends its last line, which has
-// no CRLF, and is dropped; before a lone CR it is not at the end.
+// endReduce ends the body. White space held back is at the end of a last line
+// without CRLF, and is dropped, unless a lone CR follows it.
 func (s *stream) endReduce() {
 	if s.spaceCR {
 		s.trim(spCR)
@@ -167,7 +167,7 @@ func (s *stream) endReduce() {
 	s.endTrim(Relaxed)
 }
 
-// gather passes p on to trim, at the latest with release.
+// gather passes p on to trim, now or at release.
 func (s *stream) gather(p []byte) {
 	if len(s.held)+len(p) > cap(s.held) {
 		s.release()
@@ -193,12 +193,12 @@ func leadingSpace(p []byte) int {
 	return n
 }
 
-// nextRun returns the position, i or later, of the first white space in p that
-// may have to change: every HTAB, and an SP before an SP, an HTAB, a CR or the
-// end of p. It returns len(p) where there is none. A single SP within a line,
-// which is what most white space is, is passed over.
+// nextRun returns the position, i or later, of the first white space in p that may
+// have to change: any HTAB, and an SP before an SP, an HTAB, a CR or the end of p.
+// It returns len(p) if there is none. It skips a single SP within a line, which is
+// the most common white space.
 func nextRun(p []byte, i int) int {
-	// Eight octets at a time, seven of them together with their successor.
+	// Eight octets at a time, of which seven are checked with their successor.
 	for calm := 0; i+8 <= len(p); i += 7 {
 		word := binary.LittleEndian.Uint64(p[i:])
 		sp, tab, cr := equal(word, ' '), equal(word, '\t'), equal(word, '\r')
@@ -221,15 +221,15 @@ func nextRun(p []byte, i int) int {
 	return len(p)
 }
 
-// calmWords is after how many words without white space nextRun takes it that
-// there is none for long, as in base64: more than text has.
+// calmWords is how many words without white space make nextRun assume a long
+// stretch without any, as in base64. Text does not have that many in a row.
 const calmWords = 6
 
 // nextSpace returns the position, i or later, of the first white space in p, or
-// len(p). It is faster than nextRun where that is far away.
+// len(p). It is faster than nextRun if that position is far away.
 func nextSpace(p []byte, i int) int {
-	// Piece by piece, so that the search for one of the two does not go far
-	// beyond the other.
+	// Piece by piece, so that the search for one of the two does not go far past
+	// the other.
 	const piece = 4 << 10
 	for ; i < len(p); i += piece {
 		part := p[i:min(i+piece, len(p))]
@@ -247,15 +247,15 @@ func nextSpace(p []byte, i int) int {
 	return len(p)
 }
 
-// equal returns a word that has the top bit set of each octet of word that is
-// b, and no other bit.
+// equal returns a word with the top bit set in each octet in which word has b, and
+// no other bits.
 func equal(word uint64, b byte) uint64 {
 	const (
 		ones = 0x0101010101010101
 		low  = 0x7f * ones
 	)
 	x := word ^ uint64(b)*ones
-	// Adding low to the lower seven bits carries into the top bit unless they
-	// are all zero, and never beyond it.
+	// Adding low to the lower seven bits carries into the top bit unless they are
+	// all zero, and never past it.
 	return ^((x&low + low) | x | low)
 }

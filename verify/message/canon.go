@@ -26,10 +26,10 @@ func (c Canon) String() string {
 	return "simple"
 }
 
-// ParseCanon returns the header and the body algorithm that text, the value of
-// a c= tag without white space around it, names: "relaxed/simple". Where text
-// names one, it is the header's and the body's is simple (RFC 6376 section
-// 3.5). Names match in any case, as strings in ABNF do (RFC 5234 section 2.3).
+// ParseCanon returns the header and the body algorithm in text, the value of a c=
+// tag without white space around it, such as "relaxed/simple". A single name is for
+// the header, and the body algorithm is then simple (RFC 6376 section 3.5). Case is
+// ignored, as in all ABNF strings (RFC 5234 section 2.3).
 func ParseCanon(text string) (header, body Canon, err error) {
 	first, second, two := strings.Cut(text, "/")
 	if header, err = parseCanonName(first); err != nil || !two {
@@ -49,11 +49,11 @@ func parseCanonName(name string) (Canon, error) {
 	return Simple, ErrCanon
 }
 
-// AppendField appends the canonical form of f to dst (RFC 6376 sections 3.4.1
-// and 3.4.2), the final CRLF included, and returns the extended slice.
+// AppendField appends the canonical form of f to dst, including the final CRLF
+// (RFC 6376 sections 3.4.1 and 3.4.2), and returns the extended slice.
 //
-// A signature's own field is hashed without that CRLF (RFC 6376 section 3.7):
-// its caller cuts the last two octets off.
+// A signature's own field is hashed without that CRLF (RFC 6376 section 3.7): the
+// caller must cut off the last two octets.
 func (c Canon) AppendField(dst []byte, f Field) []byte {
 	if c == Relaxed {
 		dst = appendRelaxedName(dst, f.Name)
@@ -67,8 +67,8 @@ func (c Canon) AppendField(dst []byte, f Field) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// appendRelaxedName appends name in lower case without the white space at its
-// end, which stands before the colon.
+// appendRelaxedName appends name in lower case, without the white space before the
+// colon.
 func appendRelaxedName(dst []byte, name string) []byte {
 	end := len(name)
 	for end > 0 && isWSP(name[end-1]) {
@@ -81,9 +81,9 @@ func appendRelaxedName(dst []byte, name string) []byte {
 }
 
 // appendRelaxedValue appends raw with each run of white space and folds as one
-// space, and none at either end. Only SP and HTAB are white space, and only a
-// CRLF before one of them is a fold (RFC 5322 section 2.2.3): every other CR or
-// LF is kept as it is.
+// space, and none at either end. Only SP and HTAB are white space, and only a CRLF
+// before one of them is a fold (RFC 5322 section 2.2.3): any other CR or LF is kept
+// as it is.
 func appendRelaxedValue(dst []byte, raw string) []byte {
 	start := len(dst)
 	for i := 0; i < len(raw); {
@@ -103,8 +103,8 @@ func appendRelaxedValue(dst []byte, raw string) []byte {
 	return dst
 }
 
-// blank returns the length of the white space character, or of the fold with
-// its white space character, at the start of s; 0 where there is none.
+// blank returns the length of the white space character, or of the fold with its
+// white space character, at the start of s, or 0 if there is none.
 func blank(s string) int {
 	switch {
 	case s[0] == ' ' || s[0] == '\t':

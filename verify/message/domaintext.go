@@ -8,24 +8,24 @@ import (
 	"authmilter/verify/domain"
 )
 
-// domainText is what stands where a domain is expected.
+// domainText is the text at a place where a domain is expected.
 type domainText struct {
-	// first is the text up to the first gap, white space or a comment, that has
-	// no dot beside it. RFC 5322 section 4.4 obs-domain allows those that have.
+	// first is the text up to the first gap (white space or a comment) without a
+	// dot next to it. RFC 5322 section 4.4 obs-domain allows gaps next to dots.
 	first string
 	// start is the text up to the first gap of any kind.
 	start string
-	// joined is the text with all gaps closed, up to a word that is the local
-	// part of the next address, unless a dot joins it.
+	// joined is the text without its gaps. It stops before a word that is the
+	// local part of the next address, unless a dot joins that word.
 	joined string
-	// end is where the text ends that was looked at, and spaced is set if there
-	// is white space or a comment before it.
+	// end is where the examined text ends, and spaced is set if a gap precedes
+	// end.
 	end    int
 	spaced bool
 }
 
-// domainAt returns the text of a domain at at, inside or outside of angle
-// brackets, and tries what of it a reader may stop at.
+// domainAt returns the text of a domain at at, inside or outside angle brackets,
+// and tries each part of it at which a reader may stop.
 func (s *scanner) domainAt(at int, inside bool) domainText {
 	at += s.gap(at)
 	n := wordLength(s.text[at:])
@@ -48,8 +48,8 @@ func (s *scanner) domainAt(at int, inside bool) domainText {
 		word := s.text[next : next+n]
 		dotted := word[0] == '.' || strings.HasSuffix(d.joined, ".")
 		if at := s.text[next+n+s.gap(next+n):]; !dotted && atSign(at) > 0 {
-			// Within brackets, in encoded words, or if it only looks like an "@",
-			// it may all be one local part.
+			// Within brackets, in encoded words, or if this only looks like an
+			// "@", the whole may be one local part.
 			if inside || s.decoded || at[0] != '@' {
 				s.tryStart(d.joined + word)
 			}
@@ -72,10 +72,10 @@ func (s *scanner) domainAt(at int, inside bool) domainText {
 	return d
 }
 
-// maxJoined bounds the text that is joined to a domain. What is longer is none.
+// maxJoined bounds the text that is joined to a domain. Longer text is no domain.
 const maxJoined = 4 * domain.MaxLength
 
-// gap returns the length of the white space and the comments at at.
+// gap returns the length of the white space and comments at at.
 func (s *scanner) gap(at int) int {
 	start := at
 	for at < len(s.text) && s.steps > 0 {
@@ -92,8 +92,8 @@ func (s *scanner) gap(at int) int {
 	return at - start
 }
 
-// comment returns the length of the comment at at, 0 where there is none or it
-// does not end.
+// comment returns the length of the comment at at, or 0 if there is none or it does
+// not end.
 func (s *scanner) comment(at int) int {
 	if s.text[at] != '(' {
 		return 0
@@ -117,8 +117,8 @@ func (s *scanner) comment(at int) int {
 }
 
 // wordLength returns the length of the text at the start of s that some reader
-// could take for a part of a domain: up to white space, a control character, or
-// a character that ends an address, in ASCII or as East Asian writing has it.
+// could regard as part of a domain: up to white space, a control character, or a
+// character that ends an address, in its ASCII or East Asian form.
 func wordLength(s string) int {
 	for i, r := range s {
 		if r <= ' ' || r == 0x7f || strings.ContainsRune("()<>[]@,;:\"\\\u3001\ufe6b\uff08\uff09\uff0c\uff1a\uff1b\uff1c\uff1e\uff20", r) ||
@@ -130,7 +130,7 @@ func wordLength(s string) int {
 }
 
 // ldhLength returns the length of the letters, digits, hyphens, underscores and
-// dots at the start of s, with all beyond ASCII but punctuation marks.
+// dots at the start of s, with all non-ASCII characters except punctuation marks.
 func ldhLength(s string) int {
 	for i, c := range s {
 		if c < utf8.RuneSelf && c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') || domain.Punctuation(c) && !strings.ContainsRune(dotsLike, c) {

@@ -7,23 +7,23 @@ import (
 	"authmilter/verify/domain"
 )
 
-// decodedText is a text whose encoded words are decoded.
+// decodedText is a text with its encoded words decoded.
 type decodedText struct {
 	text string
-	// hidden is set by a word in a character set in which the octets of ASCII
-	// text mean something else, foreign by octets beyond ASCII in a word that
-	// is not in UTF-8.
+	// hidden is set by a word in a character set in which the octets of ASCII text
+	// mean something else; foreign is set by non-ASCII octets in a word that is
+	// not in UTF-8.
 	hidden, foreign bool
 }
 
 // decodeWords returns s with its encoded words (RFC 2047 section 2) decoded,
-// wherever they stand. The white space between two of them, which section 6.2
-// drops, is kept, as some readers do, and there is a space behind each, where
-// some stop. The character set does not matter to most
-// addresses: in nearly all that are in use, ASCII text looks as it does in ASCII.
+// anywhere in the text. It keeps the white space between two of them, as some
+// readers do although section 6.2 drops it, and adds a space after each, where some
+// readers stop. For most addresses the character set does not matter: nearly every
+// one in use encodes ASCII text as ASCII.
 //
-// A word with white space in it is none (section 2), and to some readers is one:
-// spaced says which of them to follow.
+// An encoded word must not contain white space (section 2), but some readers decode
+// one that does. If spaced is set, decodeWords does too.
 func decodeWords(s string, spaced bool) (d decodedText) {
 	if !strings.Contains(s, "=?") {
 		return decodedText{text: s}
@@ -37,8 +37,8 @@ func decodeWords(s string, spaced bool) (d decodedText) {
 		}
 		w, ok := cutWord(s[start:], spaced)
 		if !ok {
-			// What was looked at may hold the start of the next encoded word,
-			// at its end only.
+			// Only the end of the examined text can be the start of the next
+			// encoded word.
 			b.WriteString(s[:start+len("=?")])
 			s = s[start+len("=?"):]
 			continue
@@ -54,7 +54,7 @@ func decodeWords(s string, spaced bool) (d decodedText) {
 	return d
 }
 
-// encodedWord is an encoded word, decoded, and what follows it.
+// encodedWord is a decoded encoded word and the text after it.
 type encodedWord struct{ charset, text, rest string }
 
 // cutWord decodes the encoded word at the start of s, which begins with "=?".
@@ -68,8 +68,8 @@ func cutWord(s string, spaced bool) (w encodedWord, ok bool) {
 	}
 	w.charset = s[:mark]
 	encoding := s[mark+1]
-	// No encoded text holds a "?", but some readers decode one that does, or one
-	// that does not end.
+	// Encoded text must not contain a "?", but some readers decode a word that
+	// does, or that does not end.
 	text, rest, _ := strings.Cut(s[mark+3:], "?=")
 	w.rest = rest
 	if n := strings.IndexAny(text, " \t\r\n"); n >= 0 && !spaced {
@@ -86,11 +86,10 @@ func cutWord(s string, spaced bool) (w encodedWord, ok bool) {
 	return w, true
 }
 
-// holdsASCII reports whether the octets of ASCII text mean that text in charset,
-// as is the case in all that mail programs write. It knows those that are
-// different and that some reader decodes: UTF-7, HZ, EBCDIC, and codecs of
-// Python that are not character sets. UTF-16 and UTF-32 need no mention: without
-// the NUL octets, their text is ASCII.
+// holdsASCII reports whether charset encodes ASCII text as ASCII, as every charset
+// that mail programs write does. It knows the exceptions that some reader decodes:
+// UTF-7, HZ, EBCDIC, and Python codecs that are not character sets. UTF-16 and
+// UTF-32 need no exception: without the NUL octets, their text is ASCII.
 func holdsASCII(charset string) bool {
 	charset, _, _ = strings.Cut(charset, "*") // RFC 2231 section 5
 	name := strings.Map(func(r rune) rune {
@@ -114,14 +113,13 @@ func holdsASCII(charset string) bool {
 	return !strings.Contains(ebcdic, " "+strings.TrimLeft(number, "0")+" ") || number == ""
 }
 
-// ebcdic are the code pages of EBCDIC, by the number in their names.
+// ebcdic lists the EBCDIC code pages, by the number in their names.
 const ebcdic = " 37 38 39 273 274 275 277 278 280 281 284 285 290 297 420 423 424 500 803 833 835 836 838 870 871 875 880 905 918 924" +
 	" 930 931 933 935 937 939 1025 1026 1047 1097 1112 1122 1123 1130 1132 1137 1140 1141 1142 1143 1144 1145 1146 1147 1148 1149" +
 	" 1153 1154 1155 1156 1157 1158 1160 1164 1364 1371 1388 1390 1399 "
 
-// decodeB returns what a lenient reader decodes of s, in base64: with or without
-// padding, and with other characters among it, which are dropped (RFC 2045
-// section 6.8).
+// decodeB decodes base64 in s as a lenient reader does: with or without padding,
+// and ignoring other characters (RFC 2045 section 6.8).
 func decodeB(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r == '+' || r == '/' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' {
@@ -134,7 +132,7 @@ func decodeB(s string) string {
 	return string(buf[:n])
 }
 
-// decodeQ decodes s, in the encoding "Q" of RFC 2047 section 4.2.
+// decodeQ decodes the "Q" encoding (RFC 2047 section 4.2) in s.
 func decodeQ(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -1,28 +1,28 @@
-// Package message knows the form of an Internet message (RFC 5322, RFC 6532):
-// its header fields as raw octets, their canonicalization and the body digests
-// of DKIM and ARC, and the author domain.
+// Package message implements the parts of an Internet message (RFC 5322, RFC 6532)
+// that authentication needs: header fields as raw octets, the canonicalization and
+// body digests of DKIM and ARC, and the author domain.
 package message
 
 import "strings"
 
 // Field is one header field as it was received.
 type Field struct {
-	// Name is the field name as written, without the colon. White space before
-	// the colon, obsolete but met (RFC 5322 section 4.5), is kept.
+	// Name is the field name as written, without the colon. It keeps white space
+	// before the colon, which is obsolete but occurs (RFC 5322 section 4.5).
 	Name string
-	// Raw is every octet after the colon, leading white space included, with
-	// folds as CRLF, without the CRLF that ends the field.
+	// Raw is every octet after the colon, including leading white space, with
+	// folds as CRLF, but without the CRLF that ends the field.
 	Raw string
 }
 
-// NewField returns the field of name and value, where value is what a milter
-// client sends: the octets after the colon, folded lines ended by LF or CRLF.
+// NewField returns the field with the given name and value. The value is as a
+// milter client sends it: the octets after the colon, with folds as LF or CRLF.
 func NewField(name, value string) Field {
 	return Field{Name: name, Raw: crlf(value)}
 }
 
-// Is tells whether the field is called name, which is in lower case. Only ASCII
-// letters match in either case: a name beyond ASCII is another name.
+// Is reports whether the field is called name, which must be in lower case. Case
+// is ignored for ASCII letters only: no other character matches one of them.
 func (f Field) Is(name string) bool {
 	own := strings.TrimRight(f.Name, " \t")
 	if len(own) != len(name) {
@@ -36,10 +36,9 @@ func (f Field) Is(name string) bool {
 	return true
 }
 
-// Named reports whether some reader takes name, that of a header field as it is
-// written, for want: in upper or lower case, with white space behind it (RFC 5322
-// section 4.5), or with octets in it that are not printable ASCII, which readers
-// drop.
+// Named reports whether some reader treats name, a field name as written, as want:
+// it ignores case, white space after the name (RFC 5322 section 4.5), and octets
+// that are not printable ASCII, which readers drop.
 func Named(name, want string) bool {
 	at := 0
 	for i := 0; i < len(name); i++ {
@@ -61,7 +60,7 @@ func lower(b byte) byte {
 	return b
 }
 
-// Header is the fields of a message in the order received, top first.
+// Header holds the fields of a message in the order received, top first.
 type Header []Field
 
 // crlf returns s with each LF that does not follow a CR turned into CRLF.

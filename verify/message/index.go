@@ -1,22 +1,23 @@
 package message
 
 // Index finds the fields of a header by name, from the bottom up, the order in
-// which signatures select them (RFC 6376 section 5.4.2). It is read-only once
-// made and safe for concurrent use.
+// which signatures select them (RFC 6376 section 5.4.2). It is never modified, and
+// so is safe for concurrent use.
 type Index struct {
 	// names numbers the distinct field names, in lower case.
 	names map[string]int32
-	// last is, for each number, the lowest field of that name.
+	// last holds, for each number, the position of the lowest field of that name.
 	last []int32
-	// above is, for each field, the next one above it of the same name.
+	// above holds, for each field, the position of the next field above it with
+	// the same name.
 	above []int32
 }
 
-// none stands for "no field".
+// none means "no field".
 const none = -1
 
-// NewIndex returns an index of h. It takes time linear in the octets of the
-// field names.
+// NewIndex returns an index of h. It takes time linear in the length of the field
+// names.
 func NewIndex(h Header) *Index {
 	x := &Index{
 		names: make(map[string]int32, len(h)),
@@ -38,11 +39,10 @@ func NewIndex(h Header) *Index {
 	return x
 }
 
-// Select returns, for each of names, the position in the header of the field
-// it selects: the lowest of that name that no earlier one of names selected, or
-// -1 where there is none left. Names match in any case; white space at their
-// ends does not count. The cost is linear in names and the distinct names of
-// the header.
+// Select returns, for each of names, the position in the header of the field that
+// it selects: the lowest field of that name that no earlier name selected, or -1 if
+// there is none left. It ignores case and trailing white space. The cost is linear
+// in names and in the distinct names in the header.
 func (x *Index) Select(names []string) []int {
 	next := append([]int32(nil), x.last...)
 	selected := make([]int, len(names))
@@ -59,8 +59,8 @@ func (x *Index) Select(names []string) []int {
 	return selected
 }
 
-// Last returns the position of the lowest field called name, or -1. With
-// [Index.Above] it walks over the fields of one name:
+// Last returns the position of the lowest field called name, or -1. Use it with
+// [Index.Above] to visit all fields of one name:
 //
 //	for i := x.Last("received"); i >= 0; i = x.Above(i) {
 func (x *Index) Last(name string) int {
@@ -71,6 +71,6 @@ func (x *Index) Last(name string) int {
 	return none
 }
 
-// Above returns the position of the next field above field i that has its
-// name, or -1.
+// Above returns the position of the next field above field i with the same name,
+// or -1.
 func (x *Index) Above(i int) int { return int(x.above[i]) }

@@ -16,10 +16,10 @@ const (
 )
 
 var (
-	// ErrListID says that text is not a list identifier, or that a List-Id field
-	// holds none.
+	// ErrListID means that text is not a list identifier, or that a List-Id field
+	// has none.
 	ErrListID = errors.New("malformed List-Id")
-	// ErrListIDBounds says that a message has more list identifiers than are
+	// ErrListIDBounds means that a message has more list identifiers than are
 	// read.
 	ErrListIDBounds = errors.New("too many list identifiers")
 )
@@ -27,15 +27,15 @@ var (
 // ListID is what the List-Id fields of a message say. A message should have one
 // field with one identifier (RFC 2919 section 3), but a sender can write more.
 type ListID struct {
-	// IDs are the distinct identifiers in order of appearance, as [ParseListID]
-	// returns them, 100 at most.
+	// IDs holds the distinct identifiers in order of appearance, as [ParseListID]
+	// returns them, at most 100.
 	IDs []string
-	// Err is ErrListID or ErrListIDBounds if the fields hold more than IDs
-	// tells; otherwise nil.
+	// Err is ErrListID or ErrListIDBounds if the fields have anything that IDs
+	// leaves out; otherwise nil.
 	Err error
 }
 
-// ListID returns what the List-Id fields say. It takes time linear in them.
+// ListID returns what the List-Id fields say. It takes time linear in their length.
 func (h Header) ListID() ListID {
 	var l ListID
 	read := 0
@@ -70,8 +70,8 @@ func (h Header) ListID() ListID {
 	return l
 }
 
-// nextBracketed returns the first text between angle brackets in s, and what
-// follows it. If quotes is set, brackets within a quoted string do not count.
+// nextBracketed returns the first text between angle brackets in s, and the text
+// after it. If quotes is set, it ignores brackets within a quoted string.
 func nextBracketed(s string, quotes bool) (text, after string, ok bool) {
 	open := -1
 	for i := 0; i < len(s); i++ {
@@ -87,7 +87,7 @@ func nextBracketed(s string, quotes bool) (text, after string, ok bool) {
 	return "", s, false
 }
 
-// opens reports whether s, in which nothing is between brackets, opens one.
+// opens reports whether s, which has no text between brackets, has an opening one.
 func opens(s string, quotes bool) bool {
 	for i := 0; i < len(s); i++ {
 		switch {
@@ -112,8 +112,8 @@ func endOfQuoted(s string, i int) int {
 }
 
 // quotesArePaired reports whether each quote in s begins or ends a quoted string.
-// The text before the identifier describes the list, and people write what they
-// like there: if the quotes are not paired they are just characters.
+// The text before the identifier is a free-form description of the list: unpaired
+// quotes in it are just characters.
 func quotesArePaired(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '"' {
@@ -125,13 +125,12 @@ func quotesArePaired(s string) bool {
 	return true
 }
 
-// ParseListID returns the list identifier in text, in lower case, because case
-// does not count when identifiers are compared. An identifier is a dot-atom-text
-// of 255 octets at most (RFC 2919 section 2), not a host name: it may hold
-// characters such as "+" and "!" (RFC 5322 section 3.2.3). Labels beyond ASCII
-// become A-labels, because the domain in an identifier can be spelled either way.
-// White space around it and one trailing dot are ignored. The error is
-// [ErrListID].
+// ParseListID returns the list identifier in text, in lower case, because comparing
+// identifiers ignores case. An identifier is a dot-atom-text of at most 255 octets
+// (RFC 2919 section 2), not a host name: it may contain characters such as "+" and
+// "!" (RFC 5322 section 3.2.3). Non-ASCII labels become A-labels, because the domain
+// in an identifier can be written either way. ParseListID ignores white space around
+// the identifier and one trailing dot. The error is [ErrListID].
 func ParseListID(text string) (string, error) {
 	text = strings.TrimSuffix(strings.Trim(text, " \t\r\n"), ".")
 	if len(text) > maxListID {
@@ -154,7 +153,7 @@ func ParseListID(text string) (string, error) {
 	return id.String(), nil
 }
 
-// listLabel returns a part of a list identifier between dots.
+// listLabel normalizes one label of a list identifier.
 func listLabel(label string) (string, error) {
 	if label == "" {
 		return "", ErrListID

@@ -10,29 +10,28 @@ import (
 
 // Limits bound the header that [ReadHeader] reads.
 type Limits struct {
-	// Bytes is the greatest number of octets, with line ends.
+	// Bytes is the maximum number of octets, including line ends.
 	Bytes int
-	// Fields is the greatest number of fields.
+	// Fields is the maximum number of fields.
 	Fields int
 }
 
-// ErrHeaderBounds is returned for a header beyond its [Limits].
+// ErrHeaderBounds is returned for a header that exceeds its [Limits].
 var ErrHeaderBounds = errors.New("header too large")
 
-// ReadHeader reads the header of a message as it stands in a file, and returns
-// it with a reader of the body. Both have CRLF line ends.
+// ReadHeader reads the header of a message stored in a file, and returns it with a
+// reader for the body. Both have CRLF line ends.
 //
-// The first line tells how the lines of the file end. Where it ends in LF, as
-// files of mail usually do, each LF that does not follow a CR is a line end and
-// becomes CRLF, which is what an MTA does when it sends the file. Where it ends
-// in CRLF, the octets are taken as they are, and a lone LF ends no line. A lone
-// CR never does.
+// The first line determines the line ends of the file. If it ends in LF, as usual
+// in mail files, each LF that does not follow a CR is a line end and becomes CRLF,
+// as when an MTA sends the file. If it ends in CRLF, the octets are used as they
+// are, and a lone LF does not end a line. A lone CR never does.
 //
-// A first line that begins with "From ", the separator of the mbox format, is
-// left out. An empty line ends the header. So does a line that is no field and
-// continues none: as with Postfix and Sendmail, it is the first of the body.
+// A first line that begins with "From ", the mbox separator, is skipped. An empty
+// line ends the header. So does a line that is not a field or a continuation: as in
+// Postfix and Sendmail, it is the first line of the body.
 //
-// The error is [ErrHeaderBounds] or that of r.
+// The error is [ErrHeaderBounds] or an error from r.
 func ReadHeader(r *bufio.Reader, limits Limits) (Header, io.Reader, error) {
 	h := headerReader{src: &lineReader{src: r}, limits: limits}
 	rest, err := h.read()
@@ -42,7 +41,7 @@ func ReadHeader(r *bufio.Reader, limits Limits) (Header, io.Reader, error) {
 	return h.header(), io.MultiReader(strings.NewReader(rest), h.src), nil
 }
 
-// headerReader gathers the octets of a header and where its fields are.
+// headerReader collects the octets of a header and the positions of its fields.
 type headerReader struct {
 	src    *lineReader
 	limits Limits
@@ -51,11 +50,11 @@ type headerReader struct {
 	fields []span
 }
 
-// span is where a field is: its name, its colon and its last octet but for the
+// span is the position of a field: its start, its colon, and its end without the
 // line end.
 type span struct{ start, colon, end int }
 
-// read reads the header and returns what it read of the body.
+// read reads the header and returns the part of the body that it has read.
 func (h *headerReader) read() (body string, err error) {
 	for first := true; ; first = false {
 		start := len(h.text)
@@ -89,7 +88,7 @@ func (h *headerReader) read() (body string, err error) {
 	}
 }
 
-// readLine adds a line to the text. It tells whether there may be more.
+// readLine adds a line to the text, and reports whether there may be more.
 func (h *headerReader) readLine() (more bool, err error) {
 	for {
 		piece, err := h.src.next()
@@ -117,11 +116,10 @@ func (h *headerReader) header() Header {
 	return header
 }
 
-// colonAfterName returns the position of the colon in line where it begins a
-// field, or -1. A name is any text without white space and control characters
-// (RFC 5322 section 2.2; octets beyond ASCII are taken too, lest a field that
-// others see be overlooked here), perhaps with white space behind it (section
-// 4.5).
+// colonAfterName returns the position of the colon if line begins a field, or -1.
+// A name is any text without white space and control characters
+// (RFC 5322 section 2.2). White space may follow it (RFC 5322 section 4.5).
+// Non-ASCII octets are accepted too, so that no field that others see is missed.
 func colonAfterName(line []byte) int {
 	colon := bytes.IndexByte(line, ':')
 	if colon <= 0 {
@@ -139,15 +137,15 @@ func colonAfterName(line []byte) int {
 	return colon
 }
 
-// lineReader reads text with CRLF line ends: where the first line of src ends
-// in LF, each LF that does not follow a CR becomes CRLF.
+// lineReader reads text with CRLF line ends: if the first line of src ends in LF,
+// each LF that does not follow a CR becomes CRLF.
 type lineReader struct {
 	src *bufio.Reader
-	// mode is what the first line end tells.
+	// mode is set by the first line end.
 	mode lineEnd
-	// last is the last octet of src that was read.
+	// last is the last octet read from src.
 	last byte
-	// pending is what next returned and Read did not pass on yet.
+	// pending is the text that next returned and Read has not yet passed on.
 	pending []byte
 	err     error
 }
@@ -160,9 +158,9 @@ const (
 	endCRLF
 )
 
-// next returns the next piece of text, which is valid until the next call. It
-// holds at most one line end, at its end. After an error it returns that error
-// again.
+// next returns the next piece of text, which is valid until the next call. The
+// piece has at most one line end, at its end. After an error, next returns the same
+// error again.
 func (l *lineReader) next() ([]byte, error) {
 	if l.err != nil {
 		return nil, l.err
@@ -189,7 +187,7 @@ func (l *lineReader) next() ([]byte, error) {
 		}
 	}
 	if l.mode == endLF && before != '\r' {
-		// A copy: the octet behind piece is not ours.
+		// Copied, because the octet after piece is not ours.
 		piece = append(piece[:len(piece)-1:len(piece)-1], '\r', '\n')
 	}
 	return piece, l.err

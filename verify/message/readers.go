@@ -8,8 +8,7 @@ import (
 	"authmilter/verify/domain"
 )
 
-// dotsLike are the characters that are shown as a dot, and taken for one in a
-// domain.
+// dotsLike are characters that look like a dot and are treated as one in a domain.
 const dotsLike = "\u2024\u3002\ufe52\uff0e\uff61"
 
 // spaceLength returns the length of the white space at the start of s.
@@ -24,11 +23,12 @@ func spaceLength(s string) int {
 	return n
 }
 
-// atSigns are "@" and the characters that readers show, and some take, as one.
+// atSigns are "@" and the characters that look like one, which some readers treat
+// as one.
 const atSigns = "@\uff20\ufe6b"
 
-// atSign returns the length of the character of atSigns at the start of s, 0 if
-// there is none.
+// atSign returns the length of the character from atSigns at the start of s, or 0
+// if there is none.
 func atSign(s string) int {
 	switch {
 	case strings.HasPrefix(s, "@"):
@@ -41,13 +41,13 @@ func atSign(s string) int {
 
 func hasAtSign(s string) bool { return strings.ContainsAny(s, atSigns) }
 
-// leadsDomain reports whether a reader may overlook c between "@" and a domain.
+// leadsDomain reports whether a reader may ignore c between "@" and a domain.
 func leadsDomain(c byte) bool {
 	return c <= ' ' || c == 0x7f || strings.IndexByte("(<\"\\", c) >= 0
 }
 
-// visible returns s without what readers drop or show as nothing: the characters
-// that are invisible, and octets that are no UTF-8.
+// visible returns s without what readers drop or show as nothing: invisible
+// characters, and octets that are not valid UTF-8.
 func visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		if domain.Invisible(r) {
@@ -59,7 +59,7 @@ func visible(s string) string {
 
 func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
-// without returns s without the ASCII characters that drop is true for.
+// without returns s without the ASCII characters for which drop returns true.
 func without(s string, drop func(c byte) bool) string {
 	var b strings.Builder
 	b.Grow(len(s))

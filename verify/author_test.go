@@ -9,8 +9,8 @@ import (
 	"authmilter/verify/message"
 )
 
-// TestUnjudgedAuthors has an author whose mail passes beside text that some
-// reader shows as another one.
+// TestUnjudgedAuthors puts an author whose mail passes beside text that some reader
+// shows as another author.
 func TestUnjudgedAuthors(t *testing.T) {
 	const own = "joe@football.example.com"
 	cut := own + ", <joe@victim.example"
@@ -25,8 +25,8 @@ func TestUnjudgedAuthors(t *testing.T) {
 		{"one label in a display name", "Joe @ home, inc. <" + own + ">", "pass none football.example.com"},
 		{"one label, and a comma", "Doe, Joe@Home <" + own + ">", "pass none football.example.com"},
 
-		{"a character that is not seen", "joe@vic\u200etim.example", "fail reject victim.example"},
-		{"an octet that is no UTF-8", "joe@vic\xfftim.example", "fail reject victim.example"},
+		{"an invisible character", "joe@vic\u200etim.example", "fail reject victim.example"},
+		{"an octet that is not UTF-8", "joe@vic\xfftim.example", "fail reject victim.example"},
 		{"a NUL", "joe@vic\x00tim.example", "fail reject victim.example"},
 		{"the same in an A-label", "joe@xn--bank-w76a.example", "permerror none "},
 		{"an A-label beside the author", own + ", joe@xn--bank-w76a.example", "permerror none "},
@@ -40,7 +40,7 @@ func TestUnjudgedAuthors(t *testing.T) {
 		{"a quoted local part that ends in a quote", `"joe@victim.example \""@football.example.com`, "fail reject victim.example"},
 		{"an encoded word as local part", "=?utf-8?q?joe=40victim.example?=@football.example.com", "fail reject victim.example"},
 		{"an encoded word as domain", "joe@=?utf-8?q?victim.example?=", "fail reject victim.example"},
-		{"a list too long to be read", strings.Join(many, ",\r\n "), "permerror none "},
+		{"a list too long to read", strings.Join(many, ",\r\n "), "permerror none "},
 		{"an overlong line", long + ", " + cut + "-x.nowhere.example>", "fail reject victim.example"},
 		{"an overlong line without another author", long + long + " <" + own + ">", "permerror none "},
 	} {

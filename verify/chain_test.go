@@ -52,7 +52,7 @@ func sealed(t *testing.T, n int) (message.Header, []byte, *dnstest.Zone) {
 	return h, body, names
 }
 
-// slow answers after a while, and counts.
+// slow counts look-ups and answers after a while.
 type slow struct {
 	dns.Resolver
 	by time.Duration
@@ -76,8 +76,8 @@ func (r *slow) TXT(ctx context.Context, name string) (dns.Answer[string], error)
 	}
 }
 
-// TestChainKeys holds that each key of a chain is looked up once, and that all
-// of them together have the time that look-ups have.
+// TestChainKeys checks that each key of a chain is looked up once, and that all of
+// them share the time for look-ups.
 func TestChainKeys(t *testing.T) {
 	const sets = 12
 	h, body, names := sealed(t, sets)
@@ -98,11 +98,11 @@ func TestChainKeys(t *testing.T) {
 		t.Errorf("out of time: %+v", res.ARC)
 	}
 	if n := len(r.count); n >= sets {
-		t.Errorf("%d names asked for", n)
+		t.Errorf("%d names looked up", n)
 	}
 }
 
-// TestChainGivenUp ends messages while the keys of their chains are on their way.
+// TestChainGivenUp ends messages while the keys of their chains are looked up.
 func TestChainGivenUp(t *testing.T) {
 	h, body, names := sealed(t, 6)
 	defer noLeak(t)()

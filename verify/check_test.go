@@ -17,7 +17,7 @@ import (
 	"authmilter/verify/spf"
 )
 
-// TestStreams holds that each look-up begins as soon as it is known, and that
+// TestStreams checks that each look-up begins as soon as it is known, and that
 // Ready waits for all of them.
 func TestStreams(t *testing.T) {
 	r := newResolver(t, spfName, dmarcName, edName, rsaName)
@@ -29,12 +29,12 @@ func TestStreams(t *testing.T) {
 		c.Field(f)
 	}
 	if missing := r.missing([]string{edName, dmarcName}); len(missing) != 2 {
-		t.Error("asked for what the header decides before its end")
+		t.Error("look-ups that depend on the header began before its end")
 	}
 	c.EndHeader()
 	r.await(t, edName, rsaName, dmarcName)
 	if !c.WantsBody() {
-		t.Error("wants no body for its digests")
+		t.Error("does not want the body for its digests")
 	}
 	_, _ = c.Write(body)
 	select {
@@ -50,8 +50,8 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestReadyWaitsForEach holds one look-up back at a time: Ready stays open, and
-// what Finish tells then is a temporary error, never a fail.
+// TestReadyWaitsForEach holds back one look-up at a time: Ready stays open, and
+// Finish then returns a temporary error, never a fail.
 func TestReadyWaitsForEach(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -94,8 +94,8 @@ func TestReadyWaitsForEach(t *testing.T) {
 	}
 }
 
-// TestNothingAnswersInTime holds that a message none of whose look-ups end in
-// time has temporary errors only.
+// TestNothingAnswersInTime checks that a message has only temporary errors if no
+// look-up ends in time.
 func TestNothingAnswersInTime(t *testing.T) {
 	h, body := example(t)
 	finish := func(o verify.Options, wait bool) *verify.Result {
@@ -144,7 +144,7 @@ func TestCancelAtEachStage(t *testing.T) {
 		case 4:
 			c.Finish()
 		case 5:
-			cancel() // of the caller's: as good
+			cancel() // the caller's context has the same effect
 			<-c.Ready()
 		}
 		c.Cancel()
@@ -154,8 +154,8 @@ func TestCancelAtEachStage(t *testing.T) {
 	}
 }
 
-// TestPanic holds that a panic in a look-up shows where the message is handled,
-// and once.
+// TestPanic checks that a panic in a look-up is raised where the message is handled,
+// and only once.
 func TestPanic(t *testing.T) {
 	h, body := example(t)
 	raised := func(fn func()) (p *verify.Panic) {
@@ -230,8 +230,8 @@ func TestHeaderBounds(t *testing.T) {
 	}
 }
 
-// TestHeaderTooLarge holds that no number of fields, and no size of them, hides
-// whose policy a message is under.
+// TestHeaderTooLarge checks that no number or size of fields hides whose policy
+// applies to a message.
 func TestHeaderTooLarge(t *testing.T) {
 	const from = "From: joe@victim.example"
 	many := slices.Repeat([]string{"A: b"}, 100)
@@ -239,21 +239,21 @@ func TestHeaderTooLarge(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		lines   []string
-		want    string // dmarc and what its policy asks for
+		want    string // dmarc and the disposition that its policy asks for
 		authors string
 		bounds  bool // whether authors are known to be incomplete
 	}{
-		{name: "fields behind it", lines: append([]string{from}, many...), want: "permerror reject", authors: "victim.example"},
+		{name: "fields after it", lines: append([]string{from}, many...), want: "permerror reject", authors: "victim.example"},
 		{name: "fields before it", lines: append(slices.Clone(many), from), want: "permerror reject", authors: "victim.example"},
-		{name: "it is the field too many", lines: append(slices.Clone(many[:10]), from), want: "permerror reject", authors: "victim.example"},
-		{name: "a large field behind it", lines: []string{from, large}, want: "permerror reject", authors: "victim.example"},
+		{name: "it is the first field too many", lines: append(slices.Clone(many[:10]), from), want: "permerror reject", authors: "victim.example"},
+		{name: "a large field after it", lines: []string{from, large}, want: "permerror reject", authors: "victim.example"},
 		{name: "a large field before it", lines: []string{large, from}, want: "permerror reject", authors: "victim.example"},
-		{name: "two, before and behind", lines: append(append([]string{"From: x@football.example.com"}, many...), from), want: "permerror reject", authors: "football.example.com victim.example"},
-		{name: "a name that only some read", lines: append(slices.Clone(many), "From : joe@victim.example"), want: "permerror reject", authors: "victim.example"},
+		{name: "two, before and after", lines: append(append([]string{"From: x@football.example.com"}, many...), from), want: "permerror reject", authors: "football.example.com victim.example"},
+		{name: "a name that only some readers accept", lines: append(slices.Clone(many), "From : joe@victim.example"), want: "permerror reject", authors: "victim.example"},
 		{name: "large From fields", lines: []string{large, "From: " + large, from}, want: "permerror reject", authors: "victim.example", bounds: true},
 		{name: "too many From fields", lines: append(slices.Repeat([]string{"From: x@football.example.com"}, 20), from), want: "permerror none", authors: "football.example.com", bounds: true},
 		{name: "none", lines: many, want: "permerror none"},
-		// A signature could not be verified, so that SPF alone vouches for nobody.
+		// No signature could be verified, and SPF alone is not enough.
 		{name: "its own mail", lines: append([]string{"From: joe@football.example.com"}, many...), want: "permerror none", authors: "football.example.com"},
 	} {
 		v := verify.New(verify.Options{Resolver: newResolver(t), MaxHeaderFields: 10, MaxHeaderBytes: 1000})
@@ -268,12 +268,12 @@ func TestHeaderTooLarge(t *testing.T) {
 			t.Errorf("%s: list %q (%v)", test.name, res.ListID.IDs, res.ListID.Err)
 		}
 		if !slices.ContainsFunc(res.Authors, func(d dmarc.Result) bool { return errors.Is(d.Err, verify.ErrHeaderTooLarge) }) {
-			t.Errorf("%s: not told that the header is too large", test.name)
+			t.Errorf("%s: does not say that the header is too large", test.name)
 		}
 	}
 }
 
-// TestHeaderTooLargeOfList is TestHeaderTooLarge for what list a message is of.
+// TestHeaderTooLargeOfList is TestHeaderTooLarge for the list of a message.
 func TestHeaderTooLargeOfList(t *testing.T) {
 	const list = "List-Id: <list.example>"
 	many := slices.Repeat([]string{"A: b"}, 100)

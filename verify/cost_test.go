@@ -37,10 +37,10 @@ func cached(t testing.TB) *static {
 	return s
 }
 
-// TestAllocations bounds what a message with two signatures costs the heap,
-// when the DNS is in the cache.
+// TestAllocations bounds the heap allocations for a message with two signatures,
+// if the DNS answers are cached.
 func TestAllocations(t *testing.T) {
-	const limit = 250 // it takes some 150
+	const limit = 250 // it takes about 150
 	v := verify.New(verify.Options{Resolver: cached(t)})
 	h, body := example(t)
 	n := testing.AllocsPerRun(50, func() { run(v, envelope, h, body) })

@@ -13,7 +13,7 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// TestExceeded has messages use up what each part of their look-ups may take.
+// TestExceeded has messages use up each share of the look-ups.
 func TestExceeded(t *testing.T) {
 	var hosts strings.Builder
 	hosts.WriteString(zone + "$RCODE SERVFAIL broken.example\n" + `attacker.example. TXT "v=spf1`)
@@ -42,23 +42,23 @@ func TestExceeded(t *testing.T) {
 		name  string
 		o     verify.Options
 		env   verify.Envelope
-		lines []string // the example where nil
+		lines []string // nil means the example
 		held  []string
-		early bool // Finish comes before the answers
+		early bool // Finish is called before the answers
 		want  dns.Budget
 	}{
 		{name: "enough", env: envelope, want: dns.BudgetNone},
 		{name: "servers fail", env: verify.Envelope{ClientIP: ip, Helo: "broken.example", MailFrom: "x@broken.example"}, want: dns.BudgetNone},
-		{name: "SPF asks for much", o: verify.Options{MaxQueries: 100}, env: verify.Envelope{ClientIP: ip, MailFrom: "x@attacker.example"}, want: dns.BudgetQueries},
-		{name: "SPF of HELO asks for much", o: verify.Options{HeloResult: true}, env: verify.Envelope{ClientIP: ip, Helo: "attacker.example", MailFrom: "joe@football.example.com"}, want: dns.BudgetQueries},
-		{name: "room for that", env: verify.Envelope{ClientIP: ip, MailFrom: "x@attacker.example"}, want: dns.BudgetNone},
-		// The key that waits has the result depend on all that DMARC asks for.
-		{name: "DMARC asks for much", env: envelope, lines: longest, held: []string{"s._domainkey.j.k.l.m.n.o0.i0.example"}, want: dns.BudgetQueries},
+		{name: "many SPF look-ups", o: verify.Options{MaxQueries: 100}, env: verify.Envelope{ClientIP: ip, MailFrom: "x@attacker.example"}, want: dns.BudgetQueries},
+		{name: "many SPF look-ups for HELO", o: verify.Options{HeloResult: true}, env: verify.Envelope{ClientIP: ip, Helo: "attacker.example", MailFrom: "joe@football.example.com"}, want: dns.BudgetQueries},
+		{name: "many SPF look-ups, with room for them", env: verify.Envelope{ClientIP: ip, MailFrom: "x@attacker.example"}, want: dns.BudgetNone},
+		// While the key waits, the result depends on every DMARC look-up.
+		{name: "many DMARC look-ups", env: envelope, lines: longest, held: []string{"s._domainkey.j.k.l.m.n.o0.i0.example"}, want: dns.BudgetQueries},
 		{name: "SPF waits", env: envelope, held: []string{spfName}, want: dns.BudgetTime},
 		{name: "a key waits", env: envelope, held: []string{rsaName}, want: dns.BudgetTime},
 		{name: "a policy waits", env: envelope, held: []string{dmarcName}, want: dns.BudgetTime},
-		{name: "SPF asks for much and a key waits", o: verify.Options{MaxQueries: 100}, env: verify.Envelope{ClientIP: ip, MailFrom: "x@attacker.example"}, held: []string{rsaName}, want: dns.BudgetQueries},
-		{name: "nobody waits", env: envelope, held: []string{spfName, rsaName, dmarcName}, early: true, want: dns.BudgetNone},
+		{name: "many SPF look-ups and a key waits", o: verify.Options{MaxQueries: 100}, env: verify.Envelope{ClientIP: ip, MailFrom: "x@attacker.example"}, held: []string{rsaName}, want: dns.BudgetQueries},
+		{name: "finished before the answers", env: envelope, held: []string{spfName, rsaName, dmarcName}, early: true, want: dns.BudgetNone},
 		{name: "header too large", o: verify.Options{MaxHeaderFields: 1, MaxQueries: 100}, env: verify.Envelope{ClientIP: ip, MailFrom: "x@attacker.example"}, want: dns.BudgetQueries},
 	} {
 		t.Run(test.name, func(t *testing.T) {

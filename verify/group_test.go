@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestGroupIsReady holds when a group is ready: as soon as what may matter does
-// not, but never while something runs that is needed.
+// TestGroupIsReady checks when a group is ready: as soon as the functions that may
+// matter do not, but never while a needed one runs.
 func TestGroupIsReady(t *testing.T) {
 	isReady := func(g *group) bool {
 		select {
@@ -29,7 +29,7 @@ func TestGroupIsReady(t *testing.T) {
 		update(g)
 		g.seal()
 		if isReady(g) {
-			t.Error("ready without what is needed")
+			t.Error("ready while a needed function runs")
 		}
 		close(needed)
 		if settled {
@@ -37,7 +37,7 @@ func TestGroupIsReady(t *testing.T) {
 		} else {
 			update(g)
 			if isReady(g) {
-				t.Error("ready without what may matter")
+				t.Error("ready while a function runs that may matter")
 			}
 		}
 		close(maybe)
@@ -48,8 +48,8 @@ func TestGroupIsReady(t *testing.T) {
 	}
 }
 
-// TestGroupSettlesInPanic holds that a fault in the question whether the result is
-// settled stays within the message, as one in a look-up does.
+// TestGroupSettlesInPanic checks that a panic in settled stays within the message,
+// as a panic in a look-up does.
 func TestGroupSettlesInPanic(t *testing.T) {
 	fault := errors.New("fault")
 	maybe := make(chan struct{})
@@ -62,7 +62,7 @@ func TestGroupSettlesInPanic(t *testing.T) {
 			t.Errorf("wait panics with %v", p)
 		}
 		<-g.ready
-		g.wait() // once
+		g.wait() // must not panic again
 	}()
 	g.wait()
 }

@@ -12,9 +12,9 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// TestHostileRecordLeavesThePolicy has a sender publish the dearest SPF record
-// there can be, and use up what SPF may ask: the author's policy is found all
-// the same.
+// TestHostileRecordLeavesThePolicy has a sender publish the most expensive SPF
+// record possible and use up the share of SPF. The author's policy must still be
+// found.
 func TestHostileRecordLeavesThePolicy(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(zone + `attacker.example. TXT "v=spf1`)
@@ -36,7 +36,7 @@ func TestHostileRecordLeavesThePolicy(t *testing.T) {
 			if res.DMARC.Status != dmarc.Fail || res.DMARC.Disposition != dmarc.DispositionReject {
 				t.Errorf("limit %d: spf=%s dmarc=%s (%v)", queries, res.SPF.Status, res.DMARC.Status, res.DMARC.Err)
 			}
-			// Two that ask for the same at once share a question.
+			// Two simultaneous look-ups of the same name share a query.
 			if asked := len(z.Queries()); asked > res.Queries || asked < res.Queries && !helo {
 				t.Errorf("limit %d: counted %d look-ups of %d", queries, res.Queries, asked)
 			}
@@ -47,8 +47,8 @@ func TestHostileRecordLeavesThePolicy(t *testing.T) {
 	}
 }
 
-// TestManySignaturesLeaveThePolicy has a sender sign often in the author's name:
-// a key that was not asked for would be a temporary error, and DMARC with it.
+// TestManySignaturesLeaveThePolicy has a sender add many signatures in the author's
+// name: a key that was not looked up would be a temporary error, and so would DMARC.
 func TestManySignaturesLeaveThePolicy(t *testing.T) {
 	lines := []string{"From: ceo@victim.example"}
 	for i := range 300 {
@@ -74,7 +74,8 @@ func TestManySignaturesLeaveThePolicy(t *testing.T) {
 	}
 }
 
-// TestMissingQueries holds for which settings a long SPF record is not cut short.
+// TestMissingQueries checks which settings leave enough look-ups for a long SPF
+// record.
 func TestMissingQueries(t *testing.T) {
 	for _, test := range []struct {
 		queries, signatures int
@@ -85,7 +86,7 @@ func TestMissingQueries(t *testing.T) {
 		{verify.DefaultMaxQueries, 0, true, 0},
 		{191, 10, false, 0},
 		{190, 10, false, 1},
-		{100, 10, false, 91}, // the default once
+		{100, 10, false, 91}, // an earlier default
 		{80, 100, false, 201},
 		{206, 10, true, 0},
 		{205, 10, true, 1},

@@ -18,7 +18,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// zone holds the keys of RFC 8463 appendix A.2, and what the author of its
+// zone holds the keys in RFC 8463 appendix A.2, and records that the author of its
 // message could publish.
 const zone = `
 brisbane._domainkey.football.example.com. IN TXT ("v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
@@ -46,7 +46,7 @@ var envelope = verify.Envelope{
 	MailFrom: "joe@football.example.com",
 }
 
-// example returns the message of RFC 8463 appendix A.3.
+// example returns the message in RFC 8463 appendix A.3.
 func example(t testing.TB) (message.Header, []byte) {
 	t.Helper()
 	text, err := os.ReadFile("dkim/testdata/rfc8463.eml")
@@ -58,7 +58,7 @@ func example(t testing.TB) (message.Header, []byte) {
 	return header(strings.Split(head, "\r\n")...), []byte(body)
 }
 
-// header returns the fields that lines are.
+// header returns lines as header fields.
 func header(lines ...string) message.Header {
 	var h message.Header
 	for _, line := range lines {
@@ -72,8 +72,8 @@ func header(lines ...string) message.Header {
 	return h
 }
 
-// resolver answers from a zone, but holds the answers for some names back until
-// opened, and panics for others. It tells what is asked.
+// resolver answers from a zone, but holds back the answers for some names until
+// opened, and panics for others. It records the names looked up.
 type resolver struct {
 	dns.Resolver
 	held   []string
@@ -105,14 +105,14 @@ func (r *resolver) TXT(ctx context.Context, name string) (dns.Answer[string], er
 	return r.Resolver.TXT(ctx, name)
 }
 
-// await waits until every one of names has been asked for.
+// await waits until all of names have been looked up.
 func (r *resolver) await(t *testing.T, names ...string) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		if missing := r.missing(names); len(missing) == 0 {
 			return
 		} else if time.Now().After(end) {
-			t.Fatalf("never asked: %v", missing)
+			t.Fatalf("never looked up: %v", missing)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func (r *resolver) missing(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(r.asked, n) })
 }
 
-// run verifies one message whole, after its look-ups have ended.
+// run verifies one message, and finishes after its look-ups have ended.
 func run(v *verify.Verifier, env verify.Envelope, h message.Header, body ...[]byte) *verify.Result {
 	c := v.Begin(context.Background(), env)
 	defer c.Cancel()

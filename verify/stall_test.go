@@ -20,10 +20,10 @@ import (
 )
 
 // silent is a resolver whose look-ups of some names end after a time without an
-// answer, as [dns.Client]'s do.
+// answer, as in [dns.Client].
 type silent struct {
 	dns.Resolver
-	names []string // and those below them
+	names []string // and all names below them
 }
 
 const lookupTime = 5 * time.Second
@@ -46,9 +46,9 @@ func (s *silent) A(ctx context.Context, name string) (dns.Answer[netip.Addr], er
 	return wait(s, ctx, "A", name, s.Resolver.A)
 }
 
-// TestStalled holds that no name of a sender's choice, whose servers are silent,
-// keeps what is published about the bank from being known: neither for as long as
-// an MTA waits, nor by the time that one look-up takes.
+// TestStalled checks that a sender cannot hide the bank's records by choosing names
+// whose servers are silent: the records are known before the MTA gives up, whatever
+// the time that one look-up takes.
 func TestStalled(t *testing.T) {
 	var hosts strings.Builder
 	for i := range 10 {
@@ -61,21 +61,21 @@ _dmarc.bank.example. TXT "v=DMARC1; p=reject"
 _dmarc.ptr.example. TXT "v=DMARC1; p=reject"
 _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 ` + hosts.String()
-	const limit = 8 * time.Second // what an MTA waits at the end of a message
+	const limit = 8 * time.Second // how long an MTA waits at the end of a message
 	for _, test := range []struct {
 		name   string
 		from   string
 		fields []string
 		env    verify.Envelope
-		// within is how long it may take until all is known that matters.
+		// within is how long it may take until everything that matters is known.
 		within time.Duration
-		want   string // dmarc, its disposition, what is pending
+		want   string // dmarc, disposition, pending disposition
 	}{
 		{name: "nothing silent", from: "joe@bank.example", want: "fail reject none"},
 		{name: "a silent author before it", from: "x@silent.example, joe@bank.example", want: "fail reject none"},
 		{name: "silent authors around it", from: "x@a.silent.example, x@b.silent.example, joe@bank.example, x@c.silent.example, x@d.silent.example", want: "fail reject none"},
 		{name: "deep silent authors", from: "x@a.b.c.d.silent.example, x@b.c.d.e.f.g.silent.example, joe@bank.example", want: "fail reject none"},
-		{name: "a silent author after one that asks for nothing", from: "x@quiet.example, x@silent.example", within: 5 * time.Second, want: "temperror none none"},
+		{name: "a silent author after one whose policy is none", from: "x@quiet.example, x@silent.example", within: 5 * time.Second, want: "temperror none none"},
 		{name: "its silent subdomain", from: "joe@silent.bank.example", within: 5 * time.Second, want: "temperror none reject"},
 		{name: "deep below its silent subdomain", from: "joe@a.b.c.d.e.f.g.h.silent.bank.example", within: 6 * time.Second, want: "temperror none reject"},
 		{name: "that, and other silent authors", from: "joe@a.b.c.silent.bank.example, x@a.b.c.silent.example, x@b.silent.example", within: 6 * time.Second, want: "temperror none reject"},
@@ -111,7 +111,7 @@ _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 				if got := fmt.Sprintf("%s %s %s", d.Status, d.Disposition, d.Pending); got != test.want || len(res.Authors) == 0 {
 					t.Errorf("%s, want %s (%v)", got, test.want, d.Err)
 				}
-				// iprev is told of whatever DMARC says.
+				// iprev is awaited whatever DMARC says.
 				if allowed := max(test.within, map[bool]time.Duration{true: 5 * time.Second}[res.IPRev != nil]); took > allowed {
 					t.Errorf("known after %v, want %v", took, allowed)
 				}
@@ -120,8 +120,8 @@ _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 	}
 }
 
-// TestWaitsForAlignment holds that a signature whose key is not known now is not
-// taken for one that may align before its Organizational Domain is known.
+// TestWaitsForAlignment checks that a signature whose key is still unknown does not
+// count as possibly aligned before its Organizational Domain is known.
 func TestWaitsForAlignment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const walk = "_dmarc.other.victim.example"
@@ -151,14 +151,14 @@ $RCODE SERVFAIL s._domainkey.other.victim.example.
 	})
 }
 
-// junk returns a signature that no key verifies, of a possible length.
+// junk returns a signature of a plausible length that no key verifies.
 func junk(d, s string) string {
 	return "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + d + "; s=" + s + "; h=from; " +
 		"bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=" + strings.Repeat("A", 342) + "=="
 }
 
 // crowd is a transport whose server never answers for names with the label silent,
-// and for others after a while.
+// and answers for others after a while.
 type crowd struct{ *dnstest.Zone }
 
 func (c crowd) Exchange(ctx context.Context, network, server string, query []byte) ([]byte, error) {
@@ -174,8 +174,8 @@ func (c crowd) Exchange(ctx context.Context, network, server string, query []byt
 	}
 }
 
-// TestCrowded holds that a sender who keeps the resolver busy with other messages
-// does not get one accepted whose policy could not be asked for.
+// TestCrowded checks that a sender who keeps the resolver busy with other messages
+// does not get a message accepted because its policy could not be looked up.
 func TestCrowded(t *testing.T) {
 	for _, test := range []struct {
 		from    string
@@ -212,11 +212,11 @@ func TestCrowded(t *testing.T) {
 	}
 }
 
-// TestLongTimeout holds that what was found out counts if the end of the message
-// comes while another look-up of the same walk is under way: a look-up may take
-// longer than an MTA waits.
+// TestLongTimeout checks that a policy already found counts even if the message ends
+// during another look-up of the same walk: a look-up may take longer than an MTA
+// waits.
 func TestLongTimeout(t *testing.T) {
-	for range 20 { // if it were for chance, it would have to be every time
+	for range 20 { // often enough that it cannot be chance
 		synctest.Test(t, func(t *testing.T) {
 			z := dnstest.MustParse(t, `_dmarc.bank.example. TXT "v=DMARC1; p=reject"`)
 			v := verify.New(verify.Options{Resolver: dns.New(dns.Config{Servers: []string{"s"}, Transport: crowd{z}, Timeout: 20 * time.Second})})
@@ -233,8 +233,8 @@ func TestLongTimeout(t *testing.T) {
 	}
 }
 
-// TestBudgetOfSPF holds that what RFC 7208 section 4.6.4 allows is within the
-// budget: ten terms, with ten names each.
+// TestBudgetOfSPF checks that the budget covers all that RFC 7208 section 4.6.4
+// allows: ten terms, with ten names each.
 func TestBudgetOfSPF(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`_dmarc.bank.example. TXT "v=DMARC1; p=reject"` + "\n" + `bank.example. TXT "v=spf1`)
@@ -264,8 +264,8 @@ func TestBudgetOfSPF(t *testing.T) {
 	}
 }
 
-// TestExplainChangesNoLookup holds that a site that logs more asks for no more: a
-// look-up that comes with that is one that a sender can watch.
+// TestExplainChangesNoLookup checks that a site that logs more makes no more
+// look-ups: a sender could see them.
 func TestExplainChangesNoLookup(t *testing.T) {
 	z := dnstest.MustParse(t, `
 a.example. TXT "v=spf1 -all exp=%{ir}._why.a.example"

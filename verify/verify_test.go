@@ -38,7 +38,7 @@ func TestHeloResult(t *testing.T) {
 			t.Errorf("%s: %+v", test.name, res.Helo)
 		}
 	}
-	// A pass of HELO is none of MAIL FROM for DMARC.
+	// For DMARC, a pass for HELO is not a pass for MAIL FROM.
 	forged := envelope
 	forged.MailFrom, forged.Helo = "x@victim.example", "football.example.com"
 	if res := run(verify.New(verify.Options{Resolver: newResolver(t), HeloResult: true}), forged, h); res.Helo.Status != spf.Pass || res.DMARC.Status != dmarc.Fail {
@@ -52,7 +52,7 @@ func TestExplain(t *testing.T) {
 		res := run(verify.New(verify.Options{Resolver: newResolver(t), Explain: on, HeloResult: true}), envelope, h, body)
 		if !on {
 			if len(res.Lookups) != 0 || len(res.Steps) != 0 {
-				t.Errorf("recorded unasked: %v, %v", res.Lookups, res.Steps)
+				t.Errorf("recorded without Explain: %v, %v", res.Lookups, res.Steps)
 			}
 			continue
 		}
@@ -71,7 +71,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestVerdicts has messages end in each class of outcome.
+// TestVerdicts verifies messages with each kind of outcome.
 func TestVerdicts(t *testing.T) {
 	signed, body := example(t)
 	elsewhere := envelope
@@ -98,8 +98,8 @@ func TestVerdicts(t *testing.T) {
 		{"two authors in one field", envelope, header("From: a@football.example.com, b@victim.example"), body, "pass fail reject victim.example"},
 		{"two authors, neither with a policy", foreign, header("From: a@nowhere.example, b@elsewhere.example"), body, "none none none nowhere.example"},
 		{"an unreadable author beside one", foreign, header("From: a@victim.example, b@[192.0.2.1]"), body, "none fail reject victim.example"},
-		{"more authors than there may be, one with a policy", foreign, header("From: a@b1.example, a@b2.example, a@b3.example, a@b4.example, a@b5.example, a@victim.example"), body, "none fail reject victim.example"},
-		{"more authors than there may be", foreign, header("From: a@b1.example, a@b2.example, a@b3.example, a@b4.example, a@b5.example, a@nowhere.example"), body, "none permerror none "},
+		{"too many authors, one with a policy", foreign, header("From: a@b1.example, a@b2.example, a@b3.example, a@b4.example, a@b5.example, a@victim.example"), body, "none fail reject victim.example"},
+		{"too many authors", foreign, header("From: a@b1.example, a@b2.example, a@b3.example, a@b4.example, a@b5.example, a@nowhere.example"), body, "none permerror none "},
 	} {
 		res := run(verify.New(verify.Options{Resolver: newResolver(t)}), test.env, test.header, test.body)
 		if got := summary(res); got != test.want {
@@ -108,7 +108,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// summary is what a Result says, in words.
+// summary returns the status words of a Result.
 func summary(r *verify.Result) string {
 	words := []string{string(r.SPF.Status)}
 	for _, d := range r.DKIM {
@@ -117,8 +117,8 @@ func summary(r *verify.Result) string {
 	return strings.Join(append(words, string(r.DMARC.Status), string(r.DMARC.Disposition), r.DMARC.Author), " ")
 }
 
-// TestChunksDoNotMatter holds that the result of a message does not depend on
-// how its body arrives.
+// TestChunksDoNotMatter checks that the result of a message does not depend on how
+// its body is split.
 func TestChunksDoNotMatter(t *testing.T) {
 	h, body := example(t)
 	v := verify.New(verify.Options{Resolver: newResolver(t)})
@@ -141,7 +141,7 @@ func TestChunksDoNotMatter(t *testing.T) {
 	for range 50 {
 		var chunks [][]byte
 		for rest := body; len(rest) > 0; {
-			n := rnd.IntN(min(len(rest), 9) + 1) // none at times
+			n := rnd.IntN(min(len(rest), 9) + 1) // sometimes none
 			chunks = append(chunks, rest[:n])
 			rest = rest[n:]
 		}

@@ -50,7 +50,7 @@ func TestParseAddressList(t *testing.T) {
 	}
 }
 
-// Each kind of malformed text has its reason.
+// Each kind of malformed text has its own reason.
 func TestParseAddressListErrors(t *testing.T) {
 	for _, c := range []struct{ raw, reason string }{
 		{"", "no address"},
@@ -141,7 +141,8 @@ func TestParseAddressListBounds(t *testing.T) {
 	}
 }
 
-// checkRoundTrip checks that the mailboxes of raw, printed, parse to the same.
+// checkRoundTrip checks that printing and parsing the mailboxes of raw again yields
+// the same ones.
 func checkRoundTrip(t *testing.T, raw string) {
 	t.Helper()
 	mailboxes, err := ParseAddressList(raw)
@@ -157,7 +158,7 @@ func checkRoundTrip(t *testing.T, raw string) {
 	}
 	text := strings.Join(printed, ", ")
 	if len(text) > MaxAddressList {
-		return // quoting made it longer than a list may be
+		return // quoting made the list too long
 	}
 	again, err := ParseAddressList(text)
 	if err != nil || !slices.Equal(again, mailboxes) {
@@ -175,7 +176,7 @@ func FuzzFrom(f *testing.F) {
 		a := Header{{"From", raw}}.Author()
 		for _, d := range a.Domains {
 			if again, err := domain.OfAddress(d); err != nil || again != d {
-				t.Errorf("%q: %q is no domain", raw, d)
+				t.Errorf("%q: %q is not a domain", raw, d)
 			}
 		}
 		for _, m := range a.Mailboxes {
@@ -191,8 +192,8 @@ func FuzzFrom(f *testing.F) {
 			t.Errorf("%q: %q, then %q", raw, a.Domains, again.Domains)
 		}
 
-		// Nothing that is added takes a domain away, or makes an author judged
-		// who was not: a second field, above or below, a fold in front.
+		// No addition removes a domain or makes an unjudged author judged: a second
+		// field above or below, or a fold in front.
 		extra := Field{"From", "Extra <extra@extra.example>"}
 		for _, more := range []Header{{{"From", raw}, extra}, {extra, {"From", raw}}, {{"From", "\r\n " + raw}}, {{"From", raw}, {"From", raw}}, {{"From", raw}, {"From", ""}}} {
 			b := more.Author()
@@ -206,13 +207,13 @@ func FuzzFrom(f *testing.F) {
 			}
 		}
 
-		// Whatever comes before it, an address in a broken field is found.
+		// An address in a broken field is found whatever precedes it.
 		broken := Header{{"From", raw + ", <probe@probe.example"}}.Author()
 		if !errors.Is(broken.Err, ErrFromSyntax) {
 			t.Errorf("%q: %v though an angle bracket is not closed", raw, broken.Err)
 		}
 		if !slices.Contains(broken.Domains, "probe.example") && !errors.Is(broken.Err, ErrAuthorBounds) {
-			t.Errorf("%q: an address behind it escaped: %q", raw, broken.Domains)
+			t.Errorf("%q: an address after it escaped: %q", raw, broken.Domains)
 		}
 	})
 }

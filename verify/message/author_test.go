@@ -62,7 +62,7 @@ var authorCases = []struct {
 	{"a@b.example,", "b.example", nil},
 	{",,a@b.example, ,", "b.example", nil},
 
-	// Several addresses: CVE-2019-16378, and without a domain CVE-2021-34555.
+	// Several addresses: CVE-2019-16378; without a domain: CVE-2021-34555.
 	{"a@b.example, c@d.example", "b.example,d.example", nil},
 	{"c@d.example, a@b.example", "d.example,b.example", nil},
 	{"a@b.example, c@B.example", "b.example", nil},
@@ -108,7 +108,7 @@ var authorCases = []struct {
 	{"a@b!c", "", []error{ErrNoDomain, ErrFromAmbiguous}},
 	{"a@" + strings.Repeat("x", 64) + ".example", "", []error{ErrNoDomain, ErrFromAmbiguous}},
 
-	// Broken, yet shown by some reader.
+	// Broken, but some reader shows an address.
 	{"@b.example", "b.example", []error{ErrFromSyntax}},
 	{"<a@b.example", "b.example", []error{ErrFromSyntax}},
 	{"a@b.example>", "b.example", []error{ErrFromSyntax}},
@@ -153,8 +153,8 @@ var authorCases = []struct {
 	{"\"x\\\ry\" <a@b.example>", "b.example", []error{ErrFromSyntax}},
 	{"a@b.example\x7f", "b.example", []error{ErrFromSyntax, ErrNoDomain}},
 
-	// Encoded words: in a display name they yield no address (RFC 2047 section 5),
-	// anywhere else they are out of place, and some readers decode them.
+	// Encoded words: in a display name they yield no address (RFC 2047 section 5).
+	// Elsewhere they are not allowed, but some readers decode them.
 	{"=?utf-8?q?admin=40c.example?= <a@b.example>", "b.example", nil},
 	{"=?utf-8?b?PGFkbWluQGMuZXhhbXBsZT4=?= <a@b.example>", "b.example", nil},
 	{"=?utf-8?b?PGFkbWluQGMuZXhhbXBsZT4=?=", "c.example", []error{ErrFromSyntax}},
@@ -170,7 +170,7 @@ var authorCases = []struct {
 	{"=?utf-8?q?a_=4gb=40c.example=2f=2F=?=", "c.example", []error{ErrFromSyntax, ErrNoDomain}},
 	{"=?=?utf-8?q?a=40b.example?=", "b.example", []error{ErrFromSyntax}},
 
-	// Beyond ASCII (RFC 6531, RFC 6532).
+	// Non-ASCII (RFC 6531, RFC 6532).
 	{"Jörg <jörg@bücher.example>", "xn--bcher-kva.example", nil},
 	{"a@BÜCHER.example", "xn--bcher-kva.example", nil},
 	{"a@xn--bcher-kva.example, b@bücher.example", "xn--bcher-kva.example", nil},
@@ -189,8 +189,8 @@ var authorCases = []struct {
 	{"\ufeffa@b.example", "b.example", nil},
 }
 
-// judged returns what is judged of a From field: its domains, and whether they are
-// all of it.
+// judged returns the domains of a From field, and "unjudged" if they may be
+// incomplete.
 func judged(raw string) string {
 	a := Header{NewField("From", " "+raw)}.Author()
 	text := strings.Join(a.Domains, ",")
@@ -200,7 +200,7 @@ func judged(raw string) string {
 	return strings.TrimSpace(text)
 }
 
-// One author is shown, and nothing else is judged.
+// If only one author is shown, no other is judged.
 func TestAuthorHonest(t *testing.T) {
 	for _, raw := range []string{
 		"joe@example.com", "<joe@example.com>", "Joe <joe@example.com>", `"Doe, Joe" <joe@example.com>`, "Doe, Joe <joe@example.com>",
@@ -217,7 +217,7 @@ func TestAuthorHonest(t *testing.T) {
 		"Joe <joe@exam\u00adple.com>", "Joe <jo\u00ebe@example.com>", "Joe <joe@example.com>\r\n ", "Joe\r\n\t<joe@example.com>",
 		"Group: joe@example.com;", "bank.example!joe@example.com", "joe%bank.example@example.com", "joe=bank.example@example.com",
 
-		// A name of one label, or of none, is nobody's domain beside an author.
+		// Beside an author, a name of one label or none is no domain.
 		"Joe @ home, inc. <joe@example.com>", "Joe @ home, inc. <joe@example.com>,", "Doe, Joe@Home <joe@example.com>", "Doe, Joe @home <joe@example.com>",
 		"Joe@Home: news <joe@example.com>", "Joe @ Home; x <joe@example.com>", "Joe@Home, x@work <joe@example.com>", "Joe @ Caf\u00e9, inc. <joe@example.com>",
 		"Joe @ [Home] <joe@example.com>", "Sale, now @ $9.99 <joe@example.com>", "Sale, now @ 9.99! <joe@example.com>", "Doe, Joe @, x <joe@example.com>",
@@ -234,8 +234,8 @@ func TestAuthorHonest(t *testing.T) {
 	}
 }
 
-// hiddenCharacters are characters that readers drop or show as nothing, and
-// octets that are no UTF-8.
+// hiddenCharacters are characters that readers drop or show as nothing, and octets
+// that are not valid UTF-8.
 var hiddenCharacters = []string{
 	"\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u180b", "\u180e", "\u202a", "\u202e",
 	"\u2028", "\u2029", "\u2060", "\u2063", "\u2065", "\u2066", "\u206f", "\u2800", "\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0", "\ufff0", "\ufff9", "\ufffc",
@@ -244,7 +244,7 @@ var hiddenCharacters = []string{
 	"\u200e\u200f", "\u200b\xff\x01",
 }
 
-// A domain with something in it that is not seen is judged as it is seen.
+// A domain with invisible characters is judged as people see it.
 func TestAuthorHidden(t *testing.T) {
 	for _, hidden := range hiddenCharacters {
 		for _, c := range []struct{ format, domains string }{
@@ -271,7 +271,7 @@ func TestAuthorHidden(t *testing.T) {
 					t.Errorf("%q: %s", raw, d)
 				}
 			}
-			// Only what UTS #46 drops leaves a domain name.
+			// Only characters that UTS #46 drops leave a domain name.
 			if !a.Unjudged() && !slices.Contains([]string{"\u200b", "\u00ad", "\u034f", "\u180b", "\u2060", "\u2063", "\ufe00", "\ufe0f", "\ufeff", "\U000e0100", "\x0b", "\r", "\n", "\u2065"}, hidden) &&
 				strings.Contains(raw, "exam"+hidden) && !strings.Contains(raw, `"`) {
 				t.Errorf("%q can pass: %q", raw, a.Domains)
@@ -280,8 +280,8 @@ func TestAuthorHidden(t *testing.T) {
 	}
 }
 
-// What no reader's reading makes a domain of leaves the author unjudged, and its
-// fragments are no domains.
+// Text that no reader could read as a domain leaves the author unjudged, and its
+// fragments do not count as domains.
 func TestAuthorUnjudged(t *testing.T) {
 	for _, c := range []struct{ raw, want string }{
 		// Fragments.
@@ -355,7 +355,7 @@ func TestAuthorUnjudged(t *testing.T) {
 		{"joe@xn--i-7iq.ws", "xn--i-7iq.ws"},
 		{"joe@i\u2764.ws", "xn--i-7iq.ws"},
 
-		// Encoded words where none may be.
+		// Encoded words where none are allowed.
 		{"joe@=?utf-8?q?bank.example?=", "bank.example unjudged"},
 		{"joe@bank.=?utf-8?q?example?=", "bank.example unjudged"},
 		{"joe@=?utf-8?b?YmFuay5leGFtcGxl?=", "bank.example unjudged"},
@@ -368,7 +368,7 @@ func TestAuthorUnjudged(t *testing.T) {
 		{"=?cp037?b?kZaFfIKBlZJLhaeBlJeThQ?=@attacker.example", "attacker.example unjudged"},
 		{"=?iso-8859-1?q?joe=40b=FCcher.example?=@attacker.example", "attacker.example,bcher.example unjudged"},
 
-		// Brackets in brackets, and several.
+		// Brackets in brackets, and several brackets.
 		{"<joe@bank.exam> <ple@attacker.example>", "bank.exam,attacker.example unjudged"},
 		{"<m@bank.co> <m@bank.co>", "bank.co,bank.com"},
 		{"Bank <joe@bank.example> <x@attacker.example>", "bank.example,attacker.example unjudged"},
@@ -380,13 +380,13 @@ func TestAuthorUnjudged(t *testing.T) {
 		{"<x@attacker.example,bank.example>", "attacker.example unjudged"},
 		{"<x@attacker.example/bank.example>", "attacker.example unjudged"},
 
-		// A bracket in quotes of a field that cannot be parsed, and a NUL.
+		// A bracket in quotes in a field that cannot be parsed, and a NUL.
 		{`Doe, "J <x>" <x@attacker.example>`, "attacker.example unjudged"},
 		{`Doe, "J >" <x@attacker.example>`, "attacker.example unjudged"},
 		{"(\x00) <x@attacker.example>", "attacker.example unjudged"},
 
-		// Encoded words that cannot be decoded, or are of another charset, and an
-		// A-label that stands alone, may be shown as anything.
+		// Encoded words that cannot be decoded or use another charset, and a single
+		// A-label, can be shown as anything.
 		{"Doe, joe@=?x?z?home?= <x@attacker.example>", "attacker.example unjudged"},
 		{"Doe, joe@=?utf-8?q?home <x@attacker.example>", "attacker.example unjudged"},
 		{"x@attacker.example =?koi8-r?q?=C1?= <", "attacker.example unjudged"},
@@ -396,7 +396,7 @@ func TestAuthorUnjudged(t *testing.T) {
 		{`"joe@bank.example": x@attacker.example;`, "attacker.example,bank.example"},
 		{"\"joe\uff20bank.example\": x@attacker.example;", "attacker.example,bank.example"},
 
-		// Addresses of a time before "@", which MTAs write anew with one.
+		// Old forms without "@", which MTAs rewrite with one.
 		{"joe%bank.example, x@attacker.example", "attacker.example,bank.example"},
 		{"x@attacker.example, joe%bank.example", "attacker.example,bank.example"},
 		{"bank.example!joe, x@attacker.example", "attacker.example,bank.example"},
@@ -425,14 +425,14 @@ func TestAuthorUnjudged(t *testing.T) {
 		{"Joe <joe> (c), x@attacker.example", "attacker.example unjudged"},
 		{"x@attacker.example, <joe>", "attacker.example unjudged"},
 
-		// Punctuation marks beyond ASCII end a domain to who looks at it.
+		// For people, non-ASCII punctuation marks end a domain.
 		{"\u201cjoe@bank.example\u201d, x@attacker.example", "attacker.example,bank.example unjudged"},
 		{"joe@bank.example\u2044x.attacker.example", "bank.example unjudged"},
 		{"<joe@bank.example\u2215@attacker.example>", "bank.example,attacker.example unjudged"},
 		{"joe@bank.xn--examplex-k03d.attacker.example", "unjudged"},
 		{"joe@\u2423bank.example", "unjudged"},
 
-		// A comment in a comment ends it to some readers.
+		// For some readers, a nested comment ends the outer one.
 		{"(a (b) joe@bank.example) x@attacker.example", "attacker.example,bank.example"},
 		{"(joe@bank.example (b)) <x@attacker.example>", "attacker.example,bank.example"},
 	} {
@@ -442,9 +442,9 @@ func TestAuthorUnjudged(t *testing.T) {
 	}
 }
 
-// A line that MTAs break is judged as it is, and as they break it.
+// A line that MTAs break is judged both as it is and as they break it.
 func TestAuthorLongLine(t *testing.T) {
-	// pad is what makes a line of n octets of "From:" and the text.
+	// pad puts as many octets before text as make a line of n octets with "From:".
 	pad := func(n int, text string) string { return strings.Repeat("x", n-len("From:")-len(text)) + text }
 	for _, c := range []struct {
 		name, raw, domains string
@@ -471,8 +471,8 @@ func TestAuthorLongLine(t *testing.T) {
 	}
 }
 
-// A word or a display name that Sendmail takes apart is judged as what it becomes
-// (docs/mta.md), if there is something in it that can be shown as an address.
+// A word or display name that Sendmail splits is judged as what it becomes
+// (docs/mta.md), if it contains something that can be shown as an address.
 func TestAuthorLongWord(t *testing.T) {
 	long, words := strings.Repeat("c", 300), strings.Repeat("\r\n "+strings.Repeat("c", 60), 30)
 	for _, c := range []struct{ raw, want string }{
@@ -525,7 +525,7 @@ func TestAuthor(t *testing.T) {
 	}
 }
 
-// checkAuthorErr checks that err is exactly all of want.
+// checkAuthorErr checks that err wraps exactly the errors in want.
 func checkAuthorErr(t *testing.T, err error, want []error) {
 	t.Helper()
 	for _, e := range []error{ErrNoFrom, ErrSeveralFrom, ErrFromName, ErrFromSyntax, ErrFromAmbiguous, ErrFromGroup, ErrNoDomain, ErrFromLine, ErrFromNUL, ErrAuthorBounds} {
@@ -538,7 +538,7 @@ func checkAuthorErr(t *testing.T, err error, want []error) {
 	}
 }
 
-// The domain of every From vector removed must not harm (CVE-2021-34555).
+// Removing the domains from any test case must be harmless (CVE-2021-34555).
 func TestAuthorWithoutDomains(t *testing.T) {
 	for _, c := range authorCases {
 		for _, d := range strings.Split(c.domains, ",") {
@@ -598,7 +598,7 @@ func TestAuthorMailboxes(t *testing.T) {
 	}
 }
 
-// list returns n addresses of distinct domains.
+// list returns n addresses with distinct domains.
 func list(n int, format string) string {
 	addresses := make([]string, n)
 	for i := range addresses {
@@ -641,8 +641,8 @@ func TestAuthorBounds(t *testing.T) {
 	}
 }
 
-// Work is linear in the field: with anything else these, 256 KiB each, would not
-// end within the time a test has.
+// The time is linear in the field. Otherwise these fields of 256 KiB would take
+// longer than the time limit for tests.
 func TestAuthorLinear(t *testing.T) {
 	const size = 1 << 18
 	for _, unit := range []string{"(", ")", "(()", `"`, `\`, `"\`, ",", ";", ":", "a:", "a:;", "<", ">", "<>", "@", "a@", "@a,", "@ ", "@(", "[", "@[",
@@ -653,7 +653,7 @@ func TestAuthorLinear(t *testing.T) {
 			if a := (Header{{"From", raw}}).Author(); a.Err == nil {
 				t.Errorf("%q and many %q: no error", begin, unit)
 			}
-			// The same within the bound of a list that is parsed.
+			// The same within the bound for parsing a list.
 			ParseAddressList(raw[:MaxAddressList])
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// canonicalBody is the reference: the canonical form of body, written as RFC
-// 6376 sections 3.4.3 and 3.4.4 say it, a line at a time.
+// canonicalBody is the reference: it follows the text of
+// RFC 6376 sections 3.4.3 and 3.4.4, a line at a time.
 func canonicalBody(c Canon, body string) string {
 	lines := strings.Split(body, "\r\n")
 	if c == Relaxed {
@@ -40,7 +40,7 @@ func canonicalBody(c Canon, body string) string {
 	return strings.Join(lines, "\r\n") + "\r\n"
 }
 
-// bodyCases hold every oddity of bodies, with their canonical forms.
+// bodyCases are bodies of every odd form, with their canonical forms.
 var bodyCases = []struct{ name, body, simple, relaxed string }{
 	{"RFC 6376 section 3.4.5", " C \r\nD \t E\r\n\r\n\r\n", " C \r\nD \t E\r\n", " C\r\nD E\r\n"},
 	{"empty", "", "\r\n", ""},
@@ -80,8 +80,8 @@ var bodyCases = []struct{ name, body, simple, relaxed string }{
 	{"a dot", ".\r\n..\r\n", ".\r\n..\r\n", ".\r\n..\r\n"},
 }
 
-// wanted are the digests asked for in the tests: all that differ in more than
-// a length, and lengths around edges.
+// wanted returns the digests requested in the tests: every algorithm, with lengths
+// around the edges.
 func wanted() []Digest {
 	var all []Digest
 	for _, c := range []Canon{Simple, Relaxed} {
@@ -94,7 +94,7 @@ func wanted() []Digest {
 	return all
 }
 
-// digest returns the digest that d names, of the canonical body.
+// digest returns digest d of the canonical body.
 func digest(d Digest, canonical string) []byte {
 	if d.Length >= 0 {
 		canonical = canonical[:min(d.Length, int64(len(canonical)))]
@@ -104,8 +104,7 @@ func digest(d Digest, canonical string) []byte {
 	return h.Sum(nil)
 }
 
-// checkBody writes pieces to a Body and compares all it says with the
-// reference.
+// checkBody writes pieces to a Body and compares all results with the reference.
 func checkBody(t *testing.T, pieces ...string) {
 	t.Helper()
 	body := strings.Join(pieces, "")
@@ -119,7 +118,7 @@ func checkBody(t *testing.T, pieces ...string) {
 		if n, err := b.Write(buf); n != len(p) || err != nil {
 			t.Fatalf("Write(%q) = %d, %v", p, n, err)
 		}
-		clear(buf) // Body keeps nothing of it
+		clear(buf) // Body must not retain it
 	}
 	for _, d := range wanted() {
 		for range 2 {
@@ -150,7 +149,7 @@ func TestBodyCases(t *testing.T) {
 	}
 }
 
-// The digests of RFC 6376 sections 3.4.3 and 3.4.4.
+// The digests in RFC 6376 sections 3.4.3 and 3.4.4.
 func TestEmptyBody(t *testing.T) {
 	for _, c := range []struct {
 		digest Digest
@@ -169,8 +168,8 @@ func TestEmptyBody(t *testing.T) {
 	}
 }
 
-// Every body gives the same digests split at any octet, in any two places, and
-// an octet at a time.
+// Every body gives the same digests when split at any octet, at any two octets, and
+// into single octets.
 func TestBodySplitAnywhere(t *testing.T) {
 	var all strings.Builder
 	for _, c := range bodyCases {
@@ -187,8 +186,8 @@ func TestBodySplitAnywhere(t *testing.T) {
 	}
 }
 
-// Bodies of the octets that matter, of all lengths up to six, in two pieces:
-// every state of the canonicalization meets every octet.
+// All bodies of up to six of the octets that matter, in two pieces: every octet
+// occurs in every state of the canonicalization.
 func TestBodyExhaustive(t *testing.T) {
 	const octets = " \t\r\na"
 	var grow func(body string)
@@ -234,8 +233,8 @@ func TestBodyRandom(t *testing.T) {
 	}
 }
 
-// nextRun looks at eight octets at a time: it must see what a plain search
-// sees, at every place in and around the eight.
+// nextRun examines eight octets at a time. It must find what a plain search finds,
+// at every place in and around the eight.
 func TestNextRun(t *testing.T) {
 	plain := func(p []byte, i int) int {
 		for ; i < len(p); i++ {
@@ -288,7 +287,7 @@ func TestBodyWanted(t *testing.T) {
 		b.Write(make([]byte, 1<<20))
 		want(t, &b, true)
 		if got := b.Length(Relaxed); got != -1 {
-			t.Errorf("Length(relaxed) = %d where only simple was wanted", got)
+			t.Errorf("Length(relaxed) = %d although only simple was requested", got)
 		}
 	})
 	t.Run("lengths", func(t *testing.T) {
@@ -298,11 +297,11 @@ func TestBodyWanted(t *testing.T) {
 		b.Want(five)
 		b.Write([]byte("a  b\r\nc")) // "a b" CRLF "c": 6 octets
 		want(t, &b, true)
-		b.Write([]byte("d")) // 7: there may be no more
+		b.Write([]byte("d")) // 7 octets: the body may end here
 		want(t, &b, true)
 		b.Write([]byte("e"))
 		want(t, &b, false)
-		b.Write([]byte("fgh")) // needed by nobody
+		b.Write([]byte("fgh")) // not needed
 		for _, d := range []Digest{five, seven} {
 			if got, want := b.Sum(d), digest(d, "a b\r\ncdefgh\r\n"); !bytes.Equal(got, want) {
 				t.Errorf("%v: got %x, want %x", d, got, want)
@@ -370,7 +369,7 @@ func TestBodyMisuse(t *testing.T) {
 	}
 }
 
-// Neither empty lines nor white space held back take memory.
+// Empty lines and white space held back take no memory.
 func TestBodyMemory(t *testing.T) {
 	piece := []byte(strings.Repeat("\r\n", 1<<15) + strings.Repeat(" ", 1<<16))
 	var b Body
@@ -384,7 +383,7 @@ func TestBodyMemory(t *testing.T) {
 	}
 }
 
-// FuzzBody cuts a body into pieces as cuts say and compares with the reference.
+// FuzzBody splits a body according to cuts and compares with the reference.
 func FuzzBody(f *testing.F) {
 	for _, c := range bodyCases {
 		f.Add([]byte(c.body), []byte{1, 2, 3})
@@ -401,8 +400,8 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// TestWhiteSpaceAfterLongStretches puts white space after stretches without any,
-// of lengths around those at which the search for it changes its pace.
+// TestWhiteSpaceAfterLongStretches puts white space after stretches without any, of
+// lengths around the ones at which the search changes its method.
 func TestWhiteSpaceAfterLongStretches(t *testing.T) {
 	for _, long := range []int{0, 4 << 10, 8 << 10} {
 		for n := range 80 {

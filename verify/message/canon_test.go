@@ -32,16 +32,16 @@ func TestAppendField(t *testing.T) {
 		{"lone CR before a fold", Field{"X", " a\r\r\n b"}, "x:a\r b"},
 		{"lone LF", Field{"X", " a\nb"}, "x:a\nb"},
 		{"lone LF before a space", Field{"X", " a\n b"}, "x:a\n b"},
-		{"CRLF that is no fold", Field{"X", " a\r\nb"}, "x:a\r\nb"},
+		{"CRLF that is not a fold", Field{"X", " a\r\nb"}, "x:a\r\nb"},
 		{"CRLF at the end", Field{"X", " a\r\n"}, "x:a\r\n"},
 		{"CRLF twice", Field{"X", " a\r\n\r\n b"}, "x:a\r\n b"},
 		{"form feed and vertical tab", Field{"X", " a\f\v b"}, "x:a\f\v b"},
 		{"NUL", Field{"X", " a\x00 b"}, "x:a\x00 b"},
 		{"8-bit", Field{"X", " \xe9  \xff"}, "x:\xe9 \xff"},
-		{"UTF-8 white space is none", Field{"X", "\u00a0 \u00a0\u2003"}, "x:\u00a0 \u00a0\u2003"},
+		{"UTF-8 white space does not count", Field{"X", "\u00a0 \u00a0\u2003"}, "x:\u00a0 \u00a0\u2003"},
 		{"8-bit name", Field{"Ä", " a"}, "Ä:a"},
 		{"empty name", Field{"", " a"}, ":a"},
-		{"a colon more", Field{"X", ": a"}, "x:: a"},
+		{"a second colon", Field{"X", ": a"}, "x:: a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const before = "before"
@@ -86,7 +86,7 @@ func TestParseCanon(t *testing.T) {
 	}
 }
 
-// A canonical field is its own canonical form, read back as a field.
+// Canonicalizing a canonical field again does not change it.
 func TestRelaxedFieldIsStable(t *testing.T) {
 	for _, raw := range []string{"", " ", " a  b ", "\r\n a\r\n\tb", "a\r b"} {
 		once := string(Relaxed.AppendField(nil, Field{"Name ", raw}))

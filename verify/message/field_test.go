@@ -50,14 +50,14 @@ func TestNamed(t *testing.T) {
 		"Authentication\x7f-Results", "\ufeff" + want, "Authentication-\u200bResults", "Authent\xadication-Results", "Authentication -Results",
 	} {
 		if !Named(name, want) {
-			t.Errorf("%q is not", name)
+			t.Errorf("%q does not match", name)
 		}
 	}
 	for _, name := range []string{
 		"", " ", want[1:], want[:len(want)-1], want + "s", "X-" + want, "ARC-" + want, "Authentication_Results", "Authentication--Results", want + ";", `"` + want + `"`,
 	} {
 		if Named(name, want) {
-			t.Errorf("%q is", name)
+			t.Errorf("%q matches", name)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func TestIndexSelect(t *testing.T) {
 		{" to", []int{-1}},
 	} {
 		x := NewIndex(header)
-		for range 2 { // one selection leaves no trace in the next
+		for range 2 { // a selection must not affect the next
 			if got := x.Select(strings.Split(c.names, ":")); !slices.Equal(got, c.want) {
 				t.Errorf("%q: got %v, want %v", c.names, got, c.want)
 			}
@@ -61,7 +61,7 @@ func TestIndexWalk(t *testing.T) {
 	}
 }
 
-// Select agrees with a search that starts over for each name.
+// Select agrees with a search that starts again for each name.
 func TestIndexAgreesWithSearch(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 200 {

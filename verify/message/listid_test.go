@@ -41,13 +41,13 @@ func TestListID(t *testing.T) {
 		{[]string{" <list\x00.example.com>"}, nil, ErrListID},
 		{[]string{" <x" + long + ">"}, nil, ErrListID},
 
-		// Descriptions are written as people like.
+		// Descriptions are free-form.
 		{[]string{" We <3 lists <list.example.com>"}, []string{"list.example.com"}, nil},
 		{[]string{` 5" disks <list.example.com>`}, []string{"list.example.com"}, nil},
 		{[]string{` "5\" <disks>" <list.example.com>`}, []string{"list.example.com"}, nil},
 		{[]string{" a > b <list.example.com>"}, []string{"list.example.com"}, nil},
 
-		// None that can be read.
+		// No valid identifier.
 		{[]string{""}, nil, ErrListID},
 		{[]string{" list.example.com"}, nil, ErrListID},
 		{[]string{" <list.example.com"}, nil, ErrListID},
@@ -55,7 +55,7 @@ func TestListID(t *testing.T) {
 		{[]string{` "<list.example.com>"`}, nil, ErrListID},
 		{[]string{" <>"}, nil, ErrListID},
 
-		// Several.
+		// Several identifiers.
 		{[]string{" <a.example.com>", " <b.example.com>"}, []string{"a.example.com", "b.example.com"}, nil},
 		{[]string{" <a.example.com>", " <A.EXAMPLE.COM>"}, []string{"a.example.com"}, nil},
 		{[]string{" <a.example.com> <b.example.com>"}, []string{"a.example.com", "b.example.com"}, nil},
@@ -94,8 +94,8 @@ func TestListIDBounds(t *testing.T) {
 	}
 }
 
-// FuzzListID holds that what is read is an identifier that reads as itself, and
-// that no field is read as nothing without an error.
+// FuzzListID checks that every identifier read parses to itself, and that a field
+// without an identifier is an error.
 func FuzzListID(f *testing.F) {
 	for _, raw := range []string{
 		" List <list.example.com>", " <libstdc++.gcc.gnu.org>", ` "a \"b\" <c>" <d.example>`, " <a.example> <b.example", " <bücher.example>",
@@ -113,7 +113,7 @@ func FuzzListID(f *testing.F) {
 				t.Errorf("%q: %q reads as %q, %v, and in a field as %q", raw, id, parsed, err, again.IDs)
 			}
 		}
-		// Another field is never overlooked.
+		// A second field is never missed.
 		more := Header{{"List-Id", raw}, {"List-Id", "<probe.example>"}}.ListID()
 		if !slices.Contains(more.IDs, "probe.example") && !errors.Is(more.Err, ErrListIDBounds) {
 			t.Errorf("%q: the probe is missing: %q, %v", raw, more.IDs, more.Err)

@@ -56,8 +56,8 @@ var readCases = []struct {
 	{"colons", "A::1:\n\n", Header{{"A", ":1:"}}, ""},
 }
 
-// read reads text with a small buffer, an octet at a time where slow is set, so
-// that pieces end anywhere.
+// read reads text with a small buffer, or an octet at a time if slow is set, so that
+// pieces end anywhere.
 func read(text string, limits Limits, slow bool) (Header, string, error) {
 	var src io.Reader = strings.NewReader(text)
 	if slow {
@@ -142,7 +142,7 @@ func TestReadHeaderError(t *testing.T) {
 	}
 }
 
-// The body reader keeps the contract of io.Reader.
+// The body reader follows the contract of io.Reader.
 func TestReadHeaderBodyReader(t *testing.T) {
 	_, body, err := ReadHeader(bufio.NewReader(strings.NewReader("A: 1\n\nx\n\ny\n")), wide)
 	if err != nil {
@@ -181,9 +181,9 @@ func FuzzReadHeader(f *testing.F) {
 		if line, rest, _ := strings.Cut(want, "\r\n"); strings.HasPrefix(line, "From ") && colonAfterName([]byte(line)) < 0 {
 			want = rest
 		}
-		// What was read, joined again, is the text: with an empty line between
-		// header and body, or none where the first line of the body is no field,
-		// or the text ends with the header.
+		// Joined again, header and body are the text: with an empty line between
+		// them, or with none if the first line of the body is not a field or the
+		// text ends with the header.
 		joined := rejoin(header)
 		if got := joined + "\r\n" + body; got != want && joined+body != want &&
 			(body != "" || strings.TrimSuffix(joined, "\r\n") != want) {

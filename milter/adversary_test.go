@@ -14,17 +14,17 @@ import (
 	"authmilter/verify"
 )
 
-// attack is a message as an attacker sends it, and what they add to it.
+// attack is a message as an attacker sends it, with additions.
 type attack struct {
 	mail
 	recipients []string
-	// dead reports that a name below the author domain was added whose servers do
-	// not answer: whether it vouches for the message is not known then.
+	// dead is set if a name below the author domain was added whose servers do not
+	// answer: then nobody knows whether it vouches for the message.
 	dead bool
 }
 
-// attackZone is the DNS that attacks are made with: of the bank, of the attacker,
-// and names of both that fail.
+// attackZone is the DNS used in attacks: the bank, the attacker, and names of both
+// that fail.
 const attackZone = `
 bank.example. TXT "v=spf1 ip4:192.0.2.10 -all"
 _dmarc.bank.example. TXT "v=DMARC1; p=reject"
@@ -47,13 +47,12 @@ $TIMEOUT _dmarc.silent.example
 $TIMEOUT _dmarc.silent.attacker.example
 `
 
-// victims are messages that are not accepted, and the rules under which they are
-// not.
+// victims are messages that are not accepted, with the rules that prevent it.
 var victims = []struct {
 	name string
 	from string
 	mail string
-	// authorDomain is whose name the attacker uses.
+	// authorDomain is the domain that the attacker pretends to be.
 	authorDomain string
 	rules        policy.Rules
 }{
@@ -182,10 +181,10 @@ var additions = []struct {
 	}},
 }
 
-// maxFields is how many fields the header of a message may have here.
+// maxFields is the maximum number of header fields in these tests.
 const maxFields = 50
 
-// bodyHash is that of attackBody in relaxed canonicalization.
+// bodyHash is the hash of attackBody in relaxed canonicalization.
 const (
 	attackBody = "Your account is locked.\r\n"
 	bodyHash   = "2txMo8DoPqZCRA/DLZ0j6GQtNBgSNyZ6R3bqYIhNK1g="
@@ -212,7 +211,7 @@ func (a *attack) put(rnd *rand.Rand, f field) {
 
 func choose(rnd *rand.Rand, list ...string) string { return list[rnd.IntN(len(list))] }
 
-// severity orders what becomes of a message.
+// severity orders dispositions.
 func severity(d policy.Disposition) int {
 	switch d {
 	case policy.Reject:
@@ -245,12 +244,12 @@ func (r *rig) judge(a *attack) *policy.Verdict {
 	}
 	v := r.seen.take()
 	if len(v) != 1 {
-		r.t.Fatalf("%d verdicts on one message", len(v))
+		r.t.Fatalf("%d verdicts for one message", len(v))
 	}
 	return v[0]
 }
 
-// victim returns the message of one of victims.
+// victim returns the message for victims[n].
 func victim(n int) attack {
 	v := victims[n]
 	a := attack{
@@ -267,11 +266,11 @@ func victim(n int) attack {
 	return a
 }
 
-// checkAttack holds that what is added to a message that is not accepted, by
-// random, never makes its disposition milder. Documented exceptions: a signature
-// of the author's domain, or a sender below it, whose servers do not answer turns
-// a rejection into a deferral; and so many authors that not all are judged turn
-// it into a quarantine.
+// checkAttack checks that random additions to a message that is not accepted never
+// make its disposition milder. There are two documented exceptions: a signature of
+// the author's domain, or a sender below it, whose servers do not answer turns a
+// rejection into a deferral; and more authors than are judged turn it into a
+// quarantine.
 func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 	t.Helper()
 	n := rnd.IntN(len(victims))
@@ -303,7 +302,7 @@ func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 		least = min(least, severity(policy.Defer))
 	}
 	if severity(got) < least {
-		t.Errorf("%s was %s, and is %s by adding %s\nMAIL %q RCPT %q HELO %q\n%q\nreason %s, override %+v, dmarc=%s (%v) spf=%s (%v)\nauthors %q (%v)",
+		t.Errorf("%s was %s, but is %s after adding %s\nMAIL %q RCPT %q HELO %q\n%q\nreason %s, override %+v, dmarc=%s (%v) spf=%s (%v)\nauthors %q (%v)",
 			v.name, want, got, strings.Join(added, ", "), a.from, a.recipients, a.helo, a.fields,
 			last.Decision.Reason, last.Decision.Override, last.Result.DMARC.Status, last.Result.DMARC.Err, last.Result.SPF.Status, last.Result.SPF.Err,
 			last.Result.Author.Domains, last.Result.Author.Err)
@@ -318,8 +317,8 @@ func adversary(t *testing.T) *rig {
 	}})
 }
 
-// attacks returns how many attacks are tried: a few hundred, or tens of thousands
-// where AUTHMILTER_LONG is set.
+// attacks returns how many attacks to try: a thousand, or tens of thousands if
+// AUTHMILTER_LONG is set.
 func attacks() int {
 	if os.Getenv("AUTHMILTER_LONG") != "" {
 		return 50_000
@@ -338,7 +337,7 @@ func TestNothingAddedHelps(t *testing.T) {
 	}
 }
 
-// FuzzNothingAddedHelps is TestNothingAddedHelps with a seed of the fuzzer's.
+// FuzzNothingAddedHelps is TestNothingAddedHelps with a seed from the fuzzer.
 func FuzzNothingAddedHelps(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed, seed*seed)

@@ -14,7 +14,7 @@ import (
 	"authmilter/verify/spf"
 )
 
-// frames of a message that is signed, by command.
+// messageParts holds the packets of a message, by command.
 type messageParts struct {
 	mail, from, header, endHeader, body, end []byte
 }
@@ -38,9 +38,9 @@ func (p messageParts) whole() []byte {
 	return slices.Concat(p.mail, p.header, p.endHeader, p.body, p.end)
 }
 
-// TestPeerOutOfOrder sends what no MTA sends. A message is judged as a whole or
-// deferred, counted and logged. Whatever comes, the connection goes on, nothing
-// panics, and the message after it is judged.
+// TestPeerOutOfOrder sends sequences that no MTA sends. A message is either judged
+// in full or deferred, counted and logged. In any case the connection continues,
+// nothing panics, and the next message is judged.
 func TestPeerOutOfOrder(t *testing.T) {
 	signed := example(t)
 	p := partsOf(signed)
@@ -55,8 +55,8 @@ func TestPeerOutOfOrder(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		frames [][]byte
-		// ends are the replies that end a message: those to its end, and those to
-		// a body chunk that defer.
+		// ends are the replies that end a message: the reply to its end, or a
+		// deferral in reply to a body chunk.
 		ends string
 	}{
 		{"nothing before the message", [][]byte{whole}, judged},
@@ -67,7 +67,7 @@ func TestPeerOutOfOrder(t *testing.T) {
 		{"body without a header", [][]byte{m, b, e}, judged},
 		{"RCPT before every field", [][]byte{m, rcpt, rcpt, data, h, n, b, e}, judged},
 		{"MAIL twice", [][]byte{m, m, f, m, n, whole}, judged},
-		{"MAIL after MAIL, without a word", [][]byte{whole, whole}, judged + judged},
+		{"two messages in a row", [][]byte{whole, whole}, judged + judged},
 		{"abort twice", [][]byte{m, f, abort, abort, whole}, judged},
 		{"abort without a message", [][]byte{abort, whole}, judged},
 		{"unknown commands within a message", [][]byte{m, frame(cmdUnknown, "VRFY\x00"), h, frame(cmdUnknown, "VRFY\x00"), n, b, e}, judged},
@@ -78,7 +78,7 @@ func TestPeerOutOfOrder(t *testing.T) {
 		{"body without a message", [][]byte{b, e}, deferred + deferred},
 		{"field without a message", [][]byte{f, n, e}, deferred},
 		{"end twice", [][]byte{whole, e}, judged + deferred},
-		{"all but MAIL", [][]byte{h, n, b, e}, deferred + deferred},
+		{"everything except MAIL", [][]byte{h, n, b, e}, deferred + deferred},
 		{"RCPT and DATA without a message", [][]byte{rcpt, data, h, n, b, e}, deferred + deferred},
 		{"after an abort", [][]byte{m, f, abort, h, n, b, e}, deferred + deferred},
 		{"after two aborts", [][]byte{m, f, abort, abort, h, n, b, e}, deferred + deferred},
@@ -128,9 +128,9 @@ func TestPeerOutOfOrder(t *testing.T) {
 	}
 }
 
-// TestMacrosOfAnotherStage sends macros at every place of a message, whatever
-// command they are for. The message is judged all the same, and what was said in
-// time is known at its end.
+// TestMacrosOfAnotherStage sends macros for every command at every place of a
+// message. The message is still judged, and macros sent in time are known at its
+// end.
 func TestMacrosOfAnotherStage(t *testing.T) {
 	m := example(t)
 	m.fields = append(m.fields, forgedFields()...)
@@ -153,7 +153,7 @@ func TestMacrosOfAnotherStage(t *testing.T) {
 				t.Errorf("macros for %q before step %d: %+v", command, at, v)
 				continue
 			}
-			// HELO ends whatever was said of a message.
+			// HELO discards all macros of a message.
 			if command == cmdEndMessage && at > 1 && v[0].QueueID != "4XYZ" {
 				t.Errorf("macros for the end before step %d: queue ID %q", at, v[0].QueueID)
 			}
@@ -164,8 +164,8 @@ func TestMacrosOfAnotherStage(t *testing.T) {
 	}
 }
 
-// TestMacrosOfAnotherMessage holds that what was said in one message is not taken
-// for another one: neither its queue ID nor who has logged in.
+// TestMacrosOfAnotherMessage checks that the macros of one message are not used for
+// another: neither its queue ID nor its authenticated user.
 func TestMacrosOfAnotherMessage(t *testing.T) {
 	p := partsOf(example(t))
 	for _, between := range [][]byte{frame(cmdAbort, ""), frame(cmdHelo, "x\x00"), frame(cmdQuitNew, ""), p.end} {
@@ -189,8 +189,8 @@ func TestMacrosOfAnotherMessage(t *testing.T) {
 	}
 }
 
-// TestMacrosOfTheNextMessage holds that what is said for MAIL counts, though the MTA
-// says nothing of the end of the message before.
+// TestMacrosOfTheNextMessage checks that macros for MAIL count even if the MTA does
+// not end the message before.
 func TestMacrosOfTheNextMessage(t *testing.T) {
 	p := partsOf(example(t))
 	r := start(t, options{})
@@ -204,8 +204,8 @@ func TestMacrosOfTheNextMessage(t *testing.T) {
 	}
 }
 
-// TestStrayIsLoggedWithItsQueueID holds that a message that is deferred can be
-// found in the MTA's log.
+// TestStrayIsLoggedWithItsQueueID checks that a deferred message can be found in the
+// MTA's log.
 func TestStrayIsLoggedWithItsQueueID(t *testing.T) {
 	var log bytes.Buffer
 	r := start(t, options{log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -220,9 +220,9 @@ func TestStrayIsLoggedWithItsQueueID(t *testing.T) {
 	}
 }
 
-// TestNothingFallsThrough sends commands at random. Each message is either judged
-// and shown to the observers, or deferred and counted; none is accepted without a
-// trace. Nobody waits for a reply, and none comes unasked.
+// TestNothingFallsThrough sends random commands. Each message is either judged and
+// shown to the observers, or deferred and counted; none is accepted without a trace.
+// Every expected reply comes, and no other.
 func TestNothingFallsThrough(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	p := partsOf(unsigned())
@@ -257,7 +257,7 @@ func TestNothingFallsThrough(t *testing.T) {
 			case code == 't':
 				deferred++
 				if len(r.count.get().violations) == counted {
-					t.Fatalf("%q: deferred and not counted", sent)
+					t.Fatalf("%q: deferred but not counted", sent)
 				}
 			case (code == 'c' || code == 's') && !end:
 			default:
@@ -270,15 +270,15 @@ func TestNothingFallsThrough(t *testing.T) {
 		_ = w.Close()
 	}
 	if accepted == 0 || deferred == 0 {
-		t.Errorf("%d accepted, %d deferred: the test sees nothing", accepted, deferred)
+		t.Errorf("%d accepted, %d deferred: the test needs both", accepted, deferred)
 	}
 	if got := r.count.get(); got.panics != 0 {
 		t.Errorf("%d panics", got.panics)
 	}
 }
 
-// TestLastBodyChunk holds that octets in the packet that ends a message are the
-// last of its body, however they are split.
+// TestLastBodyChunk checks that octets in the packet that ends a message are the
+// last of its body, wherever the body is split.
 func TestLastBodyChunk(t *testing.T) {
 	m := example(t)
 	p := partsOf(m)
@@ -290,7 +290,7 @@ func TestLastBodyChunk(t *testing.T) {
 			packets = append(packets, frame(cmdBody, m.body[:cut])...)
 		}
 		last := slices.Concat(frame(cmdMacro, "Ei\x004XYZ\x00"), frame(cmdEndMessage, m.body[cut:]))
-		// Twice: the state after such a message counts too.
+		// Twice, to check the state after such a message.
 		w.send(frame(cmdConnect, "x\x004\x00\x19192.0.2.1\x00"), frame(cmdHelo, m.helo+"\x00"), packets, last, packets, last)
 		for range 2 {
 			want := "ia"
@@ -318,8 +318,8 @@ func TestLastBodyChunk(t *testing.T) {
 	}
 }
 
-// TestLastBodyChunkIsBounded sends the largest packet that ends a message, and one
-// that is larger.
+// TestLastBodyChunkIsBounded sends the largest packet allowed to end a message, and
+// a larger one.
 func TestLastBodyChunkIsBounded(t *testing.T) {
 	r := start(t, options{})
 	p := partsOf(unsigned())
@@ -337,8 +337,8 @@ func TestLastBodyChunkIsBounded(t *testing.T) {
 	}
 }
 
-// TestUnreadableAddress holds that a client address that cannot be read costs the
-// SPF result, and not the connection.
+// TestUnreadableAddress checks that a client address that cannot be read costs the
+// SPF result, but not the connection.
 func TestUnreadableAddress(t *testing.T) {
 	m := example(t)
 	p := partsOf(m)
@@ -368,7 +368,7 @@ func TestUnreadableAddress(t *testing.T) {
 		{"UTF-8 digits", "host\x004\x00\x19\u0661.2.3.4\x00", false, "host"},
 
 		{"without the last NUL", "host\x004\x00\x19192.0.2.1", true, "host"},
-		{"after it", "host\x004\x00\x19192.0.2.1\x00x", true, "host"},
+		{"more after the last NUL", "host\x004\x00\x19192.0.2.1\x00x", true, "host"},
 		{"IPv4 as IPv6", "host\x006\x00\x19192.0.2.1\x00", true, "host"},
 		{"IPv4 in IPv6", "host\x004\x00\x19::ffff:192.0.2.1\x00", true, "host"},
 		{"brackets", "host\x006\x00\x19[2001:db8::1]\x00", true, "host"},
@@ -400,7 +400,8 @@ func TestUnreadableAddress(t *testing.T) {
 	}
 }
 
-// TestUnreadableAddressWithAMacro holds that another word of the MTA's counts.
+// TestUnreadableAddressWithAMacro checks that the macro is used if the address
+// cannot be read.
 func TestUnreadableAddressWithAMacro(t *testing.T) {
 	m := example(t)
 	r := start(t, options{})

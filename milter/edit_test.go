@@ -14,8 +14,8 @@ import (
 	"authmilter/verify"
 )
 
-// forgedFields are the eight fields of the vector that showed CVE-2022-48521,
-// with others among them. Those of odd numbers claim to be ours.
+// forgedFields returns the eight fields of the test vector for CVE-2022-48521, with
+// other fields between them. The first, third, fifth and seventh claim to be ours.
 func forgedFields() []field {
 	var fields []field
 	for i, value := range []string{
@@ -36,8 +36,8 @@ var forgedRemoved = []string{
 	fmt.Sprintf("ChangeHeader 1 %q %q", resultsName, ""),
 }
 
-// TestForgedResults holds that forged fields go from the last to the first,
-// before anything is inserted, whatever else becomes of the message.
+// TestForgedResults checks that forged fields are removed from last to first before
+// anything is inserted, whatever else happens to the message.
 func TestForgedResults(t *testing.T) {
 	r := start(t, options{set: func(s *Settings) {
 		s.SkipNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
@@ -61,9 +61,9 @@ func TestForgedResults(t *testing.T) {
 		{"verified", with(func(*mail) {}), policy.NotSkipped, ""},
 		{"authenticated by name", with(func(m *mail) { m.macros = map[string]string{"{auth_authen}": "joe"} }), policy.Authenticated, ""},
 		{"authenticated by type", with(func(m *mail) { m.macros = map[string]string{"{auth_type}": "EXTERNAL"} }), policy.Authenticated, ""},
-		{"from a network of ours", with(func(m *mail) { m.client = "10.9.8.7" }), policy.LocalNetwork, ""},
+		{"from our network", with(func(m *mail) { m.client = "10.9.8.7" }), policy.LocalNetwork, ""},
 		{"from ourselves", with(func(m *mail) { m.family, m.client = gomilter.FamilyInet6, "::1" }), policy.LocalNetwork, ""},
-		{"through IPv6 from a network of ours", with(func(m *mail) { m.family, m.client = gomilter.FamilyInet6, "IPv6:::ffff:10.9.8.7" }), policy.LocalNetwork, ""},
+		{"from our network over IPv6", with(func(m *mail) { m.family, m.client = gomilter.FamilyInet6, "IPv6:::ffff:10.9.8.7" }), policy.LocalNetwork, ""},
 		{"more fields than are verified", with(func(m *mail) { m.fields = append(many, m.fields...) }), policy.NotSkipped, ""},
 		{"forged below more fields than are verified", with(func(m *mail) {
 			m.fields = append(m.fields, many...)
@@ -103,9 +103,9 @@ func TestForgedResults(t *testing.T) {
 	}
 }
 
-// TestForgedFields holds that fields of every kind of ours go, each numbered among
-// the fields of its name and from the last to the first, and that what we may have
-// added ourselves stays in the mail that a content filter hands back.
+// TestForgedFields checks that forged fields of every kind are removed, numbered
+// among the fields of their name, from last to first, and that fields that we may
+// have added ourselves stay in mail that a content filter hands back.
 func TestForgedFields(t *testing.T) {
 	withSPF := start(t, options{set: func(s *Settings) {
 		s.ReceivedSPF = true
@@ -144,7 +144,7 @@ func TestForgedFields(t *testing.T) {
 			policy.Removed{policy.ResultsField: 2, policy.ReceivedSPFField: 2, policy.QuarantineField: 2}},
 		{"handed back", withSPF, func(m *mail) { m.client = "10.9.8.7" },
 			[]string{line(results, 3), line(results, 2)}, policy.Removed{policy.ResultsField: 2}},
-		{"no field of another name", renamed, func(*mail) {},
+		{"another quarantine field", renamed, func(*mail) {},
 			[]string{line(results, 3), line(held, 1), line(results, 2)}, policy.Removed{policy.ResultsField: 2, policy.QuarantineField: 1}},
 		{"beyond the limit", full, func(*mail) {},
 			[]string{line(results, 3), line(results, 2), line(quarantine, 2), line(quarantine, 1)},
@@ -164,15 +164,15 @@ func TestForgedFields(t *testing.T) {
 			}
 			for _, a := range acts[len(test.want):] {
 				if !strings.HasPrefix(a, "InsertHeader 0 ") {
-					t.Errorf("%s comes after all removals", a)
+					t.Errorf("%s after all removals, want only insertions", a)
 				}
 			}
 		})
 	}
 }
 
-// TestOddNames holds that a message is refused if a field in it claims to be ours
-// under a name that cannot be removed.
+// TestOddNames checks that a message is rejected if it has a field that claims to be
+// ours under a name that cannot be removed.
 func TestOddNames(t *testing.T) {
 	r := start(t, options{})
 	for _, test := range []struct {
@@ -202,7 +202,7 @@ func TestOddNames(t *testing.T) {
 		if test.refused {
 			want = `RejectWithCode 550 "550 5.6.0 malformed name of a header field"`
 		}
-		// Those that can be removed are, whatever the MTA makes of the refusal.
+		// The other forged fields are removed, whatever the MTA does on a rejection.
 		if len(acts) < 4 || action.String() != want || r.last().Decision.Reply == (policy.Reply{}) == test.refused {
 			t.Errorf("%q: %v, changes %v", test.name, action, acts)
 			continue
@@ -215,7 +215,7 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
-// TestManyForgedResults holds that no number of forged fields makes one pass.
+// TestManyForgedResults checks that no number of forged fields lets one pass.
 func TestManyForgedResults(t *testing.T) {
 	r := start(t, options{})
 	m := unsigned()
@@ -234,8 +234,8 @@ func TestManyForgedResults(t *testing.T) {
 	}
 }
 
-// TestLongResults holds that a sender cannot make our field longer than what
-// the protocol carries, and that what counts stays in it.
+// TestLongResults checks that a sender cannot make our field too long for the
+// protocol, and that the important results stay in it.
 func TestLongResults(t *testing.T) {
 	r := start(t, options{verify: func(o *verify.Options) { o.DKIM.MaxSignatures = 100 }})
 	m := example(t)

@@ -58,10 +58,10 @@ func frame(command byte, payload string) []byte {
 	return append(append(b, command), payload...)
 }
 
-// negotiation is what Postfix offers.
+// negotiation is the packet that Postfix sends first.
 var negotiation = frame(cmdNegotiate, "\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
 
-// validDialogue is a whole valid session but for its end.
+// validDialogue is a whole valid session, except its end.
 func validDialogue() [][]byte {
 	return [][]byte{
 		negotiation,
@@ -87,15 +87,15 @@ func validDialogue() [][]byte {
 	}
 }
 
-// drain is a milter that takes everything.
+// drain is a milter that accepts everything.
 type drain struct{ gomilter.NoOpMilter }
 
 func (drain) BodyChunk([]byte, gomilter.Modifier) (*gomilter.Response, error) {
 	return gomilter.RespContinue, nil
 }
 
-// guardedServer runs go-milter behind the guard, and returns a function that
-// sends it a stream and returns all that it answers.
+// guardedServer runs go-milter behind the guard, and returns a function that sends
+// it a stream and returns all of its answers.
 func guardedServer(t testing.TB, count *counter) func(chunks ...[]byte) []byte {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -122,7 +122,7 @@ func guardedServer(t testing.TB, count *counter) func(chunks ...[]byte) []byte {
 		go func() { _, _ = io.Copy(&answers, conn); close(read) }()
 		for _, c := range chunks {
 			if _, err := conn.Write(c); err != nil {
-				break // the server has had enough
+				break // the server has closed the connection
 			}
 		}
 		_ = conn.(*net.TCPConn).CloseWrite()
@@ -192,7 +192,7 @@ func TestGuardEndsBadConnections(t *testing.T) {
 		count := &counter{}
 		send := guardedServer(t, count)
 		send(test.stream)
-		// The process lives, and serves the next connection.
+		// The process is alive, and serves the next connection.
 		if answers := send(bytes.Join(validDialogue(), nil)); len(answers) == 0 {
 			t.Errorf("%s: the next connection got no answer", test.name)
 		}
@@ -202,8 +202,8 @@ func TestGuardEndsBadConnections(t *testing.T) {
 	}
 }
 
-// TestGuardSurvivesMutations holds that nothing that a peer sends makes
-// go-milter panic: every truncation of every packet, and many random changes.
+// TestGuardSurvivesMutations sends every truncation of every packet, and many random
+// changes, and checks that none makes go-milter panic.
 func TestGuardSurvivesMutations(t *testing.T) {
 	count := &counter{}
 	send := guardedServer(t, count)
@@ -244,7 +244,7 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// pipe is a connection whose system calls are counted.
+// pipe is a connection that counts its system calls.
 type pipe struct {
 	net.Conn
 	in     *bytes.Reader
@@ -270,7 +270,7 @@ func newPipe(stream []byte) (*pipe, *guarded) {
 
 func TestGuardGathersWritesAndHoldsNoneBack(t *testing.T) {
 	p, g := newPipe(negotiation)
-	// As go-milter writes: the head of a packet, then its payload.
+	// go-milter writes this way: the head of a packet, then its payload.
 	for _, part := range []string{"\x00\x00\x00\x03m", "x\x00", "\x00\x00\x00\x02i", "y", "\x00\x00\x00\x01a"} {
 		if _, err := g.Write([]byte(part)); err != nil {
 			t.Fatal(err)
@@ -291,8 +291,8 @@ func TestGuardGathersWritesAndHoldsNoneBack(t *testing.T) {
 	if len(p.writes) != 2 {
 		t.Errorf("progress was held back: %q", p.writes)
 	}
-	// What is written while input is buffered leaves with the next wait, and at
-	// the latest with Close.
+	// Output written while input is buffered leaves before the next read that
+	// waits, at the latest with Close.
 	_, _ = g.Write([]byte("\x00\x00\x00\x01c"))
 	_ = g.Close()
 	if len(p.writes) != 3 {
@@ -310,15 +310,15 @@ func TestGuardReadsAhead(t *testing.T) {
 	if out, err := io.ReadAll(g); err != nil || !bytes.Equal(out, stream) {
 		t.Fatalf("%d octets of %d, %v", len(out), len(stream), err)
 	}
-	// One for all that fits the buffer; the body in as many as its reader asks.
+	// One read for all that fits the buffer; the body takes more.
 	p, g := newPipe(stream[:len(stream)-60_005])
 	if _, err := io.ReadAll(g); err != nil || p.reads > 2 {
 		t.Errorf("%d reads, %v", p.reads, err)
 	}
 }
 
-// late is a connection on which a message begins just as its listener ends: the
-// read is woken in vain.
+// late is a connection on which a message begins just as its listener ends, so that
+// the read is woken without need.
 type late struct {
 	*pipe
 	g    *guarded
@@ -397,21 +397,21 @@ func TestGuardLimitsConnections(t *testing.T) {
 	conns = append(conns, <-accepted, <-accepted)
 	select {
 	case <-accepted:
-		t.Fatal("a connection that nobody opened")
+		t.Fatal("Accept returned a connection that nobody opened")
 	case <-time.After(50 * time.Millisecond):
 	}
 	if n := count.get().delayed; n != 0 {
-		t.Errorf("%d delayed while there is a slot for each", n)
+		t.Errorf("%d delayed although there is a slot for each", n)
 	}
 	dial()
 	eventually(t, "the third connection waits", func() bool { return count.get().delayed == 1 })
 	select {
 	case <-accepted:
-		t.Fatal("a third connection with two slots")
+		t.Fatal("Accept returned a third connection with two slots")
 	case <-time.After(50 * time.Millisecond):
 	}
 	conns[0].Close()
-	conns[0].Close() // twice is once
+	conns[0].Close() // the second Close must free no other slot
 	conns = append(conns, <-accepted)
 	if n := count.get().open; n != 2 {
 		t.Errorf("%d open", n)
@@ -434,7 +434,7 @@ func TestGuardLimitsConnections(t *testing.T) {
 	}
 }
 
-// scarce is a listener that lacks something for some time.
+// scarce is a listener that lacks file descriptors for some time.
 type scarce struct {
 	net.Listener
 	left int
@@ -448,8 +448,7 @@ func (s *scarce) Accept() (net.Conn, error) {
 	return s.Listener.Accept()
 }
 
-// TestAcceptFails holds that what keeps connections from being accepted is
-// counted, and waited out.
+// TestAcceptFails checks that temporary errors of Accept are counted and retried.
 func TestAcceptFails(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -519,7 +518,7 @@ func TestListen(t *testing.T) {
 	if _, err := a.Listen(0o600); err == nil || err.Error() != "unix:"+path+": address already in use" {
 		t.Errorf("second listener: %v", err)
 	}
-	// A socket left behind is replaced.
+	// A stale socket is replaced.
 	first.(*net.UnixListener).SetUnlinkOnClose(false)
 	first.Close()
 	second, err := a.Listen(0o640)

@@ -16,8 +16,8 @@ import (
 	"authmilter/verify/spf"
 )
 
-// TestEndOfMessageLimit holds that a message whose keys are late gets its
-// results in time, and the next one its own.
+// TestEndOfMessageLimit checks that a message whose keys are late gets its results
+// in time, and that the next message gets its own.
 func TestEndOfMessageLimit(t *testing.T) {
 	zone := dnstest.MustParse(t, exampleZone+"$DELAY 3s "+edKey+"\n$DELAY 3s "+rsaKey+"\n")
 	client := dns.New(dns.Config{Servers: []string{dnstest.Serve(t, zone)}})
@@ -42,7 +42,7 @@ func TestEndOfMessageLimit(t *testing.T) {
 		t.Errorf("next message: %s", value)
 	}
 	if v := r.seen.list()[0]; v.EndOfMessage < 100*time.Millisecond || v.EndOfMessage > 2*time.Second {
-		t.Errorf("told to have waited %v", v.EndOfMessage)
+		t.Errorf("EndOfMessage is %v", v.EndOfMessage)
 	}
 }
 
@@ -79,8 +79,8 @@ func (l *leaving) Observe(*policy.Verdict) {
 	}
 }
 
-// TestReplyLost holds that it is counted, once, if the MTA goes before the reply,
-// and not if it goes after it.
+// TestReplyLost checks that an MTA that goes away before the reply is counted once,
+// and one that goes away after it is not.
 func TestReplyLost(t *testing.T) {
 	l := &leaving{}
 	r := start(t, options{observers: []policy.Observer{l}})
@@ -115,11 +115,11 @@ func messageFrames(m mail) []byte {
 	return slices.Concat(b, frame(cmdEndHeader, ""), frame(cmdBody, m.body), frame(cmdEndMessage, ""))
 }
 
-// TestGivenUp holds that whatever ends a message early ends its look-ups.
+// TestGivenUp checks that anything that ends a message early ends its look-ups.
 func TestGivenUp(t *testing.T) {
 	g := newGate(t, "football.example.com", "_dmarc.football.example.com", edKey, rsaKey)
 	r := start(t, options{resolver: g, set: func(s *Settings) { s.EndOfMessage = time.Minute }})
-	r.deliver(mail{client: "192.0.2.1", helo: "x", macros: map[string]string{"{auth_type}": "PLAIN"}, body: "x"}) // starts what stays
+	r.deliver(mail{client: "192.0.2.1", helo: "x", macros: map[string]string{"{auth_type}": "PLAIN"}, body: "x"}) // starts the goroutines that stay
 	check := noLeak(t)
 	whole := messageFrames(example(t))
 	for _, test := range []struct {
@@ -153,8 +153,8 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestPanicStaysWithinItsMessage has look-ups panic, at whose ends the message
-// has temporary errors, and the connection goes on.
+// TestPanicStaysWithinItsMessage makes look-ups panic: the message gets temporary
+// errors, and the connection continues.
 func TestPanicStaysWithinItsMessage(t *testing.T) {
 	for _, name := range []string{"football.example.com", "_dmarc.football.example.com", edKey} {
 		t.Run(name, func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestPanicStaysWithinItsMessage(t *testing.T) {
 				t.Errorf("next message: %s", value)
 			}
 			if n := r.count.get().panics; n != 3 {
-				t.Errorf("%d panics counted, of 2 messages and one given up", n)
+				t.Errorf("%d panics counted for 2 messages and an aborted one", n)
 			}
 			if got, want := r.count.get().errors, []string{string(StageVerify), string(StageVerify)}; !slices.Equal(got, want) {
 				t.Errorf("errors in %q, want %q", got, want)
@@ -219,7 +219,7 @@ func TestPanicOfAnObserver(t *testing.T) {
 		}
 	}
 	if n := len(r.seen.list()); n != 2 {
-		t.Errorf("the other observer was told of %d messages", n)
+		t.Errorf("the other observer saw %d messages", n)
 	}
 	if got, want := r.count.get().errors, []string{string(StageObserve), string(StageObserve)}; !slices.Equal(got, want) {
 		t.Errorf("errors in %q, want %q", got, want)
@@ -229,8 +229,8 @@ func TestPanicOfAnObserver(t *testing.T) {
 	}
 }
 
-// TestPanicOfOurs has code of ours panic at every step of a message that a test
-// can reach, by taking away what it needs.
+// TestPanicOfOurs makes our code panic at every step of a message that a test can
+// reach, by removing what the code needs.
 func TestPanicOfOurs(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -260,8 +260,8 @@ func TestPanicOfOurs(t *testing.T) {
 	}
 }
 
-// TestTwoPanics has a look-up panic and then a field of the same message: the
-// first shows while the second is dealt with.
+// TestTwoPanics makes a look-up panic and then a field of the same message: the
+// first panic surfaces while the second is handled.
 func TestTwoPanics(t *testing.T) {
 	g := newGate(t, "football.example.com")
 	g.panics = true

@@ -11,7 +11,8 @@ import (
 	"authmilter/verify/arc"
 )
 
-// signingRig signs for football.example.com what 127.0.0.0/8 and users send.
+// signingRig returns a rig that signs mail from 127.0.0.0/8 and from users for
+// football.example.com.
 func signingRig(t *testing.T, seal bool) *rig {
 	t.Helper()
 	key := testKey(t, "rsa1024")
@@ -28,9 +29,9 @@ func signingRig(t *testing.T, seal bool) *rig {
 	})
 }
 
-// TestReceivedMailIsNotSigned has a stranger write under a domain of ours, and a
-// content filter, a redirection or a user hand that back: nobody's signature may
-// make it genuine.
+// TestReceivedMailIsNotSigned has a stranger send mail in the name of our domain,
+// and a content filter, a redirection or a user hand it back: no signature of ours
+// may make it genuine.
 func TestReceivedMailIsNotSigned(t *testing.T) {
 	for _, seal := range []bool{false, true} {
 		r := signingRig(t, seal)

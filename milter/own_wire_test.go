@@ -13,7 +13,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// wireRig returns a rig that signs with keys, and skips 127.0.0.0/8.
+// wireRig returns a rig that signs with keys and skips 127.0.0.0/8.
 func wireRig(t *testing.T, keys []SigningKey, zone *dnstest.Zone, set ...func(*Settings)) *rig {
 	t.Helper()
 	return start(t, options{resolver: zone, set: func(s *Settings) {
@@ -25,7 +25,7 @@ func wireRig(t *testing.T, keys []SigningKey, zone *dnstest.Zone, set ...func(*S
 	}})
 }
 
-// localMail is a message of a host of ours.
+// localMail returns a message from one of our hosts.
 func localMail() mail {
 	return mail{
 		client: "127.0.0.1", helo: "host.example.org", from: "joe@example.org",
@@ -34,7 +34,7 @@ func localMail() mail {
 	}
 }
 
-// received returns the header of m as its recipient has it.
+// received returns the header of m as its recipient sees it.
 func (m mail) received() (h message.Header) {
 	for _, f := range m.fields {
 		h = append(h, message.NewField(f.name, f.value))
@@ -42,8 +42,8 @@ func (m mail) received() (h message.Header) {
 	return h
 }
 
-// TestOwnMail sends own mail over the wire: its signatures verify as it comes
-// out.
+// TestOwnMail sends our own mail over the wire: its signatures must verify when it
+// comes out.
 func TestOwnMail(t *testing.T) {
 	keys, zone := signingKeys(t)
 	r := wireRig(t, keys, zone)
@@ -83,8 +83,8 @@ func TestOwnMail(t *testing.T) {
 	}
 }
 
-// TestWhoIsSigned holds that own mail is signed, nothing else is done to it, and
-// nothing is signed but own mail.
+// TestWhoIsSigned checks that our own mail is signed and not changed otherwise, and
+// that no other mail is signed.
 func TestWhoIsSigned(t *testing.T) {
 	keys, zone := signingKeys(t)
 	user := map[string]string{"{auth_authen}": "joe"}
@@ -126,7 +126,7 @@ func TestWhoIsSigned(t *testing.T) {
 	}
 }
 
-// TestOwnMailPasses holds that no key keeps own mail from passing.
+// TestOwnMailPasses checks that no key keeps our own mail from passing.
 func TestOwnMailPasses(t *testing.T) {
 	_, zone := signingKeys(t)
 	key := &oddKey{}
@@ -153,7 +153,7 @@ func TestOwnMailPasses(t *testing.T) {
 		t.Errorf("afterwards: changes %q", acts)
 	}
 
-	// An MTA gives a message up: aborted, replaced, or gone.
+	// An MTA abandons a message: it aborts it, begins another, or goes away.
 	for _, end := range []func(*gomilter.ClientSession){
 		func(s *gomilter.ClientSession) { _ = s.Abort(nil) },
 		func(s *gomilter.ClientSession) { _ = s.Close() },

@@ -10,7 +10,7 @@ import (
 
 func TestParsePath(t *testing.T) {
 	for _, test := range paths.Load(t) {
-		// go-milter takes one pair of brackets off.
+		// go-milter removes one pair of brackets.
 		for _, path := range []string{test.Text, gomilterPath(test.Text)} {
 			if got := ParsePath(path); got != test.Want {
 				t.Errorf("%q: %q, want %q", path, got, test.Want)
@@ -45,19 +45,18 @@ func gomilterPath(path string) string {
 	return path
 }
 
-// TestMeantPathDoubts holds what the macro's word is worth where no MTA was seen to
-// say that.
+// TestMeantPathDoubts tests macros that no MTA was seen to send.
 func TestMeantPathDoubts(t *testing.T) {
 	for _, test := range []struct{ path, macro, want string }{
-		// Virtual addresses and host aliases: the target is not the client's word.
+		// Virtual addresses and host aliases: the client did not write the target.
 		{"<ann@virtual.example>", "ann2", "ann@virtual.example"},
 		{"<ann@virtual.example>", "ann@inside.example", "ann@virtual.example"},
 		{"< ann@virtual.example >", "ann@inside.example", "ann@virtual.example"},
-		// Neither does a macro turn a sender into the null sender.
+		// A macro never turns a sender into the null sender.
 		{"< joe@example.com >", "", "joe@example.com"},
 		{"< joe@example.com >", "<>", "joe@example.com"},
 		{"joe", "", "joe"},
-		// Nor, in brackets, the null sender into somebody.
+		// Nor does it turn a null sender in brackets into an address.
 		{"<>", "joe@example.com", ""},
 		{"< >", "<>", ""},
 		{"< joe@example.com >", "<joe@example.com>", "joe@example.com"},
@@ -82,8 +81,8 @@ func TestParsePathIsLinear(t *testing.T) {
 	}
 }
 
-// FuzzParsePath holds that an address that can be read in one way only is read in
-// that way however it is dressed up, and that a macro makes no sender of none.
+// FuzzParsePath checks that an address that can be read in only one way is read that
+// way in any decoration, and that a macro never removes a sender.
 func FuzzParsePath(f *testing.F) {
 	for _, test := range paths.Load(f) {
 		f.Add(test.Text, test.Postfix.Macro)

@@ -11,7 +11,7 @@ import (
 	"authmilter/policy"
 )
 
-// TestOverridesSeeAllRecipients holds that an override for recipients spares a
+// TestOverridesSeeAllRecipients checks that an override for recipients spares a
 // message only if all of its recipients match, however many there are.
 func TestOverridesSeeAllRecipients(t *testing.T) {
 	r := start(t, options{set: func(s *Settings) {
@@ -38,13 +38,13 @@ func TestOverridesSeeAllRecipients(t *testing.T) {
 	}{
 		{"one matches", people(1), 1, true},
 		{"many match", people(3000), 1, true},
-		{"as many domains as are remembered match", domains(policy.MaxRecipientDomains), policy.MaxRecipientDomains, true},
+		{"as many domains match as are remembered", domains(policy.MaxRecipientDomains), policy.MaxRecipientDomains, true},
 		{"more domains match", domains(policy.MaxRecipientDomains + 1), policy.MaxRecipientDomains, false},
 		{"one does not", victim, 1, false},
 		{"the last of some does not", slices.Concat(people(10), victim), 2, false},
 		{"the last of many does not", slices.Concat(people(1000), victim), 2, false},
 		{"the first of many does not", slices.Concat(victim, people(1000)), 2, false},
-		{"the last does not, past the domains that are remembered", slices.Concat(domains(policy.MaxRecipientDomains), victim), policy.MaxRecipientDomains, false},
+		{"the last does not, after all domains remembered", slices.Concat(domains(policy.MaxRecipientDomains), victim), policy.MaxRecipientDomains, false},
 		{"a local name", slices.Concat(people(10), []string{"postmaster"}), 1, false},
 		{"an address literal", slices.Concat(people(10), []string{"victim@[192.0.2.1]"}), 1, false},
 	} {
@@ -77,8 +77,7 @@ func TestOverridesSeeAllRecipients(t *testing.T) {
 	}
 }
 
-// asking returns an override that asks of each condition, named by its key, one
-// item.
+// asking returns an override with one item for each condition, named by its key.
 func asking(action policy.Action, keysAndItems ...string) policy.Override {
 	o := policy.Override{Action: action}
 	for pair := range slices.Chunk(keysAndItems, 2) {

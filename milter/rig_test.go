@@ -24,8 +24,8 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// exampleZone holds the keys of RFC 6376 appendix C and RFC 8463 appendix A.2, and what the author of
-// its message could publish.
+// exampleZone holds the keys in RFC 6376 appendix C and RFC 8463 appendix A.2, and
+// records that the author of the message there could publish.
 const exampleZone = `
 brisbane._domainkey.football.example.com. IN TXT ("v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
 test._domainkey.football.example.com. IN TXT ("v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWR"
@@ -42,13 +42,13 @@ mx.football.example.com. TXT "v=spf1 ip4:192.0.2.1 -all"
 _dmarc.football.example.com. TXT "v=DMARC1; p=reject; aspf=s; adkim=s"
 `
 
-// Keys that a test may want to be slow.
+// Names of keys that a test can make slow.
 const (
 	edKey  = "brisbane._domainkey.football.example.com"
 	rsaKey = "test._domainkey.football.example.com"
 )
 
-// verdicts is an observer that remembers.
+// verdicts is an observer that remembers every Verdict.
 type verdicts struct {
 	mu  sync.Mutex
 	all []*policy.Verdict
@@ -66,7 +66,7 @@ func (v *verdicts) list() []*policy.Verdict {
 	return slices.Clone(v.all)
 }
 
-// take returns what was seen since it was last called.
+// take returns the verdicts seen since the last call.
 func (v *verdicts) take() []*policy.Verdict {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -85,7 +85,7 @@ type rig struct {
 	seen     *verdicts
 }
 
-// options change what a rig is started with.
+// options change how a rig is started.
 type options struct {
 	resolver  dns.Resolver // instead of a zone in memory
 	zone      string       // instead of exampleZone
@@ -130,7 +130,7 @@ func start(t *testing.T, o options) *rig {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_ = r.Shutdown(ctx) // the test may have ended it already
+		_ = r.Shutdown(ctx) // the test may have done so already
 		if n := r.inFlight.Load(); n != 0 {
 			t.Errorf("%d messages in flight at the end", n)
 		}
@@ -144,7 +144,7 @@ func start(t *testing.T, o options) *rig {
 	return r
 }
 
-// listen serves one more port.
+// listen serves another port.
 func (r *rig) listen() (string, net.Listener) {
 	r.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -159,10 +159,10 @@ func (r *rig) listen() (string, net.Listener) {
 	return l.Addr().String(), l
 }
 
-// field is a header field as it goes over the wire.
+// field is a header field as sent over the wire.
 type field struct{ name, value string }
 
-// mail is one message and where it comes from.
+// mail is one message with its envelope and client.
 type mail struct {
 	family gomilter.ProtoFamily // FamilyInet if zero
 	client string
@@ -173,13 +173,13 @@ type mail struct {
 	body   string
 }
 
-// example is the message of RFC 8463 appendix A.3.
+// example returns the message in RFC 8463 appendix A.3.
 func example(t testing.TB) mail {
 	t.Helper()
 	return load(t, "rfc8463.eml")
 }
 
-// load reads an example of the standards.
+// load reads an example message from the standards.
 func load(t testing.TB, file string) mail {
 	t.Helper()
 	text, err := os.ReadFile("../verify/dkim/testdata/" + file)
@@ -201,7 +201,7 @@ func load(t testing.TB, file string) mail {
 	return m
 }
 
-// unsigned is a message without signatures, whose body nobody needs.
+// unsigned returns a message without signatures, whose body is not needed.
 func unsigned() mail {
 	return mail{
 		client: "192.0.2.1", helo: "mx.football.example.com", from: "joe@football.example.com",
@@ -274,7 +274,7 @@ func (r *rig) header(s *gomilter.ClientSession, m mail) {
 	r.must(s.HeaderEnd())
 }
 
-// finish sends the body and returns the changes, one a line.
+// finish sends the body and returns the changes, one per line.
 func (r *rig) finish(s *gomilter.ClientSession, m mail) []string {
 	r.t.Helper()
 	acts, action, err := s.BodyReadFrom(strings.NewReader(m.body))
@@ -291,7 +291,8 @@ func (r *rig) finish(s *gomilter.ClientSession, m mail) []string {
 	return list
 }
 
-// value returns what was inserted as our field: exactly one, on top, last.
+// value returns the value of our field, which must be the only field inserted, at
+// the top and as the last change.
 func (r *rig) value(acts []string) string {
 	r.t.Helper()
 	const before = `InsertHeader 0 "Authentication-Results" `
@@ -301,7 +302,8 @@ func (r *rig) value(acts []string) string {
 	return acts[len(acts)-1][len(before):]
 }
 
-// wire is a connection without go-milter's client, which keeps to the rules.
+// wire is a connection without go-milter's client, to break the rules that the
+// client follows.
 type wire struct {
 	net.Conn
 	t *testing.T
@@ -330,7 +332,7 @@ func (w *wire) send(frames ...[]byte) {
 	}
 }
 
-// reply returns the next packet; code 0 at the end of the connection.
+// reply returns the next packet, or code 0 at the end of the connection.
 func (w *wire) reply() (code byte, payload []byte) {
 	w.t.Helper()
 	head := make([]byte, lengthSize)
@@ -347,7 +349,7 @@ func (w *wire) reply() (code byte, payload []byte) {
 	return packet[0], packet[1:]
 }
 
-// answer returns the next reply that decides something; code 0 at the end of the
+// answer returns the next reply that decides something, or code 0 at the end of the
 // connection.
 func (w *wire) answer() byte {
 	w.t.Helper()
@@ -355,7 +357,8 @@ func (w *wire) answer() byte {
 	return final
 }
 
-// verdict returns the changes up to the reply that ends a message, and it.
+// verdict returns the number of changes before the reply that ends a message, and
+// that reply.
 func (w *wire) verdict() (changes int, final byte) {
 	w.t.Helper()
 	for {
@@ -369,7 +372,7 @@ func (w *wire) verdict() (changes int, final byte) {
 	}
 }
 
-// eventually waits for a condition that is about to come true.
+// eventually waits for a condition to become true.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); !cond(); time.Sleep(time.Millisecond) {
@@ -379,8 +382,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-// noLeak returns a function that fails unless as many goroutines are left as
-// now.
+// noLeak returns a function that fails if more goroutines are left than now.
 func noLeak(t *testing.T) func() {
 	t.Helper()
 	before := runtime.NumGoroutine()
@@ -395,14 +397,14 @@ func noLeak(t *testing.T) func() {
 	}
 }
 
-// gate is a Resolver that answers for some names only once it is opened, or
-// panics for them.
+// gate is a Resolver that answers for some names only once opened, or panics for
+// them.
 type gate struct {
 	dns.Resolver
 	names  []string
 	panics bool
 	opened chan struct{}
-	// waiting counts the look-ups that wait, or that panicked.
+	// waiting counts the look-ups that wait or have panicked.
 	mu      sync.Mutex
 	waiting int
 }

@@ -16,7 +16,7 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// testKey returns a private key of the whole-system tests.
+// testKey returns a private key from the whole-system tests.
 func testKey(t testing.TB, name string) *dkim.PrivateKey {
 	t.Helper()
 	text, err := os.ReadFile("../test/testdata/keys/" + name + ".pem")
@@ -30,7 +30,7 @@ func testKey(t testing.TB, name string) *dkim.PrivateKey {
 	return key
 }
 
-// sealing returns a rig that seals for a domain, and skips 127.0.0.0/8.
+// sealing returns a rig that seals for domain and skips 127.0.0.0/8.
 func sealing(t *testing.T, domain string) *rig {
 	t.Helper()
 	zone := dnstest.MustParse(t, exampleZone)
@@ -126,7 +126,7 @@ func TestSeal(t *testing.T) {
 		if !strings.HasPrefix(m.names(), "ARC-Seal ARC-Message-Signature ARC-Authentication-Results Authentication-Results ARC-Seal") {
 			t.Errorf("%s: %s", name, m.names())
 		}
-		// It comes back, from outside: nothing has changed since our seal.
+		// It comes back from outside, unchanged since our seal.
 		sealed := m.names()
 		m = two.pass(m, opts...)
 		if v := two.last(); v.Seal.Done || v.Seal.Err != arc.ErrOwn || v.Result.ARC.Status != arc.Pass || v.Removed.Total() != 1 {
@@ -136,7 +136,7 @@ func TestSeal(t *testing.T) {
 			t.Errorf("%s: again: %s", name, m.names())
 		}
 	}
-	// The body is needed though nothing is signed.
+	// The body is needed even if nothing is signed.
 	m := unsigned()
 	m.body = strings.Repeat("line\r\n", 50_000)
 	m = one.pass(m)
@@ -147,7 +147,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-// TestNoSealForOurs holds that mail of our own users and hosts is not sealed.
+// TestNoSealForOurs checks that mail from our own users and hosts is not sealed.
 func TestNoSealForOurs(t *testing.T) {
 	r := sealing(t, "one.example")
 	local, user := example(t), example(t)
@@ -161,7 +161,7 @@ func TestNoSealForOurs(t *testing.T) {
 }
 
 // TestReinjection has a content filter on this host change a message and pass it
-// back: what we have written about it stays, and nothing is added.
+// back: our fields stay, and nothing is added.
 func TestReinjection(t *testing.T) {
 	r := sealing(t, "one.example")
 	m := r.pass(example(t))
@@ -174,13 +174,13 @@ func TestReinjection(t *testing.T) {
 	}
 
 	for name, forge := range map[string]func(*mail){
-		"another verdict":         func(m *mail) { m.fields[4].value = strings.Replace(own.value, "spf=pass", "spf=fail", 1) },
-		"a result more":           func(m *mail) { m.fields[4].value += "; auth=pass" },
-		"a result less":           func(m *mail) { m.fields[4].value = own.value[:strings.Index(own.value, ";\n\tarc=")] },
-		"a forged set":            func(m *mail) { m.fields[3].value = strings.Replace(m.fields[3].value, "spf=pass", "spf=none", 1) },
-		"from outside":            func(m *mail) { m.client = "192.0.2.99" },
-		"a set of somebody else":  func(m *mail) { m.client = "192.0.2.1"; *m = sealing(t, "two.example").pass(*m); m.client = "127.0.0.1" },
-		"a user, who may not say": func(m *mail) { m.client, m.macros = "192.0.2.99", map[string]string{"{auth_authen}": "joe"} },
+		"another verdict":           func(m *mail) { m.fields[4].value = strings.Replace(own.value, "spf=pass", "spf=fail", 1) },
+		"an extra result":           func(m *mail) { m.fields[4].value += "; auth=pass" },
+		"a missing result":          func(m *mail) { m.fields[4].value = own.value[:strings.Index(own.value, ";\n\tarc=")] },
+		"a forged set":              func(m *mail) { m.fields[3].value = strings.Replace(m.fields[3].value, "spf=pass", "spf=none", 1) },
+		"from outside":              func(m *mail) { m.client = "192.0.2.99" },
+		"another host's set":        func(m *mail) { m.client = "192.0.2.1"; *m = sealing(t, "two.example").pass(*m); m.client = "127.0.0.1" },
+		"a user without that right": func(m *mail) { m.client, m.macros = "192.0.2.99", map[string]string{"{auth_authen}": "joe"} },
 	} {
 		forged := m
 		forged.fields = slices.Clone(m.fields)
@@ -193,7 +193,7 @@ func TestReinjection(t *testing.T) {
 			t.Errorf("%s: believed", name)
 		}
 	}
-	// A second field that says something else is no part of the first.
+	// A second field with another result is not covered by the first.
 	both := m
 	both.fields = append(slices.Clone(m.fields), field{resultsName, " mx.example.org; dkim=pass header.d=bank.example"})
 	if acts := r.deliver(both); len(acts) != 1 || acts[0] != `ChangeHeader 2 "Authentication-Results" ""` {
@@ -201,9 +201,8 @@ func TestReinjection(t *testing.T) {
 	}
 }
 
-// TestReinjectionOfAFailedChain holds that what we have written about a message
-// stays also where the set that we added says that its chain failed: any sender
-// can bring that about.
+// TestReinjectionOfAFailedChain checks that our fields stay even if the set that we
+// added says that the chain failed: any sender can cause that.
 func TestReinjectionOfAFailedChain(t *testing.T) {
 	r := sealing(t, "one.example")
 	m := unsigned()

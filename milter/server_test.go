@@ -39,15 +39,15 @@ func TestShutdown(t *testing.T) {
 	}
 	if conn, err := net.Dial("tcp", r.addr); err == nil {
 		conn.Close()
-		t.Error("connections are still taken")
+		t.Error("connections are still accepted")
 	}
 	select {
 	case err := <-ended:
-		t.Fatalf("ended before its message: %v", err)
+		t.Fatalf("Shutdown returned before the message ended: %v", err)
 	default:
 	}
 	busy.send(whole[cut:])
-	eventually(t, "the key is asked for", func() bool { return g.held() == 1 })
+	eventually(t, "the key is looked up", func() bool { return g.held() == 1 })
 	close(g.opened)
 	if changes, final := busy.verdict(); changes != 1 || final != 'a' {
 		t.Errorf("%d changes, then %q", changes, final)
@@ -122,8 +122,8 @@ func TestStopOfOneListener(t *testing.T) {
 	second.deliver(example(t))
 }
 
-// TestSoak sends many messages over many connections, and gives many of them
-// up: nothing is left of them.
+// TestSoak sends many messages over many connections and aborts many of them:
+// nothing may be left of them.
 func TestSoak(t *testing.T) {
 	files := func() int {
 		open, err := os.ReadDir("/proc/self/fd")

@@ -56,8 +56,8 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// TestProtocolVersions holds that what an MTA offers decides: nobody waits for
-// a reply that does not come, and the results are the same.
+// TestProtocolVersions checks that we follow what an MTA offers: it never waits for
+// a reply that does not come, and the results are always the same.
 func TestProtocolVersions(t *testing.T) {
 	r := start(t, options{})
 	m := example(t)
@@ -91,7 +91,7 @@ func TestProtocolVersions(t *testing.T) {
 			}
 			r.open(s, sent)
 			r.must(s.Unknown("VRFY x", nil))
-			// Twice, since the state after a message counts too.
+			// Twice, to check the state after a message.
 			for range 2 {
 				r.envelope(s, sent)
 				r.header(s, sent)
@@ -103,8 +103,8 @@ func TestProtocolVersions(t *testing.T) {
 	}
 }
 
-// TestLeadingSpace has a signature in simple canonicalization cover the space
-// after the colon, which the MTA eats or not.
+// TestLeadingSpace verifies a signature in simple canonicalization, which covers the
+// space after the colon, with MTAs that remove that space and MTAs that keep it.
 func TestLeadingSpace(t *testing.T) {
 	r := start(t, options{})
 	for _, eaten := range []bool{false, true} {
@@ -123,7 +123,7 @@ func TestLeadingSpace(t *testing.T) {
 	}
 }
 
-// TestNoHelo has a client of a second session say nothing before MAIL.
+// TestNoHelo has the client of a second session send MAIL without HELO.
 func TestNoHelo(t *testing.T) {
 	r := start(t, options{})
 	w := r.wire()
@@ -142,7 +142,7 @@ func TestNoHelo(t *testing.T) {
 
 func TestRestoreSpace(t *testing.T) {
 	for in, want := range map[string]string{
-		"":          "", // an empty field: RFC 6376 has no use for telling it from one of a space
+		"":          "", // an empty field: RFC 6376 need not distinguish it from a single space
 		"x":         " x",
 		" x":        "  x",
 		"\tx":       "\tx",
@@ -173,7 +173,7 @@ func TestNegotiationRefused(t *testing.T) {
 		}
 	}
 	if version, _, _, _, err := negotiate(7, 6, wantedActions, wantedActions, 0, wantedProtocol, 0); err != nil || version != 6 {
-		t.Errorf("an MTA of version 7 gets %d, %v", version, err)
+		t.Errorf("an MTA with version 7 gets %d, %v", version, err)
 	}
 	r.deliver(unsigned()) // the next one is served
 }
@@ -248,8 +248,7 @@ func TestClientFamilies(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftOfTheLastMessage sends different messages over one
-// connection.
+// TestNothingIsLeftOfTheLastMessage sends different messages over one connection.
 func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
 	r := start(t, options{})
 	bag := gomilter.NewMacroBag()
@@ -268,7 +267,7 @@ func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
 	if acts := r.finish(s, signed); !slices.Equal(acts, forgedRemoved) {
 		t.Errorf("authenticated: %q", acts)
 	}
-	bag = gomilter.NewMacroBag() // of the next SMTP session
+	bag = gomilter.NewMacroBag() // for the next SMTP session
 	if err := s.Reset(bag); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +278,7 @@ func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
 	if acts := r.finish(s, other); len(acts) != 1 {
 		t.Errorf("after another session: %q", acts)
 	}
-	// HELO again, as after STARTTLS; then a message that is given up.
+	// HELO again, as after STARTTLS, then a message that is aborted.
 	r.must(s.Helo("mx.football.example.com"))
 	r.envelope(s, other)
 	r.header(s, mail{fields: forgedFields()})
@@ -289,7 +288,7 @@ func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
 	r.envelope(s, signed)
 	r.header(s, signed)
 	if acts := r.finish(s, signed); len(acts) != 1 {
-		t.Errorf("after a message given up: %q", acts)
+		t.Errorf("after an aborted message: %q", acts)
 	}
 	all := r.seen.list()
 	if len(all) != 3 {
@@ -307,8 +306,8 @@ func TestNothingIsLeftOfTheLastMessage(t *testing.T) {
 	}
 }
 
-// TestStages holds that the stages are told, and that they are parts of the
-// whole.
+// TestStages checks that the duration of each stage is recorded, and that the stages
+// add up.
 func TestStages(t *testing.T) {
 	r := start(t, options{set: func(s *Settings) { s.ExplainRules = true }})
 	r.deliver(example(t))

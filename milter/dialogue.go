@@ -25,8 +25,8 @@ type dialogue struct {
 	// of its latest command in the order.
 	message bool
 	last    int
-	// told is set once octets without a message have been reported.
-	told bool
+	// reported is set once octets without a message have been reported.
+	reported bool
 	// queueID is the queue ID of the message, "" until the MTA sends it.
 	queueID string
 }
@@ -133,11 +133,11 @@ func (d *dialogue) next(packets []byte, command byte) (extra []byte, stray bool,
 	}
 	switch {
 	case restarts:
-		d.message, d.told, d.last = at == atMail, false, at
+		d.message, d.reported, d.last = at == atMail, false, at
 	case d.message && ofMessage:
 		d.last = at
 	case ofMessage && at >= atHeader:
-		stray, d.told = !d.told, true
+		stray, d.reported = !d.reported, true
 	}
 	if macros := d.macros[at]; len(macros) > 0 {
 		packets = appendPacket(packets, cmdMacro, macros)
@@ -155,7 +155,7 @@ func (d *dialogue) next(packets []byte, command byte) (extra []byte, stray bool,
 // as a user who logged in for another message. It keeps the macros for the
 // command that ends the message.
 func (d *dialogue) end(by int) {
-	d.message, d.told = false, false
+	d.message, d.reported = false, false
 	for at := atMail; at <= atEndMessage; at++ {
 		if at != by {
 			d.drop(at)

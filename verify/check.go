@@ -274,6 +274,7 @@ func (c *Check) Finish() *Result {
 	c.work.wait()
 	r := &Result{
 		Author:   c.author,
+		Header:   c.header.fields.Header,
 		ListID:   c.header.listID(),
 		SPF:      c.spf,
 		Helo:     c.helo,

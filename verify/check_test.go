@@ -216,6 +216,9 @@ func TestHeaderBounds(t *testing.T) {
 		if res.SPF.Status != spf.Pass {
 			t.Errorf("%+v: %+v", test, res)
 		}
+		if got := res.Header; test.fits && !slices.Equal(got, h) || !test.fits && got != nil {
+			t.Errorf("%+v: header %q", test, got)
+		}
 		if test.fits {
 			if res.DMARC.Status != dmarc.Fail || res.DMARC.Disposition != dmarc.DispositionReject || len(res.DKIM) != 0 || len(res.Authors) != 1 {
 				t.Errorf("%+v: %+v", test, res)

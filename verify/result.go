@@ -38,6 +38,10 @@ type Result struct {
 	// IPRev is what is known of the client's name; nil unless Options.IPRev asked
 	// for it.
 	IPRev *iprev.Result
+	// Header is the header as received, for conditions about a field that no method
+	// reads. It is nil if it exceeded the bounds of [Options]: then nobody knows what
+	// such a field said.
+	Header message.Header
 	// ListID is what the List-Id fields say. It proves nothing: a sender writes
 	// them.
 	ListID message.ListID

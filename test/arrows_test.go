@@ -25,17 +25,18 @@ var house = map[string][]string{
 
 	"metrics/statuspage": {"policy", "verify", "verify/..."},
 
-	"verify/arc":   {"verify/dkim", "verify/message", "verify/dns", "verify/authres", "verify/domain", "verify/clean"},
-	"verify/dkim":  {"verify/message", "verify/dns", "verify/domain", "verify/clean"},
-	"verify/dmarc": {"verify/dns", "verify/domain", "verify/clean"},
-	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean"},
-	"verify/iprev": {"verify/dns", "verify/domain", "verify/clean"},
+	"verify/arc":   {"verify/dkim", "verify/message", "verify/dns", "verify/authres", "verify/domain", "verify/clean", "verify/ascii"},
+	"verify/dkim":  {"verify/message", "verify/dns", "verify/domain", "verify/clean", "verify/ascii"},
+	"verify/dmarc": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii"},
+	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean", "verify/ascii"},
+	"verify/iprev": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii"},
 
-	"verify/message": {"verify/domain", "verify/clean"},
-	"verify/dns":     {"verify/domain", "verify/clean"},
-	"verify/authres": {"verify/domain", "verify/clean"},
-	"verify/domain":  {},
+	"verify/message": {"verify/domain", "verify/clean", "verify/ascii"},
+	"verify/dns":     {"verify/domain", "verify/clean", "verify/ascii"},
+	"verify/authres": {"verify/domain", "verify/clean", "verify/ascii"},
+	"verify/domain":  {"verify/ascii"},
 	"verify/clean":   {},
+	"verify/ascii":   {},
 
 	"verify/dns/dnstest": {"verify/dns"},
 }
@@ -60,7 +61,7 @@ var homes = map[string][]string{
 // read no clock, write no log and keep no state.
 var pure = []string{
 	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/iprev", "verify/message", "verify/authres",
-	"verify/domain", "verify/clean", "policy",
+	"verify/domain", "verify/clean", "verify/ascii", "policy",
 }
 
 // source is one Go file.

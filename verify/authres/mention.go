@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"authmilter/verify/domain"
+	"authmilter/verify/ascii"
 )
 
 // mentioned reports whether one of our ids stands in text by some reading, as a
@@ -24,7 +24,7 @@ func (c *Claimant) mentioned(text string) bool {
 	if strings.IndexByte(text, '(') >= 0 {
 		readings = append(readings, withoutComments(text))
 	}
-	if !domain.IsASCII(text) {
+	if !ascii.Is(text) {
 		readings = append(readings, onlyASCII(text))
 	}
 	if c.international() && !utf8.ValidString(text) {

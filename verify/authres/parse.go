@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 // Bounds of what is parsed.
@@ -229,7 +231,7 @@ func (p *parser) keyword() string {
 	start := p.pos
 	for !p.end() {
 		c := p.s[p.pos]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+		if !(ascii.IsLetter(c) || ascii.IsDigit(c) || c == '-' || c == '_') {
 			break
 		}
 		p.pos++
@@ -238,7 +240,7 @@ func (p *parser) keyword() string {
 }
 
 func (p *parser) digits() {
-	for !p.end() && '0' <= p.s[p.pos] && p.s[p.pos] <= '9' {
+	for !p.end() && ascii.IsDigit(p.s[p.pos]) {
 		p.pos++
 	}
 }

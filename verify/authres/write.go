@@ -3,6 +3,8 @@ package authres
 import (
 	"strconv"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 const (
@@ -150,7 +152,7 @@ func isDomain(s string) bool {
 	label := 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		case ascii.IsLetter(c), ascii.IsDigit(c), c == '-', c == '_':
 			label++
 		case c == '.' && label > 0:
 			label = 0

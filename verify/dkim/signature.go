@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/domain"
 	"authmilter/verify/message"
 )
@@ -339,7 +340,7 @@ func number(tags Tags, name string, maxDigits int) (n int64, ok bool) {
 		return Absent, false
 	}
 	for i := 0; i < len(text); i++ {
-		if text[i] < '0' || text[i] > '9' {
+		if !ascii.IsDigit(text[i]) {
 			return Absent, false
 		}
 	}

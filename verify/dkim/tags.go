@@ -3,6 +3,8 @@ package dkim
 import (
 	"errors"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 // Bounds of a tag list.
@@ -117,8 +119,7 @@ func peek(list, name string) string {
 func isTagName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		alpha := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		if !alpha && (i == 0 || !('0' <= c && c <= '9' || c == '_')) {
+		if !ascii.IsLetter(c) && (i == 0 || !ascii.IsDigit(c) && c != '_') {
 			return false
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"authmilter/verify/ascii"
 )
 
 // maxName bounds the text of a name, unescaped and without a trailing dot: on
@@ -19,10 +21,10 @@ const maxName = 253
 func canonical(name string) string {
 	name = strings.TrimSuffix(name, ".")
 	for i := 0; i < len(name); i++ {
-		if name[i] != lower(name[i]) {
+		if name[i] != ascii.Lower(name[i]) {
 			b := []byte(name)
 			for ; i < len(b); i++ {
-				b[i] = lower(b[i])
+				b[i] = ascii.Lower(b[i])
 			}
 			return string(b)
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"authmilter/verify/ascii"
 )
 
 // packets is the Transport of the network.
@@ -107,16 +109,9 @@ func answers(message, query []byte) bool {
 // 4343 section 3).
 func equalFold(a, b []byte) bool {
 	for i := range a {
-		if lower(a[i]) != lower(b[i]) {
+		if ascii.Lower(a[i]) != ascii.Lower(b[i]) {
 			return false
 		}
 	}
 	return len(a) == len(b)
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c += 'a' - 'A'
-	}
-	return c
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/dns"
 	"authmilter/verify/domain"
 )
@@ -115,7 +116,7 @@ func initialDomain(text string, malformed error) (string, error) {
 		return "", errOneLabel
 	}
 	for i := dot + 1; i < len(name); i++ {
-		if !isDigit(name[i]) {
+		if !ascii.IsDigit(name[i]) {
 			return name, nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/domain"
 )
 
@@ -29,7 +30,7 @@ const (
 // nothing. We treat local-parts and HELO arguments of absurd length alike.
 func (e *evaluation) expandable(m MacroString) bool {
 	if m.letters.has('s') || m.letters.has('l') {
-		if len(e.local) > maxIdentity || !domain.IsASCII(e.local) {
+		if len(e.local) > maxIdentity || !ascii.Is(e.local) {
 			return false
 		}
 	}
@@ -186,7 +187,7 @@ func (e *evaluation) macroValue(ctx context.Context, letter byte, current string
 // helo returns the HELO argument, in A-labels where it is a domain name: RFC
 // 8616 section 4 has U-labels converted before macros use them.
 func (e *evaluation) helo() string {
-	if domain.IsASCII(e.args.Helo) {
+	if ascii.Is(e.args.Helo) {
 		return e.args.Helo
 	}
 	if name, err := domain.ToASCII(e.args.Helo); err == nil {
@@ -254,7 +255,7 @@ func escapeURL(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if isAlpha(c) || isDigit(c) || strings.IndexByte("-._~", c) >= 0 {
+		if ascii.IsLetter(c) || ascii.IsDigit(c) || strings.IndexByte("-._~", c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/clean"
 )
 
@@ -88,12 +89,12 @@ func (r *Record) addTerm(term string) error {
 
 // nameLength returns the length of the name that text begins with.
 func nameLength(text string) int {
-	if text == "" || !isAlpha(text[0]) {
+	if text == "" || !ascii.IsLetter(text[0]) {
 		return 0
 	}
 	for i := 1; i < len(text); i++ {
 		c := text[i]
-		if !isAlpha(c) && !isDigit(c) && c != '-' && c != '_' && c != '.' {
+		if !ascii.IsLetter(c) && !ascii.IsDigit(c) && c != '-' && c != '_' && c != '.' {
 			return i
 		}
 	}
@@ -211,7 +212,7 @@ func (m *Mechanism) parsePrefixes(argument string) (string, error) {
 // text as it is and no digits where it does not end so.
 func cutPrefixLength(text string) (rest, digits string) {
 	i := len(text)
-	for i > 0 && isDigit(text[i-1]) {
+	for i > 0 && ascii.IsDigit(text[i-1]) {
 		i--
 	}
 	if i == len(text) || i == 0 || text[i-1] != '/' {
@@ -228,7 +229,7 @@ func parsePrefixLength(digits string, limit int) (int, error) {
 	}
 	n := 0
 	for i := 0; i < len(digits); i++ {
-		if !isDigit(digits[i]) {
+		if !ascii.IsDigit(digits[i]) {
 			return 0, errPrefix
 		}
 		if n = n*10 + int(digits[i]-'0'); n > limit {

@@ -25,11 +25,11 @@ var house = map[string][]string{
 
 	"metrics/statuspage": {"policy", "verify", "verify/..."},
 
-	"verify/arc":   {"verify/dkim", "verify/message", "verify/dns", "verify/authres", "verify/domain", "verify/clean", "verify/ascii"},
-	"verify/dkim":  {"verify/message", "verify/dns", "verify/domain", "verify/clean", "verify/ascii"},
-	"verify/dmarc": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii"},
-	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean", "verify/ascii"},
-	"verify/iprev": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii"},
+	"verify/arc":   {"verify/dkim", "verify/message", "verify/dns", "verify/authres", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
+	"verify/dkim":  {"verify/message", "verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
+	"verify/dmarc": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
+	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
+	"verify/iprev": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
 
 	"verify/message": {"verify/domain", "verify/clean", "verify/ascii"},
 	"verify/dns":     {"verify/domain", "verify/clean", "verify/ascii"},
@@ -37,6 +37,7 @@ var house = map[string][]string{
 	"verify/domain":  {"verify/ascii"},
 	"verify/clean":   {},
 	"verify/ascii":   {},
+	"verify/fault":   {},
 
 	"verify/dns/dnstest": {"verify/dns"},
 }
@@ -61,7 +62,7 @@ var homes = map[string][]string{
 // read no clock, write no log and keep no state.
 var pure = []string{
 	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/iprev", "verify/message", "verify/authres",
-	"verify/domain", "verify/clean", "verify/ascii", "policy",
+	"verify/domain", "verify/clean", "verify/ascii", "verify/fault", "policy",
 }
 
 // source is one Go file.

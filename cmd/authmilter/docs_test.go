@@ -157,7 +157,7 @@ func TestReasonsAreOutcomes(t *testing.T) {
 		used["spf/reason.go "+string(o.Reason)] = true
 	}
 	for _, o := range iprev.Outcomes() {
-		used["iprev/iprev.go "+string(o.Reason)] = true
+		used["iprev/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range dmarc.Outcomes() {
 		used["dmarc/dmarc.go "+string(o.Reason)] = true
@@ -165,7 +165,7 @@ func TestReasonsAreOutcomes(t *testing.T) {
 	for _, o := range arc.Outcomes() {
 		used["arc/result.go "+string(o.Reason)] = true
 	}
-	for _, file := range []string{"dkim/result.go", "spf/reason.go", "iprev/iprev.go", "dmarc/dmarc.go", "arc/result.go"} {
+	for _, file := range []string{"dkim/result.go", "spf/reason.go", "iprev/result.go", "dmarc/dmarc.go", "arc/result.go"} {
 		for _, reason := range reasons(t, "../../verify/"+file) {
 			if !used[file+" "+reason] {
 				t.Errorf("%s: %s is in no outcome", file, reason)

@@ -2,12 +2,9 @@ package arc
 
 import (
 	"crypto"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"authmilter/verify/authres"
@@ -72,7 +69,7 @@ func (s *Sealer) Seal(in *SealInput) ([]message.Field, error) {
 		return nil, err
 	}
 	results := message.Field{
-		Name: "ARC-Authentication-Results",
+		Name: authResults.String(),
 		Raw:  " " + authres.FormatARC(instance, in.AuthservID, in.Results),
 	}
 	signature, err := s.signMessage(in, instance, names)
@@ -116,7 +113,7 @@ func newestSet(h message.Header) (*Set, []byte) {
 	// A set that marks a chain as failed covers itself only (RFC 8617 section
 	// 5.1.2), whatever is below it.
 	newest := &sets[c.Highest]
-	if newest.missing() != "" {
+	if _, missing := newest.missing(); missing {
 		return nil, nil
 	}
 	set, err := newest.read(h, c.Highest, Fail)
@@ -148,7 +145,7 @@ func (s *Sealer) next(r *Result) (int, error) {
 
 // signMessage returns the ARC-Message-Signature field.
 func (s *Sealer) signMessage(in *SealInput, instance int, names []string) (message.Field, error) {
-	w := newTagWriter("ARC-Message-Signature")
+	w := newTagWriter(messageSignature.String())
 	w.tag("i", strconv.Itoa(instance))
 	w.tag("a", s.Key.Algorithm())
 	w.tag("c", "relaxed/relaxed")
@@ -163,7 +160,7 @@ func (s *Sealer) signMessage(in *SealInput, instance int, names []string) (messa
 
 // seal returns the ARC-Seal field.
 func (s *Sealer) seal(in *SealInput, instance int, results, signature message.Field) (message.Field, error) {
-	w := newTagWriter("ARC-Seal")
+	w := newTagWriter(seal.String())
 	w.tag("i", strconv.Itoa(instance))
 	w.tag("a", s.Key.Algorithm())
 	w.tag("t", strconv.FormatInt(in.At.Unix(), 10))
@@ -176,9 +173,9 @@ func (s *Sealer) seal(in *SealInput, instance int, results, signature message.Fi
 	if in.Chain.Status == Pass {
 		for i := range in.Chain.Chain.Sets {
 			set := &in.Chain.Chain.Sets[i]
-			d.add(in.Header[set.authResults])
-			d.add(in.Header[set.messageSignature])
-			d.add(in.Header[set.seal])
+			for _, at := range set.at {
+				d.add(in.Header[at])
+			}
 		}
 	}
 	d.add(results)
@@ -240,94 +237,4 @@ func count(index *message.Index, name string) int {
 		n++
 	}
 	return n
-}
-
-const (
-	// foldAt is the line length that folding aims at (RFC 5322 section 2.1.1).
-	foldAt = 78
-	// tabWidth is what the TAB after a fold counts for in that.
-	tabWidth = 8
-	fold     = "\r\n\t"
-)
-
-// tagWriter writes a tag list, folded.
-type tagWriter struct {
-	name   string
-	b      strings.Builder
-	column int
-}
-
-func newTagWriter(name string) *tagWriter {
-	return &tagWriter{name: name, column: len(name) + len(":")}
-}
-
-// begin puts a space, or a fold where n octets more would be too many.
-func (w *tagWriter) begin(n int) {
-	if w.column+len(" ")+n > foldAt {
-		w.b.WriteString(fold)
-		w.column = tabWidth
-		return
-	}
-	w.b.WriteByte(' ')
-	w.column++
-}
-
-func (w *tagWriter) text(s string) {
-	w.b.WriteString(s)
-	w.column += len(s)
-}
-
-// tag writes a tag that is not broken.
-func (w *tagWriter) tag(name, value string) {
-	s := name + "=" + value + ";"
-	w.begin(len(s))
-	w.text(s)
-}
-
-// list writes a list with colons, which is broken after them.
-func (w *tagWriter) list(name string, items []string) {
-	for i, item := range items {
-		s := item + ":"
-		switch i {
-		case len(items) - 1:
-			s = item + ";"
-		}
-		if i == 0 {
-			s = name + "=" + s
-			w.begin(len(s))
-		} else if w.column+len(s) > foldAt {
-			w.b.WriteString(fold)
-			w.column = tabWidth
-		}
-		w.text(s)
-	}
-}
-
-// base64 writes binary data, which fits on a line.
-func (w *tagWriter) base64(name string, data []byte) {
-	w.tag(name, base64.StdEncoding.EncodeToString(data))
-}
-
-// unsigned ends the list with an empty b= tag.
-func (w *tagWriter) unsigned() message.Field {
-	w.b.WriteString(fold + "b=")
-	w.column = tabWidth + len("b=")
-	return message.Field{Name: w.name, Raw: w.b.String()}
-}
-
-// sign fills the empty b= tag, which is the end of the list.
-func (w *tagWriter) sign(key *dkim.PrivateKey, digest []byte) (message.Field, error) {
-	value, err := key.SignDigest(digest)
-	if err != nil {
-		return message.Field{}, fmt.Errorf("%s: %w", w.name, err)
-	}
-	for text := base64.StdEncoding.EncodeToString(value); text != ""; {
-		n := min(len(text), foldAt-w.column)
-		w.text(text[:n])
-		if text = text[n:]; text != "" {
-			w.b.WriteString(fold)
-			w.column = tabWidth
-		}
-	}
-	return message.Field{Name: w.name, Raw: w.b.String()}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"authmilter/verify/fault"
 	"authmilter/verify/message"
 )
 
@@ -15,12 +16,12 @@ import (
 const goMinRSABits = 1024
 
 var (
-	errSignature = fault(Fail, ReasonSignature, "signature did not verify")
-	errSize      = fault(PermError, ReasonSignatureSize, "signature of an impossible length")
-	errKeyType   = fault(PermError, ReasonKeyUse, "key is of another type than the signature")
-	errKeyHash   = fault(PermError, ReasonKeyUse, "key does not allow the hash")
-	errKeyUse    = fault(PermError, ReasonKeyUse, "key is not for email")
-	errKeyStrict = fault(PermError, ReasonKeyUse, "key does not allow a subdomain in i=")
+	errSignature = fault.New(Fail, ReasonSignature, "signature did not verify")
+	errSize      = fault.New(PermError, ReasonSignatureSize, "signature of an impossible length")
+	errKeyType   = fault.New(PermError, ReasonKeyUse, "key is of another type than the signature")
+	errKeyHash   = fault.New(PermError, ReasonKeyUse, "key does not allow the hash")
+	errKeyUse    = fault.New(PermError, ReasonKeyUse, "key is not for email")
+	errKeyStrict = fault.New(PermError, ReasonKeyUse, "key does not allow a subdomain in i=")
 )
 
 // allows reports whether key may be used for s (RFC 6376 section 6.1.2).
@@ -102,11 +103,11 @@ func (o Options) verifyDigest(s *Signature, key *Key, digest []byte) (policy, er
 }
 
 func weakKey(bits int) error {
-	return fault(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", bits))
+	return fault.New(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", bits))
 }
 
 func largeKey(bits int) error {
-	return fault(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", bits))
+	return fault.New(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", bits))
 }
 
 // minSignature is the length of the smallest RSA signature that anybody makes,

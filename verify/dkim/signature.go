@@ -9,6 +9,7 @@ import (
 
 	"authmilter/verify/ascii"
 	"authmilter/verify/domain"
+	"authmilter/verify/fault"
 	"authmilter/verify/message"
 )
 
@@ -71,18 +72,18 @@ type Signature struct {
 }
 
 var (
-	errSyntax     = fault(Neutral, ReasonSyntax, "malformed signature field")
-	errVersion    = fault(Neutral, ReasonVersion, "unknown signature version")
-	errAlgorithm  = fault(Neutral, ReasonAlgorithm, "unknown signature algorithm")
-	errCanon      = fault(Neutral, ReasonCanonicalization, "unknown canonicalization")
-	errQuery      = fault(Neutral, ReasonQuery, "unknown key query method")
-	errFromAbsent = fault(PermError, ReasonFromNotSigned, "From field not signed")
-	errWeakHash   = fault(Policy, ReasonWeakHash, "hash too weak: rsa-sha1")
+	errSyntax     = fault.New(Neutral, ReasonSyntax, "malformed signature field")
+	errVersion    = fault.New(Neutral, ReasonVersion, "unknown signature version")
+	errAlgorithm  = fault.New(Neutral, ReasonAlgorithm, "unknown signature algorithm")
+	errCanon      = fault.New(Neutral, ReasonCanonicalization, "unknown canonicalization")
+	errQuery      = fault.New(Neutral, ReasonQuery, "unknown key query method")
+	errFromAbsent = fault.New(PermError, ReasonFromNotSigned, "From field not signed")
+	errWeakHash   = fault.New(Policy, ReasonWeakHash, "hash too weak: rsa-sha1")
 )
 
 // syntax returns an error about one tag.
 func syntax(tag string) *Error {
-	return fault(Neutral, ReasonSyntax, "malformed signature field: tag "+tag)
+	return fault.New(Neutral, ReasonSyntax, "malformed signature field: tag "+tag)
 }
 
 // ParseSignature parses a DKIM-Signature field. An error is an *[Error]; the
@@ -90,7 +91,7 @@ func syntax(tag string) *Error {
 func ParseSignature(f message.Field) (*Signature, error) {
 	tags, err := ParseTags(f.Raw)
 	if err != nil {
-		return newSignature(), errSyntax.because(err)
+		return newSignature(), errSyntax.Because(err)
 	}
 	// Whom the signature is from is read first, so that every error tells.
 	s, err := parseSigner(f, tags)

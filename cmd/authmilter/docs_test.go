@@ -154,7 +154,7 @@ func TestReasonsAreOutcomes(t *testing.T) {
 		used["dkim/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range spf.Outcomes() {
-		used["spf/reason.go "+string(o.Reason)] = true
+		used["spf/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range iprev.Outcomes() {
 		used["iprev/result.go "+string(o.Reason)] = true
@@ -165,7 +165,7 @@ func TestReasonsAreOutcomes(t *testing.T) {
 	for _, o := range arc.Outcomes() {
 		used["arc/result.go "+string(o.Reason)] = true
 	}
-	for _, file := range []string{"dkim/result.go", "spf/reason.go", "iprev/result.go", "dmarc/dmarc.go", "arc/result.go"} {
+	for _, file := range []string{"dkim/result.go", "spf/result.go", "iprev/result.go", "dmarc/dmarc.go", "arc/result.go"} {
 		for _, reason := range reasons(t, "../../verify/"+file) {
 			if !used[file+" "+reason] {
 				t.Errorf("%s: %s is in no outcome", file, reason)

@@ -42,7 +42,7 @@ func (e *evaluation) expandable(m MacroString) bool {
 // 7.3); or current where spec is zero. ok is false where that is no name that
 // the DNS could hold. Where spec is not expandable there is no target to ask
 // for.
-func (e *evaluation) target(ctx context.Context, spec MacroString, current string) (name string, ok bool, x *exception) {
+func (e *evaluation) target(ctx context.Context, spec MacroString, current string) (name string, ok bool, x *Error) {
 	switch {
 	case spec.IsZero():
 		return current, true, nil
@@ -102,7 +102,7 @@ func (e *evaluation) explanation(ctx context.Context, m MacroString, current str
 	}
 	var b []byte
 	for _, s := range m.segments {
-		var x *exception
+		var x *Error
 		if b, x = e.appendSegment(ctx, b, s, current); x != nil {
 			return "", false
 		}
@@ -122,7 +122,7 @@ func (e *evaluation) explanation(ctx context.Context, m MacroString, current str
 }
 
 // appendSegment appends the expansion of s to b.
-func (e *evaluation) appendSegment(ctx context.Context, b []byte, s segment, current string) ([]byte, *exception) {
+func (e *evaluation) appendSegment(ctx context.Context, b []byte, s segment, current string) ([]byte, *Error) {
 	switch s.letter {
 	case 0:
 		return append(b, s.literal...), nil
@@ -151,7 +151,7 @@ func (e *evaluation) appendSegment(ctx context.Context, b []byte, s segment, cur
 
 // macroValue returns what a macro-letter stands for (RFC 7208 sections 7.2 and
 // 7.3).
-func (e *evaluation) macroValue(ctx context.Context, letter byte, current string) (string, *exception) {
+func (e *evaluation) macroValue(ctx context.Context, letter byte, current string) (string, *Error) {
 	switch letter {
 	case 's':
 		return e.local + "@" + e.senderDomain, nil

@@ -105,8 +105,8 @@ func (e *evaluation) countLookup() *Error {
 	return nil
 }
 
-// countVoid notes that a look-up of the current term found nothing. RFC 7208
-// section 4.6.4 limits the number of terms of which that is true, so that a
+// countVoid notes that a look-up of the current term found nothing.
+// RFC 7208 section 4.6.4 limits the number of terms of which that is true, so that a
 // term counts once, however many exchangers of an "mx" have no address of the
 // client's family.
 func (e *evaluation) countVoid() *Error {

@@ -3,7 +3,6 @@ package arc
 import (
 	"crypto"
 	"errors"
-	"slices"
 	"strconv"
 	"time"
 
@@ -56,6 +55,9 @@ var (
 	ErrTooManyFields = errors.New("too many fields of one name to sign")
 )
 
+// maxSigned bounds how many fields of one name are signed.
+const maxSigned = 20
+
 // Seal returns the fields of the next set, in the order in which they are put on
 // top of the message: the last one comes to stand highest. An error is, but for
 // that of the key, one of the reasons above.
@@ -64,9 +66,9 @@ func (s *Sealer) Seal(in *SealInput) ([]message.Field, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := signedNames(in.Header, in.Index)
-	if err != nil {
-		return nil, err
+	names, ok := dkim.Intermediary.HeaderNames(in.Index, maxSigned)
+	if !ok {
+		return nil, ErrTooManyFields
 	}
 	results := message.Field{
 		Name: authResults.String(),
@@ -83,9 +85,9 @@ func (s *Sealer) Seal(in *SealInput) ([]message.Field, error) {
 	return []message.Field{results, signature, seal}, nil
 }
 
-// Made returns the newest set of a message where s has made it, otherwise nil:
-// where the seal names his domain and verifies with his key. Nothing is looked
-// up, and the rest of the chain is not verified.
+// Made returns the newest set of a message if s has made it, otherwise nil: the
+// seal must name the domain of s and verify with its key. Nothing is looked up, and
+// the rest of the chain is not verified.
 func (s *Sealer) Made(h message.Header) *Set {
 	newest, digest := newestSet(h)
 	if newest == nil || newest.Seal.Domain != s.Domain || newest.Seal.Selector != s.Selector {
@@ -181,60 +183,4 @@ func (s *Sealer) seal(in *SealInput, instance int, results, signature message.Fi
 	d.add(results)
 	d.add(signature)
 	return w.sign(s.Key, d.sum(w.unsigned()))
-}
-
-// oversigned are the fields of which a message has one at most and that say who
-// it is from and what it is: each is signed once more than it is there, so that
-// none can be added (RFC 6376 section 8.15).
-var oversigned = []string{"From", "To", "Subject", "Date", "Message-ID"}
-
-// added are those of them that an MTA may add on its way where they are missing:
-// then they are not signed.
-var added = []string{"Date", "Message-ID"}
-
-// signed are further fields that say what a message is (RFC 6376 section 5.4.1),
-// and the signatures that vouch for it (RFC 8617 section 4.1.2). Never among them
-// are Authentication-Results and the fields of a chain (section 4.1.2), nor those
-// that are added or changed on the way.
-var signed = []string{
-	"Cc", "Reply-To", "Sender", "In-Reply-To", "References",
-	"MIME-Version", "Content-Type", "Content-Transfer-Encoding",
-	"Resent-Date", "Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc", "Resent-Message-ID",
-	"List-Id", "List-Help", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Subscribe", "List-Post", "List-Owner", "List-Archive",
-	"DKIM-Signature",
-}
-
-// maxSigned bounds how many fields of one name are signed.
-const maxSigned = 20
-
-// signedNames returns the h= tag of a message signature.
-func signedNames(h message.Header, index *message.Index) ([]string, error) {
-	var names []string
-	for _, name := range oversigned {
-		n := count(index, name)
-		if n > maxSigned {
-			return nil, ErrTooManyFields
-		}
-		if n == 0 && slices.Contains(added, name) {
-			continue
-		}
-		for range n + 1 {
-			names = append(names, name)
-		}
-	}
-	for _, name := range signed {
-		for range min(count(index, name), maxSigned) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
-// count returns how many fields called name there are.
-func count(index *message.Index, name string) int {
-	n := 0
-	for i := index.Last(name); i >= 0; i = index.Above(i) {
-		n++
-	}
-	return n
 }

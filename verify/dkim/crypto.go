@@ -180,39 +180,3 @@ func DigestHeader(hash crypto.Hash, c message.Canon, h message.Header, selected 
 	state.Write(buf[:len(buf)-len("\r\n")])
 	return state.Sum(buf[:0])
 }
-
-// singular are the fields that a message has at most one of (RFC 5322 section 3.6;
-// RFC 2045 section 3 for those of MIME) and that decide what a reader shows or
-// answers to. A second one, put above the signed one, is the one that counts for
-// most readers.
-var singular = []string{
-	"from", "subject", "reply-to", "to", "cc", "date", "sender", "message-id",
-	"content-type", "content-transfer-encoding", "mime-version",
-}
-
-// singularInChain are those of an ARC-Message-Signature. Intermediaries add a
-// second MIME-Version, which changes nothing for a reader, and the validation
-// suite for RFC 8617 has such chains pass.
-var singularInChain = singular[:len(singular)-1]
-
-// unsignedDuplicate returns the first of names, in lower case, that is the name
-// of several fields of which s signs some but not all, or ""
-// (RFC 6376 section 8.15).
-func (s *Signature) unsignedDuplicate(names []string, index *message.Index) string {
-	for _, name := range names {
-		signed := 0
-		for _, f := range s.Fields {
-			if strings.EqualFold(f, name) {
-				signed++
-			}
-		}
-		present := 0
-		for i := index.Last(name); i >= 0; i = index.Above(i) {
-			present++
-		}
-		if signed > 0 && present > signed {
-			return name
-		}
-	}
-	return ""
-}

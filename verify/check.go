@@ -342,7 +342,7 @@ func (c *Check) Cancel() {
 // Failed returns the Result of a message that could not be verified because of a
 // fault of ours: temporary errors throughout.
 func Failed(err error) *Result {
-	r := &Result{SPF: spf.Result{Status: spf.TempError, Identity: spf.MailFrom, Err: err}}
+	r := &Result{SPF: spf.Result{Status: spf.TempError, Reason: spf.ReasonDNS, Identity: spf.MailFrom, Err: err}}
 	r.fail(dkim.TempError, dmarc.TempError, err)
 	return r
 }

@@ -96,18 +96,18 @@ func TestReasonsAreOutcomes(t *testing.T) {
 		used["dkim/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range spf.Outcomes() {
-		used["spf/reason.go "+string(o.Reason)] = true
+		used["spf/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range iprev.Outcomes() {
-		used["iprev/iprev.go "+string(o.Reason)] = true
+		used["iprev/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range dmarc.Outcomes() {
-		used["dmarc/dmarc.go "+string(o.Reason)] = true
+		used["dmarc/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range arc.Outcomes() {
 		used["arc/result.go "+string(o.Reason)] = true
 	}
-	for _, file := range []string{"dkim/result.go", "spf/reason.go", "iprev/iprev.go", "dmarc/dmarc.go", "arc/result.go"} {
+	for _, file := range []string{"dkim/result.go", "spf/result.go", "iprev/result.go", "dmarc/result.go", "arc/result.go"} {
 		for _, reason := range reasons(t, "../../verify/"+file) {
 			if !used[file+" "+reason] {
 				t.Errorf("%s: %s is in no outcome", file, reason)

@@ -3,6 +3,8 @@ package message
 import (
 	"errors"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 // Canon is a canonicalization algorithm (RFC 6376 section 3.4).
@@ -26,10 +28,10 @@ func (c Canon) String() string {
 	return "simple"
 }
 
-// ParseCanon returns the header and the body algorithm that text, the value of
-// a c= tag without white space around it, names: "relaxed/simple". Where text
-// names one, it is the header's and the body's is simple (RFC 6376 section
-// 3.5). Names match in any case, as strings in ABNF do (RFC 5234 section 2.3).
+// ParseCanon returns the header and the body algorithm that text, the value of a c=
+// tag without white space around it, names: "relaxed/simple". Where text names one,
+// it is the header's and the body's is simple (RFC 6376 section 3.5). Names match
+// in any case, as strings in ABNF do (RFC 5234 section 2.3).
 func ParseCanon(text string) (header, body Canon, err error) {
 	first, second, two := strings.Cut(text, "/")
 	if header, err = parseCanonName(first); err != nil || !two {
@@ -75,7 +77,7 @@ func appendRelaxedName(dst []byte, name string) []byte {
 		end--
 	}
 	for i := 0; i < end; i++ {
-		dst = append(dst, lower(name[i]))
+		dst = append(dst, ascii.Lower(name[i]))
 	}
 	return dst
 }

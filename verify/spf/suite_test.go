@@ -140,8 +140,8 @@ func runScenario(t *testing.T, s scenario, r dns.Resolver) {
 			if want == "DEFAULT" {
 				want = ""
 			}
-			// The suite has the nibbles of %{i} in upper case, RFC 7208 section
-			// 7.4 in lower case, and names are the same in either.
+			// The suite has the nibbles of %{i} in upper case,
+			// RFC 7208 section 7.4 in lower case, and names are the same in either.
 			if c.Explanation != "" && !strings.EqualFold(got.Explanation, want) {
 				t.Errorf("explanation %q, want %q", got.Explanation, want)
 			}

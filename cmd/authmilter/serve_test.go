@@ -352,7 +352,7 @@ func TestServeReload(t *testing.T) {
 
 	// A bad one is refused as a whole.
 	d.reload(config("two.example", "log.level = \"loud\"\n", second), "configuration refused")
-	if want := fmt.Sprintf(`error="%s:5: log.level: \"loud\" is neither`, d.path); !strings.Contains(d.log.String(), want) {
+	if want := fmt.Sprintf(`error="%s:5: log.level: \"loud\" is not`, d.path); !strings.Contains(d.log.String(), want) {
 		t.Errorf("the log does not say %s", want)
 	}
 	d.wantMetric("authmilter_config_last_reload_successful 0")

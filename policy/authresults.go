@@ -26,8 +26,8 @@ const maxResults = 32 << 10
 
 // FormatResults returns the value of the Authentication-Results field for a
 // message, without leading white space. If a sender's signatures would make it too
-// long, it leaves DKIM results out: first those that did not pass, then others,
-// each from the last one backward.
+// long, it leaves out DKIM results: first failed ones, then others, each time the
+// last.
 func FormatResults(authservID string, env verify.Envelope, r *verify.Result, d Decision) string {
 	value, _ := fit(authservID, AuthenticationResults(env, r, d))
 	return value

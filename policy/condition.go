@@ -14,7 +14,7 @@ import (
 type Condition interface {
 	// Name is the key of the condition in the configuration.
 	Name() string
-	// Example is an item as the configuration may write it.
+	// Example is an example of an item in the configuration.
 	Example() string
 	// Several reports whether a sender can give a message several values. An
 	// override then loosens only if all of them match, and tightens if any does.

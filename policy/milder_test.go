@@ -132,8 +132,8 @@ func add(rnd *rand.Rand, r *Rules, m *Message) string {
 		m.Recipients.Incomplete = true
 		return "unknown recipients"
 	case 4:
-		// Rules for lists rely on the presence of a List-Id. A rule that asks for
-		// nothing else causes a warning.
+		// Rules for lists rely on the presence of a List-Id. A rule with no other
+		// condition causes a warning.
 		l := &res.ListID
 		if len(l.IDs) == 0 && l.Err == nil {
 			return ""

@@ -21,7 +21,7 @@ type Reason string
 const (
 	NoReason        Reason = ""
 	ReasonDMARC     Reason = "dmarc"           // it failed DMARC, and its author domain has a policy
-	ReasonAuthor    Reason = "author"          // DMARC cannot be evaluated: no author domain, one that cannot be judged, or too many
+	ReasonAuthor    Reason = "author"          // DMARC cannot be evaluated: no valid author domain, or too many
 	ReasonFrom      Reason = "several_from"    // it has several From fields
 	ReasonAuthors   Reason = "several_authors" // its From field names several domains
 	ReasonSPF       Reason = "spf"             // SPF failed

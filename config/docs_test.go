@@ -40,12 +40,13 @@ func makeKey(t *testing.T) string {
 	return path
 }
 
-// TestKeysAreDocumented holds docs/configuration.md to the keys there are.
+// TestKeysAreDocumented checks that docs/configuration.md documents exactly the
+// existing keys.
 func TestKeysAreDocumented(t *testing.T) {
 	text := readDoc(t, "configuration.md")
 	types := keyTypes()
 	for _, c := range policy.Conditions() {
-		delete(types, "override."+c.Name()) // TestConditionsAreDocumented looks for them
+		delete(types, "override."+c.Name()) // see TestConditionsAreDocumented
 	}
 	if len(types) < 30 {
 		t.Errorf("only %d keys", len(types))
@@ -65,14 +66,14 @@ func TestKeysAreDocumented(t *testing.T) {
 		}
 		for name := range strings.SplitSeq(cell, ", ") {
 			if types[strings.Trim(name, "`")] == nil {
-				t.Errorf("%s is documented and no key", name)
+				t.Errorf("%s is documented but not a key", name)
 			}
 		}
 	}
 }
 
-// TestConditionsAreDocumented holds the table of keys in docs/policy.md to the
-// conditions that an override can have.
+// TestConditionsAreDocumented checks that the table in docs/policy.md documents
+// exactly the conditions of an override.
 func TestConditionsAreDocumented(t *testing.T) {
 	_, section, _ := strings.Cut(readDoc(t, "policy.md"), "## Overrides\n")
 	_, table, _ := strings.Cut(section, "| key | matches |")
@@ -94,12 +95,12 @@ func TestConditionsAreDocumented(t *testing.T) {
 		delete(documented, c.Name())
 	}
 	for name := range documented {
-		t.Errorf("%s is documented and no condition", name)
+		t.Errorf("%s is documented but not a condition", name)
 	}
 }
 
-// TestExamplesLoad holds that each example of a configuration in the
-// documentation is one.
+// TestExamplesLoad checks that every configuration example in the documentation is
+// valid.
 func TestExamplesLoad(t *testing.T) {
 	key := makeKey(t)
 	keyFile := regexp.MustCompile(`"/etc/authmilter/[^"]*"`)

@@ -8,19 +8,19 @@ import (
 	"authmilter/verify/clean"
 )
 
-// Text from outside reaches the log and the terminal through the functions of this
-// file.
+// All external text passes through the functions in this file on its way to the log
+// or the terminal.
 
-// The bounds of one piece of text from outside, in octets.
+// Limits on one piece of external text, in octets.
 const (
 	maxLogged = 256  // in a log line
 	maxShown  = 1024 // on a terminal
 )
 
-// logged returns text from outside as the log has it.
+// logged cleans external text for the log.
 func logged(s string) string { return clean.Text(s, maxLogged) }
 
-// shown returns text from outside as a terminal has it.
+// shown cleans external text for a terminal.
 func shown(s string) string { return clean.Text(s, maxShown) }
 
 func shownAll(list []string) []string {
@@ -36,7 +36,7 @@ func reason(err error) string {
 	if err == nil {
 		return ""
 	}
-	// errors.Join puts each error on a line of its own.
+	// errors.Join puts each error on its own line.
 	return logged(strings.ReplaceAll(err.Error(), "\n", ", "))
 }
 

@@ -26,7 +26,7 @@ func TestKeyFileThatIsNone(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "not a file") {
 				t.Errorf("%s: %v", path, err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%s: no end", path)
 		}
 	}

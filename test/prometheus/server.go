@@ -21,9 +21,9 @@ import (
 
 // Times within which the server must be ready, and have stopped.
 const (
-	startTime = 30 * time.Second
-	stopTime  = 20 * time.Second
-	queryTime = 30 * time.Second
+	startTime = 2 * time.Minute
+	stopTime  = time.Minute
+	queryTime = 2 * time.Minute
 )
 
 // Server is a private Prometheus server on loopback.

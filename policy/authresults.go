@@ -15,8 +15,8 @@ import (
 	"authmilter/verify/spf"
 )
 
-// headerB is how much of a signature tells it from the others of a message (RFC
-// 6008 section 4).
+// headerB is how much of a signature tells it from the others of a message
+// (RFC 6008 section 4).
 const headerB = 8
 
 // maxResults bounds the value of an Authentication-Results field, in octets. A

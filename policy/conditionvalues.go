@@ -132,8 +132,8 @@ func isSubnet(item, other netip.Prefix) bool {
 	return item.Bits() <= other.Bits() && item.Contains(other.Addr())
 }
 
-// unmapped returns the IPv4 network that p is, if it is one written as IPv6 (RFC
-// 4291 section 2.5.5.2).
+// unmapped returns the IPv4 network that p is, if it is one written as IPv6
+// (RFC 4291 section 2.5.5.2).
 func unmapped(p netip.Prefix) netip.Prefix {
 	const mapped = 96 // bits before an IPv4 address
 	if p.Addr().Is4In6() && p.Bits() >= mapped {

@@ -40,8 +40,8 @@ type Options struct {
 	DKIM dkim.Options
 	// Discovery is how DMARC policies and Organizational Domains are found.
 	Discovery dmarc.Mode
-	// MaxVoid is how many look-ups of SPF may find nothing (RFC 7208 section
-	// 4.6.4): 0 means 2, a negative number none.
+	// MaxVoid is how many look-ups of SPF may find nothing
+	// (RFC 7208 section 4.6.4): 0 means 2, a negative number none.
 	MaxVoid int
 	// HeloResult asks for a second SPF result, for the HELO identity, also
 	// where the sender is not null.

@@ -240,8 +240,8 @@ func readTags(raw string) (instance int, tags dkim.Tags, err error) {
 
 // hasEmptyTag reports whether two semicolons of a tag list have nothing between
 // them. [dkim.ParseTags] passes over that, because DKIM signatures are met with
-// it; in a chain, where each sealer vouches for the syntax before him, RFC 6376
-// section 3.2 holds.
+// it; in a chain, where each sealer vouches for the syntax before him,
+// RFC 6376 section 3.2 holds.
 func hasEmptyTag(list string) bool {
 	end := strings.TrimRight(list, " \t\r\n")
 	end = strings.TrimSuffix(end, ";") // one may end the list

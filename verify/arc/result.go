@@ -1,5 +1,5 @@
-// Package arc verifies Authenticated Received Chains and adds to them (RFC
-// 8617).
+// Package arc verifies Authenticated Received Chains and adds to them
+// (RFC 8617).
 //
 // [Begin] reads the chain of a message whose body is still arriving;
 // [Verification] is that chain on its way to a [Result]; a [Sealer] makes the

@@ -113,8 +113,8 @@ func newestSet(h message.Header) (*Set, []byte) {
 		digests := sealDigests(h, c)
 		return c.Newest(), digests[len(digests)-1]
 	}
-	// A set that marks a chain as failed covers itself only (RFC 8617 section
-	// 5.1.2), whatever is below it.
+	// A set that marks a chain as failed covers itself only
+	// (RFC 8617 section 5.1.2), whatever is below it.
 	newest := &sets[c.Highest]
 	if newest.missing() != "" {
 		return nil, nil
@@ -127,8 +127,8 @@ func newestSet(h message.Header) (*Set, []byte) {
 	return &set, digests[0]
 }
 
-// next returns the instance of the set after those of a chain (RFC 8617 section
-// 5.1).
+// next returns the instance of the set after those of a chain
+// (RFC 8617 section 5.1).
 func (s *Sealer) next(r *Result) (int, error) {
 	c := r.Chain
 	switch {
@@ -195,10 +195,11 @@ var oversigned = []string{"From", "To", "Subject", "Date", "Message-ID"}
 // then they are not signed.
 var added = []string{"Date", "Message-ID"}
 
-// signed are further fields that say what a message is (RFC 6376 section
-// 5.4.1), and the signatures that vouch for it (RFC 8617 section 4.1.2). Never
-// among them are Authentication-Results and the fields of a chain (section
-// 4.1.2), nor those that are added or changed on the way.
+// signed are further fields that say what a message is
+// (RFC 6376 section 5.4.1), and the signatures that vouch for it
+// (RFC 8617 section 4.1.2). Never among them are Authentication-Results and the
+// fields of a chain (section 4.1.2), nor those that are added or changed on the
+// way.
 var signed = []string{
 	"Cc", "Reply-To", "Sender", "In-Reply-To", "References",
 	"MIME-Version", "Content-Type", "Content-Transfer-Encoding",

@@ -79,8 +79,8 @@ const (
 	// an MTA to break it on the way on.
 	maxPlain = 512
 	// longLine is the length, in octets without the field name, beyond which
-	// an MTA on the way on may break a line and so make a space of nothing. RFC
-	// 5322 section 2.1.1 allows 998; Sendmail breaks at 990.
+	// an MTA on the way on may break a line and so make a space of nothing.
+	// RFC 5322 section 2.1.1 allows 998; Sendmail breaks at 990.
 	longLine = 900
 )
 

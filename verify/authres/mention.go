@@ -12,9 +12,10 @@ import (
 
 // mentioned reports whether one of our ids stands in text by some reading, as a
 // whole name or below one. An encoded-word (RFC 2047) hides what stands there,
-// in one of many charsets, and must not stand in an authserv-id at all (RFC 2047
-// section 5): text with one mentions everything. In a line that is long enough
-// to be broken on the way on, any part of a name may become a whole one.
+// in one of many charsets, and must not stand in an authserv-id at all
+// (RFC 2047 section 5): text with one mentions everything. In a line that is
+// long enough to be broken on the way on, any part of a name may become a whole
+// one.
 func (c *Claimant) mentioned(text string) bool {
 	if len(c.ids) == 0 {
 		return false

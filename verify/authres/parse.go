@@ -20,10 +20,10 @@ var (
 	ErrSyntax   = errors.New("malformed authentication results")
 )
 
-// Parse reads the value of an Authentication-Results field, as RFC 8601 section
-// 2.2 defines it and as it is met: a semicolon may end it, and the authserv-id
-// may be missing, as it is from fields that some large providers write. Methods
-// and properties that nobody registered are kept.
+// Parse reads the value of an Authentication-Results field, as
+// RFC 8601 section 2.2 defines it and as it is met: a semicolon may end it, and
+// the authserv-id may be missing, as it is from fields that some large providers
+// write. Methods and properties that nobody registered are kept.
 func Parse(field string) (*Results, error) {
 	if len(field) > maxField {
 		return nil, ErrTooLarge

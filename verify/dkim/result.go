@@ -7,8 +7,8 @@
 // one signature of it. Nothing here starts a goroutine or reads a clock.
 package dkim
 
-// Status is the result of one signature, in the words of RFC 8601 section
-// 2.7.1.
+// Status is the result of one signature, in the words of
+// RFC 8601 section 2.7.1.
 type Status string
 
 // The statuses, and when each is given.

@@ -110,8 +110,8 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	return s, s.checkHash()
 }
 
-// checkHash refuses the hash that is not to be used for verifying any more (RFC
-// 8301 section 3.1).
+// checkHash refuses the hash that is not to be used for verifying any more
+// (RFC 8301 section 3.1).
 func (s *Signature) checkHash() error {
 	if s.Hash == crypto.SHA1 {
 		return errWeakHash
@@ -143,8 +143,8 @@ func ParseSeal(f message.Field, tags Tags) (*Signature, error) {
 }
 
 // ParseMessageSignature reads of the field f, whose tags those are, what an
-// ARC-Message-Signature shares with a DKIM-Signature: all but v= and i= (RFC
-// 8617 section 4.1.2).
+// ARC-Message-Signature shares with a DKIM-Signature: all but v= and i=
+// (RFC 8617 section 4.1.2).
 func ParseMessageSignature(f message.Field, tags Tags) (*Signature, error) {
 	s, err := parseSigner(f, tags)
 	if err != nil {
@@ -377,9 +377,10 @@ func (s *Signature) parseIdentity(tags Tags) error {
 	return nil
 }
 
-// decodeQuoted decodes dkim-quoted-printable without white space (RFC 6376
-// section 2.11). An equals sign that begins no octet stands for itself: some
-// signers copy addresses that hold one, and only the domain is relied on.
+// decodeQuoted decodes dkim-quoted-printable without white space
+// (RFC 6376 section 2.11). An equals sign that begins no octet stands for
+// itself: some signers copy addresses that hold one, and only the domain is
+// relied on.
 func decodeQuoted(s string) string {
 	if !strings.Contains(s, "=") {
 		return s

@@ -69,9 +69,9 @@ const (
 	// TreeWalk is the DNS Tree Walk of RFC 9989 section 4.10.
 	TreeWalk Mode = iota
 	// PSL is RFC 7489 sections 3.2 and 6.6.3, with the public suffix list that
-	// is compiled in. It differs in discovery only: records are read as RFC
-	// 9989 says. The look-up of a public suffix's own policy, RFC 9091 section
-	// 3.3, is not made.
+	// is compiled in. It differs in discovery only: records are read as
+	// RFC 9989 says. The look-up of a public suffix's own policy,
+	// RFC 9091 section 3.3, is not made.
 	PSL
 )
 

@@ -29,8 +29,9 @@ type Policy struct {
 	// author domain exists: such a message is never judged to fail.
 	Published Disposition
 	Tag       string
-	// Testing reports that Published is to be applied one level below (RFC 9989
-	// section 4.7, tag t). It is false where no policy applies. See Effective.
+	// Testing reports that Published is to be applied one level below
+	// (RFC 9989 section 4.7, tag t). It is false where no policy applies. See
+	// Effective.
 	Testing bool
 	// Percent is the tag pct of RFC 7489, for which share of messages Published
 	// is to be applied: 100 in the mode TreeWalk. Nothing here depends on it.
@@ -51,8 +52,8 @@ type Policy struct {
 func (p *Policy) Applies() bool { return p.Published != "" }
 
 // Effective returns what is to be done with a message that fails: Published after
-// the test flag, "" where no policy applies. It is what policy.dmarc reports (RFC
-// 9989 section 9.1).
+// the test flag, "" where no policy applies. It is what policy.dmarc reports
+// (RFC 9989 section 9.1).
 func (p *Policy) Effective() Disposition {
 	if p.Testing {
 		return p.Published.oneLevelBelow()
@@ -196,8 +197,8 @@ func (p *Policy) found(s *Step) {
 	p.Record, p.RecordDomain = s.Record, s.Domain
 }
 
-// apply derives from the record the policy for the author domain (RFC 9989
-// section 4.10.1).
+// apply derives from the record the policy for the author domain
+// (RFC 9989 section 4.10.1).
 func (f *finder) apply(ctx context.Context, p *Policy) {
 	r := p.Record
 	if r == nil || !r.Usable() {

@@ -12,8 +12,8 @@ const (
 	DefaultInterval = 24 * time.Hour
 )
 
-// Alignment is how an identifier must match the author domain (RFC 9989 section
-// 3.2.10).
+// Alignment is how an identifier must match the author domain
+// (RFC 9989 section 3.2.10).
 type Alignment string
 
 // The values of the tags adkim and aspf.
@@ -22,8 +22,8 @@ const (
 	Strict  Alignment = "s" // the same domain
 )
 
-// PSD is what a record says of its domain being a public suffix (RFC 9989
-// section 4.7, tag psd).
+// PSD is what a record says of its domain being a public suffix
+// (RFC 9989 section 4.7, tag psd).
 type PSD string
 
 // The values of the tag psd.
@@ -89,8 +89,8 @@ type Record struct {
 }
 
 // Usable tells whether DMARC applies to mail under this record: where it holds
-// no valid policy, only if it asks for aggregate reports (RFC 9989 section
-// 4.10.1).
+// no valid policy, only if it asks for aggregate reports
+// (RFC 9989 section 4.10.1).
 func (r *Record) Usable() bool { return !r.NoPolicy || len(r.RUA) > 0 }
 
 // For returns how strictly identifiers of method must align, and false for a

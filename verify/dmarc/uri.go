@@ -9,8 +9,8 @@ import (
 const (
 	// maxURI is the longest URI in octets.
 	maxURI = 1024
-	// maxAddress is the longest mail address in octets (RFC 5321 section
-	// 4.5.3.1.3, without the angle brackets).
+	// maxAddress is the longest mail address in octets
+	// (RFC 5321 section 4.5.3.1.3, without the angle brackets).
 	maxAddress = 254
 )
 

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// MaxWalk is how many look-ups one DNS Tree Walk makes at most (RFC 9989
-	// section 4.10).
+	// MaxWalk is how many look-ups one DNS Tree Walk makes at most
+	// (RFC 9989 section 4.10).
 	MaxWalk = 8
 	// MaxLookups is how many look-ups are made for one message at most. What
 	// remains unknown then is a temporary error.
@@ -109,8 +109,8 @@ func (s *Step) look(ctx context.Context, r dns.Resolver) {
 	}
 }
 
-// exists reports whether the domain of an author exists (RFC 9989 section
-// 3.2.13), given the step that looked for its record.
+// exists reports whether the domain of an author exists
+// (RFC 9989 section 3.2.13), given the step that looked for its record.
 func (f *finder) exists(ctx context.Context, s *Step) (bool, error) {
 	// A name exists if one below it does, or is an alias (RFC 8020 section 2).
 	if s.Err == nil || len(s.CNAMEs) > 0 {
@@ -184,8 +184,8 @@ func childToward(parent, name string) string {
 }
 
 // registered returns the Organizational Domain of name by the public suffix
-// list, with the suffixes that private parties registered (RFC 7489 section
-// 3.2). A name that is a public suffix is its own.
+// list, with the suffixes that private parties registered
+// (RFC 7489 section 3.2). A name that is a public suffix is its own.
 func registered(name string) string {
 	org, err := publicsuffix.EffectiveTLDPlusOne(name)
 	if err != nil {

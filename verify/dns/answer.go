@@ -174,8 +174,8 @@ func negativeTTL(m *dns.Msg, name string) (ttl time.Duration, known bool) {
 	return 0, false
 }
 
-// seconds returns a TTL as a duration. A TTL with its top bit set is 0 (RFC
-// 2181 section 8).
+// seconds returns a TTL as a duration. A TTL with its top bit set is 0
+// (RFC 2181 section 8).
 func seconds(ttl uint32) time.Duration {
 	if ttl >= 1<<31 {
 		return 0

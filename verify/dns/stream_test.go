@@ -189,8 +189,8 @@ func TestNoStream(t *testing.T) {
 	}
 }
 
-// A packet with everything right but its source is not the answer (RFC 5452
-// section 9.1), and does not keep the answer away.
+// A packet with everything right but its source is not the answer
+// (RFC 5452 section 9.1), and does not keep the answer away.
 func TestAnswersFromElsewhere(t *testing.T) {
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

@@ -23,11 +23,11 @@ var shown = idna.New(
 //
 //   - a single label: it is a top-level domain or a name of the local network,
 //     and publishes no policy;
-//   - a last label of digits, which is an IP address without its brackets (RFC
-//     1123 section 2.1);
-//   - an A-label that is not what its U-label is encoded to (RFC 5890 section
-//     2.3.2.1, RFC 5891 section 5.4): readers that decode it show something else
-//     than what is looked up;
+//   - a last label of digits, which is an IP address without its brackets
+//     (RFC 1123 section 2.1);
+//   - an A-label that is not what its U-label is encoded to
+//     (RFC 5890 section 2.3.2.1, RFC 5891 section 5.4): readers that decode it
+//     show something else than what is looked up;
 //   - a U-label with a character that is [Invisible], in either form;
 //   - a U-label with a punctuation mark: a reader may take "\u2044" for a slash, or
 //     quotes for something around the name. No registry has them, and IDNA 2008
@@ -97,8 +97,8 @@ var blanks = &unicode.RangeTable{
 	},
 }
 
-// names are punctuation marks by Unicode that are in names: those of RFC 5892
-// section 2.6, and two that are emoji.
+// names are punctuation marks by Unicode that are in names: those of
+// RFC 5892 section 2.6, and two that are emoji.
 var names = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x00b7, Hi: 0x00b7, Stride: 1}, // middle dot

@@ -75,11 +75,11 @@ func writeWord(b *strings.Builder, s, separator string) {
 	b.WriteByte('"')
 }
 
-// ParseAddressList returns the mailboxes of raw, an address-list of RFC 5322
-// section 3.4 in its current and obsolete forms (section 4.4), with UTF-8 (RFC
-// 6532 section 3.2), as a field holds it: with folds and comments. Groups (RFC
-// 6854) are replaced by their members, so that the result is empty where there
-// are but empty groups.
+// ParseAddressList returns the mailboxes of raw, an address-list of
+// RFC 5322 section 3.4 in its current and obsolete forms (section 4.4), with
+// UTF-8 (RFC 6532 section 3.2), as a field holds it: with folds and comments.
+// Groups (RFC 6854) are replaced by their members, so that the result is empty
+// where there are but empty groups.
 //
 // Octets beyond ASCII are taken as they come, valid UTF-8 or not. The time is
 // linear in raw. Errors wrap [ErrAddress] or [ErrAddressBounds]; no mailboxes

@@ -189,8 +189,8 @@ func (p *addressParser) angle(name string) error {
 	return nil
 }
 
-// route reads an obs-route with its colon. It is to be ignored (RFC 5322
-// section 4.4).
+// route reads an obs-route with its colon. It is to be ignored
+// (RFC 5322 section 4.4).
 func (p *addressParser) route() error {
 	p.odd = true
 	for {
@@ -378,8 +378,9 @@ func (p *addressParser) literal() (string, error) {
 		case blank(p.text[p.at:]) > 0:
 			p.at += len("\r\n")
 		case c == '\\' || c < ' ' || c == 0x7f:
-			// Quoted pairs and controls are obsolete here (RFC 5322 section
-			// 4.4), and no literal that an MTA takes holds them.
+			// Quoted pairs and controls are obsolete here
+			// (RFC 5322 section 4.4), and no literal that an MTA takes holds
+			// them.
 			return "", malformed("character out of place in a domain literal")
 		default:
 			b.WriteByte(c)
@@ -500,8 +501,8 @@ func (p *addressParser) peek() byte {
 	return p.text[p.at]
 }
 
-// atomLength returns the length of the atom at the start of s (RFC 5322 section
-// 3.2.3 atext; RFC 6532 section 3.2 adds all beyond ASCII).
+// atomLength returns the length of the atom at the start of s
+// (RFC 5322 section 3.2.3 atext; RFC 6532 section 3.2 adds all beyond ASCII).
 func atomLength(s string) int {
 	n := 0
 	for n < len(s) && isAtext(s[n]) {

@@ -41,9 +41,9 @@ var (
 	// address has no domain name, but a literal, or what is not a domain name of
 	// the form that [domain.OfAddress] wants.
 	ErrNoDomain = errors.New("author address without a domain")
-	// ErrFromLine says that a line of a From field is longer than RFC 5322
-	// section 2.1.1 allows. MTAs break it on the way on, so that what people
-	// see is not what was judged.
+	// ErrFromLine says that a line of a From field is longer than
+	// RFC 5322 section 2.1.1 allows. MTAs break it on the way on, so that what
+	// people see is not what was judged.
 	ErrFromLine = errors.New("line over 998 octets in the From field")
 	// ErrFromNUL says that a From field holds a NUL octet. Some readers end the
 	// line there and take the next one for a part of it.
@@ -71,8 +71,8 @@ type Author struct {
 	Mailboxes []Mailbox
 	// Fields is the number of From fields.
 	Fields int
-	// Err is all that is wrong, nil for what RFC 5322 section 3.6.2 and RFC
-	// 6854 allow. Several authors are not an error.
+	// Err is all that is wrong, nil for what RFC 5322 section 3.6.2 and
+	// RFC 6854 allow. Several authors are not an error.
 	Err error
 }
 
@@ -241,8 +241,8 @@ func signs(text string) int {
 	return n
 }
 
-// maxLine is the longest line of a header in octets, without its CRLF (RFC 5322
-// section 2.1.1).
+// maxLine is the longest line of a header in octets, without its CRLF
+// (RFC 5322 section 2.1.1).
 const maxLine = 998
 
 // breakLines returns the contents of field as MTAs make of it what goes on: with

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// canonicalBody is the reference: the canonical form of body, written as RFC
-// 6376 sections 3.4.3 and 3.4.4 say it, a line at a time.
+// canonicalBody is the reference: the canonical form of body, written as
+// RFC 6376 sections 3.4.3 and 3.4.4 say it, a line at a time.
 func canonicalBody(c Canon, body string) string {
 	lines := strings.Split(body, "\r\n")
 	if c == Relaxed {

@@ -36,9 +36,9 @@ var (
 	spCR  = []byte(" \r")
 )
 
-// trim passes p on without the empty lines at the end of the body (RFC 6376
-// sections 3.4.3 and 3.4.4 b). What it cannot decide yet is the end of p only,
-// so that all before goes on as one piece.
+// trim passes p on without the empty lines at the end of the body
+// (RFC 6376 sections 3.4.3 and 3.4.4 b). What it cannot decide yet is the end of
+// p only, so that all before goes on as one piece.
 func (s *stream) trim(p []byte) {
 	if s.cr && len(p) > 0 {
 		s.cr = false

@@ -28,8 +28,9 @@ func (c Canon) String() string {
 
 // ParseCanon returns the header and the body algorithm that text, the value of
 // a c= tag without white space around it, names: "relaxed/simple". Where text
-// names one, it is the header's and the body's is simple (RFC 6376 section
-// 3.5). Names match in any case, as strings in ABNF do (RFC 5234 section 2.3).
+// names one, it is the header's and the body's is simple
+// (RFC 6376 section 3.5). Names match in any case, as strings in ABNF do
+// (RFC 5234 section 2.3).
 func ParseCanon(text string) (header, body Canon, err error) {
 	first, second, two := strings.Cut(text, "/")
 	if header, err = parseCanonName(first); err != nil || !two {

@@ -120,8 +120,8 @@ const ebcdic = " 37 38 39 273 274 275 277 278 280 281 284 285 290 297 420 423 42
 	" 1153 1154 1155 1156 1157 1158 1160 1164 1364 1371 1388 1390 1399 "
 
 // decodeB returns what a lenient reader decodes of s, in base64: with or without
-// padding, and with other characters among it, which are dropped (RFC 2045
-// section 6.8).
+// padding, and with other characters among it, which are dropped
+// (RFC 2045 section 6.8).
 func decodeB(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r == '+' || r == '/' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' {

@@ -120,8 +120,8 @@ func (h *headerReader) header() Header {
 // colonAfterName returns the position of the colon in line where it begins a
 // field, or -1. A name is any text without white space and control characters
 // (RFC 5322 section 2.2; octets beyond ASCII are taken too, lest a field that
-// others see be overlooked here), perhaps with white space behind it (section
-// 4.5).
+// others see be overlooked here), perhaps with white space behind it
+// (section 4.5).
 func colonAfterName(line []byte) int {
 	colon := bytes.IndexByte(line, ':')
 	if colon <= 0 {

@@ -102,9 +102,10 @@ func splitSender(path string) (local, name string) {
 	return local, name
 }
 
-// initialDomain returns the domain to begin with, as A-labels. RFC 7208 section
-// 4.3 has no use for names that are malformed or of a single label, and a name
-// whose last label is a number is an address (RFC 3696 section 2).
+// initialDomain returns the domain to begin with, as A-labels.
+// RFC 7208 section 4.3 has no use for names that are malformed or of a single
+// label, and a name whose last label is a number is an address
+// (RFC 3696 section 2).
 func initialDomain(text string, malformed error) (string, error) {
 	name, err := domain.ToASCII(text)
 	if err != nil {

@@ -135,8 +135,8 @@ func (e *evaluation) findRecord(ctx context.Context, name string) (string, outco
 	return text, outcome{}
 }
 
-// redirect goes on with the record that a redirect names (RFC 7208 section
-// 6.1).
+// redirect goes on with the record that a redirect names
+// (RFC 7208 section 6.1).
 func (e *evaluation) redirect(ctx context.Context, record *Record, name string, depth int) outcome {
 	target, x := "", e.countLookup()
 	if x == nil {
@@ -194,10 +194,10 @@ func (e *evaluation) countLookup() *exception {
 	return nil
 }
 
-// countVoid notes that a look-up of the current term found nothing. RFC 7208
-// section 4.6.4 limits the number of terms of which that is true, so that a
-// term counts once, however many exchangers of an "mx" have no address of the
-// client's family.
+// countVoid notes that a look-up of the current term found nothing.
+// RFC 7208 section 4.6.4 limits the number of terms of which that is true, so
+// that a term counts once, however many exchangers of an "mx" have no address of
+// the client's family.
 func (e *evaluation) countVoid() *exception {
 	if e.termVoid || e.explaining {
 		return nil

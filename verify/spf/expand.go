@@ -19,8 +19,8 @@ const (
 	nameTail = domain.MaxLength + 2
 	// maxExplanation is where explanations are cut.
 	maxExplanation = 400
-	// unknownName is what %{p} and %{r} expand to where there is no name (RFC
-	// 7208 section 7.3).
+	// unknownName is what %{p} and %{r} expand to where there is no name
+	// (RFC 7208 section 7.3).
 	unknownName = "unknown"
 )
 
@@ -183,8 +183,8 @@ func (e *evaluation) macroValue(ctx context.Context, letter byte, current string
 	}
 }
 
-// helo returns the HELO argument, in A-labels where it is a domain name: RFC
-// 8616 section 4 has U-labels converted before macros use them.
+// helo returns the HELO argument, in A-labels where it is a domain name:
+// RFC 8616 section 4 has U-labels converted before macros use them.
 func (e *evaluation) helo() string {
 	if domain.IsASCII(e.args.Helo) {
 		return e.args.Helo
@@ -247,8 +247,8 @@ func (s segment) appendParts(b []byte, value string) []byte {
 	return b
 }
 
-// escapeURL escapes all octets that are not in the "unreserved" set of RFC 3986
-// section 2.3.
+// escapeURL escapes all octets that are not in the "unreserved" set of
+// RFC 3986 section 2.3.
 func escapeURL(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

@@ -152,7 +152,7 @@ func TestArrowsPointDownward(t *testing.T) {
 }
 
 // forTests are the packages that every test may import.
-var forTests = []string{"verify/dns/dnstest", "test/bench/corpus", "test/output", "test/paths"}
+var forTests = []string{"verify/dns/dnstest", "test/bench/corpus", "test/need", "test/output", "test/paths"}
 
 // mayImport tells whether s may import our package own. Tests may use what
 // is for them, and what the package itself does not know, but nothing above it.

@@ -58,7 +58,7 @@ func TestCostOfAMessage(t *testing.T) {
 	}
 
 	// Goroutines end a little after the reply.
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > idle; {
+	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > idle; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines after messages, %d before", runtime.NumGoroutine(), idle)
 		}

@@ -20,7 +20,7 @@ func TestLookupKey(t *testing.T) {
 	z.AddTXT("large._domainkey.example.com", large)
 	z.AddTXT("text2._domainkey.example.com", "hello")
 	z.AddTXT("text2._domainkey.example.com", "v=DKIM1; p=")
-	client := dns.New(dns.Config{Servers: []string{dnstest.Serve(t, z)}, Timeout: 300 * time.Millisecond})
+	client := dns.New(dns.Config{Servers: []string{dnstest.Serve(t, z)}, Timeout: 2 * time.Second})
 	for _, test := range []struct {
 		selector string
 		cnames   []string

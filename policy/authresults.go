@@ -10,6 +10,7 @@ import (
 	"authmilter/verify"
 	"authmilter/verify/arc"
 	"authmilter/verify/authres"
+	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/iprev"
 	"authmilter/verify/spf"
@@ -100,7 +101,7 @@ func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Deci
 }
 
 func dkimMethod(r *dkim.Result) authres.Method {
-	m := authres.Method{Name: "dkim", Result: string(r.Status), Reason: reason(r.Err)}
+	m := authres.Method{Name: "dkim", Result: string(r.Status), Reason: clean.Err(r.Err)}
 	if k := r.Key; k != nil {
 		m.Comment = fmt.Sprintf("%d-bit %s key", k.Bits, k.Type)
 		if k.Testing {
@@ -139,11 +140,11 @@ func spfMethod(env verify.Envelope, r *spf.Result) authres.Method {
 
 func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 	d := &r.DMARC
-	m := authres.Method{Name: "dmarc", Result: string(d.Status), Reason: reason(d.Err)}
+	m := authres.Method{Name: "dmarc", Result: string(d.Status), Reason: clean.Err(d.Err)}
 	if r.Author.Err != nil {
 		// The error in the From field is why several domains were evaluated, or
 		// none could be.
-		m.Reason = reason(errors.Join(d.Err, r.Author.Err))
+		m.Reason = clean.Err(errors.Join(d.Err, r.Author.Err))
 	}
 	m.Props = props(prop("header", "from", r.DMARCDomain()))
 	var comments []string
@@ -166,7 +167,7 @@ func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 
 // iprevMethod reports the reverse name of the client (RFC 8601 section 2.7.3).
 func iprevMethod(env verify.Envelope, r *iprev.Result) authres.Method {
-	m := authres.Method{Name: "iprev", Result: string(r.Status), Comment: r.Name, Reason: reason(r.Err)}
+	m := authres.Method{Name: "iprev", Result: string(r.Status), Comment: r.Name, Reason: clean.Err(r.Err)}
 	if env.ClientIP.IsValid() {
 		m.Props = props(prop("policy", "iprev", env.ClientIP.String()))
 	}
@@ -175,7 +176,7 @@ func iprevMethod(env verify.Envelope, r *iprev.Result) authres.Method {
 
 // arcMethod reports the chain (RFC 8617 section 6).
 func arcMethod(env verify.Envelope, r *arc.Result) authres.Method {
-	m := authres.Method{Name: "arc", Result: string(r.Status), Reason: reason(r.Err)}
+	m := authres.Method{Name: "arc", Result: string(r.Status), Reason: clean.Err(r.Err)}
 	if r.Status == arc.None {
 		return m
 	}
@@ -207,14 +208,3 @@ func props(list ...authres.Prop) []authres.Prop {
 	}
 	return kept
 }
-
-// reason returns the text of err on one line.
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	return oneLine(err.Error())
-}
-
-// oneLine replaces the newlines of errors.Join by commas.
-func oneLine(s string) string { return strings.ReplaceAll(s, "\n", ", ") }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"authmilter/verify"
+	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/domain"
@@ -123,7 +124,7 @@ func (r *Rules) author(list []finding, m *Message) []finding {
 		}
 		f := finding{
 			disposition: orNone(r.PerReason.Author), reason: ReasonAuthor, code: "7.1",
-			text: "DMARC cannot be evaluated: " + reason(d.Err),
+			text: "DMARC cannot be evaluated: " + clean.Err(d.Err),
 		}
 		// A message that cannot be evaluated fares no better than one that fails.
 		if asked := (finding{disposition: Disposition(d.Pending)}); d.Pending != "" && r.strictest(f, asked) == asked {

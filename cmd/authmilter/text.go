@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"authmilter/policy"
 	"authmilter/verify/clean"
@@ -31,14 +30,8 @@ func shownAll(list []string) []string {
 	return out
 }
 
-// reason returns the text of err on one line, "" if there is none.
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	// errors.Join puts each error on its own line.
-	return logged(strings.ReplaceAll(err.Error(), "\n", ", "))
-}
+// reason returns the text of err as the log has it, "" for nil.
+func reason(err error) string { return logged(clean.Err(err)) }
 
 // replyText returns a reply as the client sees it, "" if there is none.
 func replyText(r policy.Reply) string {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"authmilter/config"
 	"authmilter/metrics"
 	"authmilter/milter"
 	"authmilter/verify/arc"
@@ -214,6 +215,44 @@ func TestBoundsAreThere(t *testing.T) {
 	}
 	if seen < 30 {
 		t.Errorf("only %d bounds", seen)
+	}
+}
+
+// TestExamplesLoad checks that every configuration example in the documentation is
+// valid.
+func TestExamplesLoad(t *testing.T) {
+	key, _ := makeKey(t)
+	keyFile := regexp.MustCompile(`"/etc/authmilter/[^"]*"`)
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page = filepath.Base(page)
+		for i, block := range strings.Split(string(text), "```toml\n")[1:] {
+			block, _, _ = strings.Cut(block, "```")
+			seen++
+			path := filepath.Join(t.TempDir(), page)
+			if err := os.WriteFile(path, []byte(keyFile.ReplaceAllString(block, strconv.Quote(key))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := config.Load(path)
+			if err != nil {
+				t.Errorf("%s, example %d: %v\n%s", page, i+1, err, block)
+				continue
+			}
+			for _, w := range cfg.Warnings() {
+				t.Errorf("%s, example %d: %s", page, i+1, w)
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d examples", seen)
 	}
 }
 

@@ -20,7 +20,7 @@ test:
 		test/install.sh && export AUTHMILTER_TEST_REQUIRE=1; \
 	else \
 		echo "not root on Debian: tests that miss something are skipped"; \
-	fi && CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+	fi && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
 
 # Rewrites what the tests expect, and the parts of the documentation that are made
 # from the code: read the difference.

@@ -8,17 +8,17 @@ import (
 	"authmilter/policy"
 )
 
-// Choice is one of a few words.
+// Choice is one of a few keywords.
 type Choice string
 
-// What metrics.status_page may be.
+// The values of metrics.status_page.
 const (
 	StatusPageFull      Choice = "full"
 	StatusPageAnonymous Choice = "anonymous"
 	StatusPageOff       Choice = "off"
 )
 
-// Words that several keys take.
+// Values that several keys have in common.
 const (
 	choiceAccept     Choice = "accept"
 	choiceQuarantine Choice = Choice(policy.Quarantine)
@@ -27,7 +27,7 @@ const (
 	choiceByPolicy   Choice = "by-policy"
 )
 
-// disposition returns the disposition that c asks for.
+// disposition returns the disposition that c stands for.
 func (c Choice) disposition() policy.Disposition {
 	if c == choiceAccept {
 		return policy.None
@@ -35,7 +35,7 @@ func (c Choice) disposition() policy.Disposition {
 	return policy.Disposition(c)
 }
 
-// tempError returns what c asks for if there is a temporary error.
+// tempError returns the effect of a temporary error that c stands for.
 func (c Choice) tempError() policy.TempError {
 	if c == choiceByPolicy {
 		return policy.TempErrorByPolicy
@@ -43,8 +43,8 @@ func (c Choice) tempError() policy.TempError {
 	return policy.TempError(c)
 }
 
-// oneOf refuses c, the value of a key in the i-th table of its name, unless it is one
-// of words.
+// oneOf returns an error unless c, the value of a key in the i-th table with its
+// name, is one of words.
 func (c Choice) oneOf(i int, key string, words ...Choice) error {
 	if slices.Contains(words, c) {
 		return nil
@@ -55,7 +55,7 @@ func (c Choice) oneOf(i int, key string, words ...Choice) error {
 	}
 	list := strings.Join(quoted, ", ")
 	if c == "" {
-		return badKeyOf(i, key, "is missing; it is one of %s", list)
+		return badKeyOf(i, key, "is missing; it must be one of %s", list)
 	}
-	return badKeyOf(i, key, "%q is none of %s", string(c), list)
+	return badKeyOf(i, key, "%q is not one of %s", string(c), list)
 }

@@ -1,8 +1,8 @@
-// Package config reads the configuration, and builds from it what the commands need.
+// Package config reads the configuration and builds from it what the commands need.
 //
-// [Read] returns a [File]: the configuration without its private keys, for commands
-// that anybody may run. [Load] returns a [Config]: the same with the keys, complete,
-// for the milter. An error of either names the file, the line and the key.
+// [Read] returns a [File], the configuration without its private keys, for commands
+// that any user can run. [Load] returns a [Config], which includes the keys, for the
+// milter. Errors of both name the file, the line and the key.
 package config
 
 import "os"
@@ -15,8 +15,8 @@ type Config struct {
 	keyWarnings []string
 }
 
-// Load reads the configuration file path and the keys that it names; "" stands for the
-// defaults. It returns a complete configuration or an error.
+// Load reads the configuration file path and the keys that it names. The path ""
+// stands for the defaults.
 func Load(path string) (*Config, error) {
 	f, err := Read(path)
 	if err != nil {
@@ -29,8 +29,8 @@ func Load(path string) (*Config, error) {
 	return c, nil
 }
 
-// Read reads the configuration file path, but not the keys that it names; "" stands
-// for the defaults.
+// Read reads the configuration file path, but not the keys that it names. The path ""
+// stands for the defaults.
 func Read(path string) (*File, error) {
 	f := defaults()
 	var content []byte

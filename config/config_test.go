@@ -10,7 +10,7 @@ import (
 	"authmilter/policy"
 )
 
-// TestConfigErrors holds that each error names the file, the line and the key.
+// TestConfigErrors checks that each error names the file, the line and the key.
 func TestConfigErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name, text, want string // want without "FILE:"
@@ -20,25 +20,25 @@ func TestConfigErrors(t *testing.T) {
 		{"unknown table", "[nonsense]\nx = 1", "1: nonsense: unknown key"},
 		{"several unknown keys", "a = 1\nb = 2", "1: a: unknown key\nFILE:2: b: unknown key"},
 
-		{"number for a text", "authserv_id = 5", "1: authserv_id: a number, where a text in quotes belongs"},
-		{"text for a number", "[limits]\nconnections = \"a\"", "2: limits.connections: a text, where a whole number belongs"},
-		{"fraction for a number", "limits.messages = 1.5", "1: limits.messages: a fraction, where a whole number belongs"},
-		{"text for a boolean", "[skip]\nauthenticated = \"yes\"", "2: skip.authenticated: a text, where true or false belongs"},
-		{"text for a list", `listen = "inet:8894@127.0.0.1"`, "1: listen: a text, where a list in brackets belongs"},
-		{"number in a list", "listen = [\n8894]", "1: listen: a number in the list, where a text in quotes belongs"},
-		{"list for a text", "log.format = []", "1: log.format: a list, where a text in quotes belongs"},
-		{"number for a table", "log = 5", "1: log: a number, where a table belongs"},
+		{"number for a string", "authserv_id = 5", "1: authserv_id: must be a quoted string, not a number"},
+		{"string for a number", "[limits]\nconnections = \"a\"", "2: limits.connections: must be a whole number, not a string"},
+		{"fraction for a number", "limits.messages = 1.5", "1: limits.messages: must be a whole number, not a fraction"},
+		{"string for a boolean", "[skip]\nauthenticated = \"yes\"", "2: skip.authenticated: must be true or false, not a string"},
+		{"string for a list", `listen = "inet:8894@127.0.0.1"`, "1: listen: must be a list in brackets, not a string"},
+		{"number in a list", "listen = [\n8894]", "1: listen: each item must be a quoted string, not a number"},
+		{"list for a string", "log.format = []", "1: log.format: must be a quoted string, not a list"},
+		{"number for a table", "log = 5", "1: log: must be a table, not a number"},
 		{"list of tables for a table", "[[log]]\nformat = \"text\"", "1: log: is not a list of tables"},
 		{"table for a list of tables", "[sign]\ndomain = \"a\"", "1: sign: is not a table"},
-		{"table for a text", "[authserv_id]", "1: authserv_id: is not a table"},
-		{"number for a duration", "[dns]\ntimeout = 5", "2: dns.timeout: a number, where a text in quotes belongs"},
-		{"number for a file mode", "socket_mode = 0o660", "1: socket_mode: a number, where a text in quotes belongs"},
-		{"number for a level", "log.level = 4", "1: log.level: a number, where a text in quotes belongs"},
-		{"number for a name", "dmarc.discovery = 1", "1: dmarc.discovery: a number, where a text in quotes belongs"},
-		{"date for a text", "authserv_id = 2026-01-01", "1: authserv_id: a date or time, where a text in quotes belongs"},
+		{"table for a string", "[authserv_id]", "1: authserv_id: is not a table"},
+		{"number for a duration", "[dns]\ntimeout = 5", "2: dns.timeout: must be a quoted string, not a number"},
+		{"number for a file mode", "socket_mode = 0o660", "1: socket_mode: must be a quoted string, not a number"},
+		{"number for a level", "log.level = 4", "1: log.level: must be a quoted string, not a number"},
+		{"number for a name", "dmarc.discovery = 1", "1: dmarc.discovery: must be a quoted string, not a number"},
+		{"date for a string", "authserv_id = 2026-01-01", "1: authserv_id: must be a quoted string, not a date or time"},
 		{"number too large", "limits.messages = 99999999999999999999", "1: limits.messages: decimal number is too large to fit in a 64-bit signed integer"},
 
-		{"status page", "[metrics]\nstatus_page = \"on\"", `2: metrics.status_page: "on" is none of "full", "anonymous", "off"`},
+		{"status page", "[metrics]\nstatus_page = \"on\"", `2: metrics.status_page: "on" is not one of "full", "anonymous", "off"`},
 		{"author domain", "[metrics]\nauthor_domains = [\"a..b\"]", `2: metrics.author_domains: "a..b" is not a valid domain name`},
 
 		{"duration", "[dns]\ntimeout = \"5 s\"", `2: dns.timeout: "5 s" is not a duration such as "5s"`},
@@ -55,8 +55,8 @@ func TestConfigErrors(t *testing.T) {
 		{"file mode", "socket_mode = \"0999\"", `1: socket_mode: "0999" is not a file mode such as "0660"`},
 
 		{"network", "skip.networks = [\"nonsense\"]", `1: skip.networks: "nonsense" is not a network such as "192.0.2.0/24"`},
-		{"network with host bits", "[skip]\nnetworks = [\n  \"10.0.0.1/8\",\n]", `3: skip.networks: "10.0.0.1/8" has bits set behind its prefix: did you mean "10.0.0.0/8"?`},
-		{"network never matched", "skip.networks = [\"::ffff:10.0.0.0/104\"]", `1: skip.networks: "::ffff:10.0.0.0/104": write an IPv4 network as such`},
+		{"network with host bits", "[skip]\nnetworks = [\n  \"10.0.0.1/8\",\n]", `3: skip.networks: "10.0.0.1/8" has host bits set: did you mean "10.0.0.0/8"?`},
+		{"network never matched", "skip.networks = [\"::ffff:10.0.0.0/104\"]", `1: skip.networks: "::ffff:10.0.0.0/104" is an IPv4 network: write it in IPv4 notation`},
 		{"listen address", "listen = [\"inet:8894@127.0.0.1\",\n\"nonsense\"]", `2: listen: "nonsense" is not an address such as "inet:8894@127.0.0.1" or "unix:/run/authmilter.sock"`},
 		{"no listen address", "listen = []", "1: listen: no address to listen on"},
 		{"resolver", "[dns]\nservers = [\"resolver\"]", `2: dns.servers: "resolver" is not an address such as "127.0.0.1:53"`},
@@ -64,7 +64,7 @@ func TestConfigErrors(t *testing.T) {
 		{"metrics address", "[metrics]\nlisten = \"9894\"", `2: metrics.listen: "9894" is not an address such as "127.0.0.1:9894"`},
 		{"name", "authserv_id = \"not a name\"", `1: authserv_id: "not a name" is not a valid domain name`},
 		{"alias", "authserv_id = \"a.example\"\nauthserv_id_aliases = [\"ok.example\", \"no name\"]", `2: authserv_id_aliases: "no name" is not a valid domain name`},
-		{"level", "log.level = \"loud\"", `1: log.level: "loud" is neither "debug", "info", "warn" nor "error"`},
+		{"level", "log.level = \"loud\"", `1: log.level: "loud" is not "debug", "info", "warn" or "error"`},
 		{"format", "log.format = \"xml\"", `1: log.format: "xml" is neither "text" nor "json"`},
 		{"discovery", "dmarc.discovery = \"dns\"", `1: dmarc.discovery: "dns" is neither "tree-walk" nor "psl"`},
 
@@ -73,9 +73,9 @@ func TestConfigErrors(t *testing.T) {
 		{"seal without a key", "[arc]\nseal = true\ndomain = \"a.example\"\nselector = \"s\"", "1: arc.key_file: is missing"},
 		{"seal for a bad domain", "[arc]\nseal = true\ndomain = \"a..example\"", `3: arc.domain: "a..example" is not a valid domain name`},
 		{"trusted sealers", "[arc]\ntrusted_sealers = [\"a..example\"]", `2: arc.trusted_sealers: "a..example" is not a valid domain name`},
-		{"seal for one label", "[arc]\nseal = true\ndomain = \"localhost\"\nselector = \"s\"\nkey_file = \"k\"", `3: arc.domain: "localhost" is one label, and a domain that signs has two at least`},
+		{"seal for one label", "[arc]\nseal = true\ndomain = \"localhost\"\nselector = \"s\"\nkey_file = \"k\"", `3: arc.domain: "localhost" is a single label; a signing domain needs at least two`},
 		{"sign with a long name", "[[sign]]\ndomain = \"a.example\"\nselector = \"" + strings.Repeat("s23456789.", 24) + "s\"\nkey_file = \"k\"",
-			"3: sign.selector: the name of the key record has 262 octets, and 253 are the most"},
+			"3: sign.selector: the name of the key record has 262 octets; the maximum is 253"},
 		{"sign without a selector", "[[sign]]\ndomain = \"a.example\"", "1: sign.selector: is missing"},
 		{"sign, the second", "[[sign]]\ndomain = \"a.example\"\nselector = \"s\"\nkey_file = \"k\"\n[[sign]]\ndomain = \"a.example\"\nselector = \"s..\"\nkey_file = \"k\"",
 			`7: sign.selector: "s.." is not a valid domain name`},
@@ -83,37 +83,37 @@ func TestConfigErrors(t *testing.T) {
 			"7: sign.selector: s of a.example occurs twice"},
 		{"sign without a key", "[[sign]]\ndomain = \"a.example\"\nselector = \"s\"\nkey_file = \"k\"\n[[sign]]\ndomain = \"a.example\"\nselector = \"t\"",
 			"5: sign.key_file: is missing"},
-		{"mode", "policy.mode = \"x\"", `1: policy.mode: "x" is none of "report", "enforce"`},
-		{"quarantine", "policy.quarantine = \"x\"", `1: policy.quarantine: "x" is none of "header", "hold", "reject"`},
+		{"mode", "policy.mode = \"x\"", `1: policy.mode: "x" is not one of "report", "enforce"`},
+		{"quarantine", "policy.quarantine = \"x\"", `1: policy.quarantine: "x" is not one of "header", "hold", "reject"`},
 		{"quarantine field", "policy.quarantine_field = \"X Y\"", `1: policy.quarantine_field: "X Y" is not the name of a header field`},
-		{"quarantine by the subject", "policy.quarantine_field = \"subject\"", `1: policy.quarantine_field: "subject" means something else, and incoming ones would be removed`},
-		{"quarantine by our field", "policy.quarantine_field = \"authentication-results\"", `1: policy.quarantine_field: "authentication-results" means something else, and incoming ones would be removed`},
-		{"reject status", "policy.reject_status = \"4.7.1\"", `1: policy.reject_status: "4.7.1" is no status code such as "5.7.1"`},
-		{"reject text", "policy.reject_text = \"{domain}\"", `1: policy.reject_text: unknown placeholder; there are {author_domain}, {client}, {mail_from}, {policy}`},
-		{"reject text in two lines", "policy.reject_text = \"a\\nb\"", `1: policy.reject_text: only printable ASCII characters can be in a reply`},
-		{"temperror", "policy.temperror.spf = \"reject\"", `1: policy.temperror.spf: "reject" is none of "by-policy", "accept", "tempfail"`},
+		{"quarantine by the subject", "policy.quarantine_field = \"subject\"", `1: policy.quarantine_field: "subject" has another meaning, and incoming fields of this name would be removed`},
+		{"quarantine by our field", "policy.quarantine_field = \"authentication-results\"", `1: policy.quarantine_field: "authentication-results" has another meaning, and incoming fields of this name would be removed`},
+		{"reject status", "policy.reject_status = \"4.7.1\"", `1: policy.reject_status: "4.7.1" is not an enhanced status code such as "5.7.1"`},
+		{"reject text", "policy.reject_text = \"{domain}\"", `1: policy.reject_text: unknown placeholder (known: {author_domain}, {client}, {mail_from}, {policy})`},
+		{"reject text in two lines", "policy.reject_text = \"a\\nb\"", `1: policy.reject_text: must be a single line of printable ASCII`},
+		{"temperror", "policy.temperror.spf = \"reject\"", `1: policy.temperror.spf: "reject" is not one of "by-policy", "accept", "tempfail"`},
 		{"DKIM required of nobody", "policy.dkim_missing = \"reject\"", "1: policy.dkim_missing: needs a list of domains in policy.dkim_required"},
 		{"DKIM required", "policy.dkim_required = [\"a..example\"]", `1: policy.dkim_required: "a..example" is not a valid domain name`},
 		{"iprev that is not checked", "policy.iprev_fail = \"reject\"", "1: policy.iprev_fail: needs iprev.check = true"},
 		{"override without an action", "[[override]]\ndkim = [\"a.example\"]",
-			`1: override.action: is missing; it is one of "accept", "report-only", "quarantine", "reject", "skip"`},
+			`1: override.action: is missing; it must be one of "accept", "report-only", "quarantine", "reject", "skip"`},
 		{"override without a condition", "[[override]]\naction = \"accept\"", "1: override: has no condition, and would match every message"},
 		{"override with an empty list", "[[override]]\naction = \"accept\"\ndkim = []", "3: override.dkim: an empty list matches nothing"},
 		{"override, the second", "[[override]]\naction = \"accept\"\ndkim = [\"a.example\"]\n[[override]]\naction = \"acept\"\ndkim = [\"a.example\"]",
-			`5: override.action: "acept" is none of "accept", "report-only", "quarantine", "reject", "skip"`},
-		{"override of a listener that is none", "[[override]]\naction = \"accept\"\nlistener = [\"inet:1@127.0.0.1\"]", "3: override.listener: inet:1@127.0.0.1 is not in listen"},
-		{"override of a listener that is no address", "[[override]]\naction = \"accept\"\nlistener = [\"nonsense\"]",
+			`5: override.action: "acept" is not one of "accept", "report-only", "quarantine", "reject", "skip"`},
+		{"override of an unknown listener", "[[override]]\naction = \"accept\"\nlistener = [\"inet:1@127.0.0.1\"]", "3: override.listener: inet:1@127.0.0.1 is not in listen"},
+		{"override of an invalid listener", "[[override]]\naction = \"accept\"\nlistener = [\"nonsense\"]",
 			`3: override.listener: "nonsense" is not an address such as "inet:8894@127.0.0.1" or "unix:/run/authmilter.sock"`},
-		{"override of a client that is none", "[[override]]\naction = \"accept\"\ndkim = [\"a.example\"]\nclient = [\"192.0.2.0/24\", \"mx.example\"]",
+		{"override of an invalid client", "[[override]]\naction = \"accept\"\ndkim = [\"a.example\"]\nclient = [\"192.0.2.0/24\", \"mx.example\"]",
 			`4: override.client: "mx.example" is not a network such as "192.0.2.0/24"`},
 		{"override of a network with host bits", "[[override]]\naction = \"accept\"\nclient = [\"10.0.0.1/8\"]",
-			`3: override.client: "10.0.0.1/8" has bits set behind its prefix: did you mean "10.0.0.0/8"?`},
-		{"override of no clients", "[[override]]\naction = \"accept\"\nclient = []", "3: override.client: an empty list matches nothing"},
-		{"override of a name that is none", "[[override]]\naction = \"accept\"\nauthor_domain = [\"a..b\"]", `3: override.author_domain: "a..b" is not a valid domain name`},
-		{"override of a list that is none", "[[override]]\naction = \"accept\"\nlist_id = [\"<list.example>\"]", `3: override.list_id: "<list.example>" is not a list identifier`},
-		{"override with a number in a list", "[[override]]\naction = \"accept\"\nlistener = [8894]", "3: override.listener: a number in the list, where a text in quotes belongs"},
-		{"overrides in braces", "override = [{action = \"accept\", dkim = \"a.example\"}]", "1: override.dkim: is not a list of texts in quotes"},
-		{"override in braces with a number", "override = [{action = 5}]", "1: override: action is not a text in quotes"},
+			`3: override.client: "10.0.0.1/8" has host bits set: did you mean "10.0.0.0/8"?`},
+		{"override without clients", "[[override]]\naction = \"accept\"\nclient = []", "3: override.client: an empty list matches nothing"},
+		{"override with an invalid name", "[[override]]\naction = \"accept\"\nauthor_domain = [\"a..b\"]", `3: override.author_domain: "a..b" is not a valid domain name`},
+		{"override with an invalid list", "[[override]]\naction = \"accept\"\nlist_id = [\"<list.example>\"]", `3: override.list_id: "<list.example>" is not a list identifier`},
+		{"override with a number in a list", "[[override]]\naction = \"accept\"\nlistener = [8894]", "3: override.listener: each item must be a quoted string, not a number"},
+		{"overrides in braces", "override = [{action = \"accept\", dkim = \"a.example\"}]", "1: override.dkim: must be a list of quoted strings"},
+		{"override in braces with a number", "override = [{action = 5}]", "1: override: action must be a quoted string"},
 		{"override in braces with an unknown key", "override = [{action = \"accept\", nonsense = 1}]", "1: override: nonsense: unknown key"},
 		{"override with an unknown key", "[[override]]\naction = \"accept\"\nauthor = [\"a.example\"]", "3: override.author: unknown key"},
 
@@ -136,14 +136,14 @@ func TestConfigErrors(t *testing.T) {
 				t.Errorf("got  %s\nwant FILE:%s", got, tt.want)
 			}
 			if strings.Contains(err.Error(), "config.") {
-				t.Errorf("speaks of Go's types: %v", err)
+				t.Errorf("names a Go type: %v", err)
 			}
 		})
 	}
 }
 
-// TestOverrideKeys holds that each condition is a key of an override, and that what
-// it lists reaches the rules, normalized.
+// TestOverrideKeys checks that each condition is a key of an override, and that its
+// items reach the rules, normalized.
 func TestOverrideKeys(t *testing.T) {
 	for _, c := range policy.Conditions() {
 		path := filepath.Join(t.TempDir(), "authmilter.toml")
@@ -169,8 +169,8 @@ func TestOverrideKeys(t *testing.T) {
 	}
 }
 
-// TestText holds that the text of a configuration reads back as the same one,
-// overrides included, and that these can be left out.
+// TestText checks that the text of a configuration, including overrides, parses to
+// the same configuration, and that overrides can be left out.
 func TestText(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "authmilter.toml")
 	read := func(text string) *File {

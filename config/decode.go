@@ -10,8 +10,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// decode sets in f what text, the content of the file path, says. An error names
-// the file, the line and the key.
+// decode sets f from text, the content of the file path. An error names the file, the
+// line and the key.
 func (f *File) decode(path string, text []byte) error {
 	f.source = scan(path, text)
 	if err := checkKinds(f.source.settings); err != nil {
@@ -38,7 +38,7 @@ func (f *File) decode(path string, text []byte) error {
 	case err != nil && !errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	// The decoder takes any key of an override.
+	// The decoder accepts any key in an override.
 	var all []error
 	types := keyTypes()
 	for _, s := range f.source.settings {

@@ -13,7 +13,7 @@ import (
 	"authmilter/verify/spf"
 )
 
-// defaults returns the configuration of a host without a file.
+// defaults returns the configuration without a file.
 func defaults() *File {
 	return &File{
 		Listen:     []ListenAddress{{milter.MustParseAddress("inet:8894@127.0.0.1")}},

@@ -6,12 +6,11 @@ import (
 	"io/fs"
 )
 
-// keyError says what is wrong with the value of a key.
+// keyError is an error in the value of a key.
 type keyError struct {
 	key string
 	err error
-	// table is the position, from 0, of the table that holds the key in a list of
-	// tables.
+	// table is the index of the table with the key, if there is a list of them.
 	table int
 }
 
@@ -23,15 +22,15 @@ func badKey(key, format string, args ...any) error {
 	return &keyError{key: key, err: fmt.Errorf(format, args...)}
 }
 
-// badKeyOf returns a *keyError for a key of the i-th of a list of tables.
+// badKeyOf returns a *keyError for a key in the i-th of a list of tables.
 func badKeyOf(i int, key, format string, args ...any) error {
 	return &keyError{key: key, table: i, err: fmt.Errorf(format, args...)}
 }
 
-// errMissing is the error of a key that has to be set.
+// errMissing is the error for a required key that is not set.
 var errMissing = errors.New("is missing")
 
-// FileError puts the name of a file before what went wrong with it.
+// FileError prefixes err with the name of the file, once.
 func FileError(path string, err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {

@@ -10,25 +10,25 @@ import (
 	"authmilter/verify/domain"
 )
 
-// KeyUse is what a private key is for.
+// KeyUse is the purpose of a private key.
 type KeyUse string
 
 // The uses.
 const (
 	UseSeal KeyUse = "seal" // ARC Sets
-	UseSign KeyUse = "sign" // DKIM signatures of own mail
+	UseSign KeyUse = "sign" // DKIM signatures on own mail
 )
 
-// Key is a private key that the configuration names, and where DNS publishes its
-// public half: at Selector._domainkey.Domain.
+// Key is a private key named in the configuration. DNS publishes its public key at
+// Selector._domainkey.Domain.
 type Key struct {
 	Use              KeyUse
 	Domain, Selector string
 	Private          *dkim.PrivateKey
 }
 
-// normalizeKeyNames checks where keys are published, and normalizes those names and
-// the names of trusted sealers.
+// normalizeKeyNames checks the names at which keys are published, and normalizes them
+// and the names of trusted sealers.
 func (f *File) normalizeKeyNames() error {
 	if err := normalizeNames(0, "arc.trusted_sealers", f.ARC.TrustedSealers); err != nil {
 		return err
@@ -53,8 +53,8 @@ func (f *File) normalizeKeyNames() error {
 	return nil
 }
 
-// normalizeKeyName checks and normalizes the name of a key, in the i-th table of a
-// name.
+// normalizeKeyName checks and normalizes the name of the key in the i-th table with
+// the given name.
 func normalizeKeyName(table string, i int, name, selector *string, file string) error {
 	for _, v := range []struct {
 		key   string
@@ -69,13 +69,13 @@ func normalizeKeyName(table string, i int, name, selector *string, file string) 
 		}
 		*v.value = ascii
 	}
-	// Verifiers refuse a signature of such a domain (RFC 6376 section 3.5) or cannot
+	// Verifiers refuse a signature from such a domain (RFC 6376 section 3.5) or cannot
 	// look up its key, and a seal that they refuse ends the chain.
 	if domain.Labels(*name) < 2 {
-		return badKeyOf(i, table+".domain", "%q is one label, and a domain that signs has two at least", *name)
+		return badKeyOf(i, table+".domain", "%q is a single label; a signing domain needs at least two", *name)
 	}
 	if record := *selector + "._domainkey." + *name; len(record) > domain.MaxLength {
-		return badKeyOf(i, table+".selector", "the name of the key record has %d octets, and %d are the most", len(record), domain.MaxLength)
+		return badKeyOf(i, table+".selector", "the name of the key record has %d octets; the maximum is %d", len(record), domain.MaxLength)
 	}
 	if file == "" {
 		return badKeyOf(i, table+".key_file", "%w", errMissing)
@@ -83,8 +83,8 @@ func normalizeKeyName(table string, i int, name, selector *string, file string) 
 	return nil
 }
 
-// readKeys reads the private keys that f names, the key that seals first. Warnings
-// are about files that can be used but should not be as they are.
+// readKeys reads the private keys that f names, the sealing key first. Warnings
+// concern files that are usable but have a problem.
 func (f *File) readKeys() (keys []Key, warnings []string, err error) {
 	read := func(k Key, table string, i int, file string) error {
 		var warning string
@@ -110,13 +110,12 @@ func (f *File) readKeys() (keys []Key, warnings []string, err error) {
 	return keys, warnings, nil
 }
 
-// maxKeyFile bounds what is read of a key file, in octets.
+// maxKeyFile is the maximum size of a key file, in octets.
 const maxKeyFile = 64 << 10
 
-// readKeyFile reads a private key. Both the warning, if there is one, and the error
-// name the file.
+// readKeyFile reads a private key. The warning, if any, and the error name the file.
 func readKeyFile(path string) (key *dkim.PrivateKey, warning string, err error) {
-	// Not blocking: opening a FIFO would wait for a writer.
+	// Nonblocking, because opening a FIFO would wait for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, "", FileError(path, err)
@@ -127,7 +126,7 @@ func readKeyFile(path string) (key *dkim.PrivateKey, warning string, err error) 
 		return nil, "", FileError(path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, "", fmt.Errorf("%s: not a file", path)
+		return nil, "", fmt.Errorf("%s: not a regular file", path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"authmilter/policy"
 )
 
-// checkKinds refuses values of another type than their keys have. The decoder
-// alone would take 5 for a duration of five nanoseconds, and speak of Go's types.
+// checkKinds refuses values of the wrong type. The decoder alone would accept 5 as a
+// duration of five nanoseconds, and its errors would name Go types.
 func checkKinds(all []setting) error {
 	types := keyTypes()
 	for _, s := range all {
@@ -26,17 +26,17 @@ func checkKinds(all []setting) error {
 		case isList && s.kind == kindList:
 			for _, item := range s.items {
 				if !fits(item, t.Elem()) {
-					return badKey(s.key, "%s in the list, where %s belongs", item, wanted(t.Elem()))
+					return badKey(s.key, "each item must be %s, not %s", wanted(t.Elem()), item)
 				}
 			}
 		case !fits(s.kind, t):
-			return badKey(s.key, "%s, where %s belongs", s.kind, wanted(t))
+			return badKey(s.key, "must be %s, not %s", wanted(t), s.kind)
 		}
 	}
 	return nil
 }
 
-// keyTypes returns the type of each key, a dotted one.
+// keyTypes returns the type of each dotted key.
 func keyTypes() map[string]reflect.Type {
 	types := map[string]reflect.Type{
 		"override.name":   reflect.TypeFor[string](),
@@ -49,7 +49,7 @@ func keyTypes() map[string]reflect.Type {
 	return types
 }
 
-// addTypes adds the keys of t, a struct, below prefix.
+// addTypes adds the keys of the struct t below prefix.
 func addTypes(types map[string]reflect.Type, prefix string, t reflect.Type) {
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
@@ -67,16 +67,16 @@ func addTypes(types map[string]reflect.Type, prefix string, t reflect.Type) {
 	}
 }
 
-// What a value of a configuration file can be.
+// The types of values in a configuration file, as worded in error messages.
 const (
-	aText   = "a text in quotes"
+	aText   = "a quoted string"
 	aNumber = "a whole number"
 	aBool   = "true or false"
 	aList   = "a list in brackets"
 	aTable  = "a table"
 )
 
-// wanted says what a value of a Go type is in a configuration file.
+// wanted returns the type in a configuration file of a value of a Go type.
 func wanted(t reflect.Type) string {
 	switch {
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()), t.Kind() == reflect.String:
@@ -91,7 +91,7 @@ func wanted(t reflect.Type) string {
 	return aNumber
 }
 
-// fits reports whether a value decodes into t. Sizes may also be plain numbers of
+// fits reports whether a value decodes into t. A size can also be a plain number of
 // octets.
 func fits(k kind, t reflect.Type) bool {
 	want := wanted(t)

@@ -2,8 +2,8 @@ package config
 
 import "authmilter/verify/domain"
 
-// normalizeNames turns domain names into lower-case A-labels. They are the value of
-// a key in the i-th table of its name.
+// normalizeNames converts domain names, the value of a key in the i-th table with its
+// name, to lower-case A-labels.
 func normalizeNames(i int, key string, names []string) error {
 	for n, name := range names {
 		ascii, err := domain.ToASCII(name)

@@ -7,8 +7,9 @@ import (
 	"authmilter/verify/domain"
 )
 
-// normalize fills in what depends on the host, writes names as lower-case A-labels,
-// and refuses values that decode but make no sense. An error is a *keyError.
+// normalize fills in values that depend on the host, converts names to lower-case
+// A-labels, and refuses values that decode but make no sense. Its errors are of type
+// *keyError.
 func (f *File) normalize() error {
 	for _, step := range []func() error{
 		f.normalizeHost,
@@ -26,8 +27,8 @@ func (f *File) normalize() error {
 	return nil
 }
 
-// normalizeHost normalizes the names of this host, and checks where it listens and
-// what it logs.
+// normalizeHost normalizes the names of this host, and checks its listeners and log
+// format.
 func (f *File) normalizeHost() error {
 	if f.AuthservID == "" {
 		name, err := os.Hostname()
@@ -42,7 +43,7 @@ func (f *File) normalizeHost() error {
 	}
 	f.AuthservID = id
 	for _, alias := range f.AuthservIDAliases {
-		// They stay as they are: authres compares them in every spelling.
+		// Aliases stay as they are: authres compares them in every spelling.
 		if _, err := domain.ToASCII(alias); err != nil {
 			return badKey("authserv_id_aliases", "%q is %w", alias, err)
 		}
@@ -56,10 +57,10 @@ func (f *File) normalizeHost() error {
 	return nil
 }
 
-// maxAuthorDomains bounds the time series that author domains make.
+// maxAuthorDomains limits the time series for author domains.
 const maxAuthorDomains = 100
 
-// normalizeMetrics checks the table metrics, and normalizes its names.
+// normalizeMetrics checks the metrics table and normalizes its names.
 func (f *File) normalizeMetrics() error {
 	m := &f.Metrics
 	if m.Listen != "" {
@@ -72,12 +73,12 @@ func (f *File) normalizeMetrics() error {
 	}
 	const key = "metrics.author_domains"
 	if n := len(m.AuthorDomains); n > maxAuthorDomains {
-		return badKey(key, "%d domains, and %d are the most", n, maxAuthorDomains)
+		return badKey(key, "%d domains; the maximum is %d", n, maxAuthorDomains)
 	}
 	return normalizeNames(0, key, m.AuthorDomains)
 }
 
-// checkNumbers checks the values that are whole numbers, sizes included.
+// checkNumbers checks whole numbers, including sizes.
 func (f *File) checkNumbers() error {
 	for _, n := range []struct {
 		key      string
@@ -101,7 +102,7 @@ func (f *File) checkNumbers() error {
 	return nil
 }
 
-// checkDurations checks the values that are durations.
+// checkDurations checks durations.
 func (f *File) checkDurations() error {
 	for _, d := range []struct {
 		key   string

@@ -9,7 +9,7 @@ import (
 	"authmilter/policy"
 )
 
-// normalizeOverrides checks the tables override, and keeps what they say.
+// normalizeOverrides checks the override tables and sets f.overrides.
 func (f *File) normalizeOverrides() error {
 	for i, table := range f.Override {
 		o, err := f.normalizeOverride(i, table)
@@ -21,8 +21,8 @@ func (f *File) normalizeOverrides() error {
 	return nil
 }
 
-// normalizeOverride returns what the i-th table override says. It checks keys and
-// types again, because checkKinds does not look into a list of tables in braces.
+// normalizeOverride returns the override of the i-th override table. It checks keys
+// and types again, because checkKinds does not look into a list of inline tables.
 func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err error) {
 	var actions []Choice
 	for _, a := range policy.Actions() {
@@ -69,7 +69,7 @@ func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err 
 	return o, nil
 }
 
-// text returns the value of a key that is a text; "" if it is not set.
+// text returns the value of a string key, "" if it is not set.
 func (t Override) text(key string) (string, error) {
 	switch v := t[key].(type) {
 	case nil:
@@ -77,10 +77,10 @@ func (t Override) text(key string) (string, error) {
 	case string:
 		return v, nil
 	}
-	return "", fmt.Errorf("%s is not %s", key, aText)
+	return "", fmt.Errorf("%s must be %s", key, aText)
 }
 
-// texts returns the value of a key that is a list of texts.
+// texts returns the value of a key that is a list of strings.
 func (t Override) texts(key string) ([]string, error) {
 	list, ok := t[key].([]any)
 	items := make([]string, len(list))
@@ -90,16 +90,16 @@ func (t Override) texts(key string) ([]string, error) {
 		}
 	}
 	if !ok {
-		return nil, errors.New("is not a list of texts in quotes")
+		return nil, errors.New("must be a list of quoted strings")
 	}
 	return items, nil
 }
 
-// listenerKey is the condition whose items the rest of the configuration names too.
+// listenerKey is the condition whose items must be listed elsewhere, under listen.
 const listenerKey = "listener"
 
-// normalizeListeners writes addresses as the key listen has them, and refuses any
-// other.
+// normalizeListeners rewrites addresses to match the key listen, and refuses any
+// that it does not list.
 func (f *File) normalizeListeners(addresses []string) error {
 	for n, text := range addresses {
 		var l ListenAddress

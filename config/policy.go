@@ -7,19 +7,19 @@ import (
 	"authmilter/policy"
 )
 
-// fieldName matches the names of header fields (RFC 5322 section 2.2) that every MTA
-// takes.
+// fieldName matches names of header fields (RFC 5322 section 2.2) that every MTA
+// accepts.
 var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,60}$`)
 
-// othersField matches the names of fields that mean something else. As
-// policy.quarantine_field they would be removed from inbound mail.
+// othersField matches names of fields with another meaning. Used as
+// policy.quarantine_field, they would be removed from inbound mail.
 var othersField = regexp.MustCompile(`(?i)^(date|from|sender|reply-to|to|cc|bcc|message-id|in-reply-to|references|subject|comments|keywords|` +
 	`return-path|delivered-to|received|received-spf|authentication-results|dkim-signature|auto-submitted|precedence|mime-version|content-.*|arc-.*|resent-.*|list-.*)$`)
 
-// rejectStatus are the enhanced status codes of class 5 (RFC 3463 section 2).
+// rejectStatus matches enhanced status codes of class 5 (RFC 3463 section 2).
 var rejectStatus = regexp.MustCompile(`^5\.[0-9]{1,3}\.[0-9]{1,3}$`)
 
-// normalizePolicy checks the table policy, and normalizes its names.
+// normalizePolicy checks the policy table and normalizes its names.
 func (f *File) normalizePolicy() error {
 	p := &f.Policy
 	const accept, quarantine, reject = choiceAccept, choiceQuarantine, choiceReject
@@ -50,16 +50,16 @@ func (f *File) normalizePolicy() error {
 		return badKey("policy.quarantine_field", "%q is not the name of a header field", p.QuarantineField)
 	}
 	if othersField.MatchString(p.QuarantineField) {
-		return badKey("policy.quarantine_field", "%q means something else, and incoming ones would be removed", p.QuarantineField)
+		return badKey("policy.quarantine_field", "%q has another meaning, and incoming fields of this name would be removed", p.QuarantineField)
 	}
 	if !rejectStatus.MatchString(p.RejectStatus) {
-		return badKey("policy.reject_status", "%q is no status code such as %q", p.RejectStatus, policy.DefaultStatus)
+		return badKey("policy.reject_status", "%q is not an enhanced status code such as %q", p.RejectStatus, policy.DefaultStatus)
 	}
 	if err := (policy.ReplyTemplate{Text: p.RejectText}).Check(); err != nil {
 		return badKey("policy.reject_text", "%w", err)
 	}
 	for i, name := range p.DKIMRequired {
-		// Some write a dot for what stands for the names below it too.
+		// Some people write a leading dot to include the names below.
 		p.DKIMRequired[i] = strings.TrimPrefix(name, ".")
 	}
 	if err := normalizeNames(0, "policy.dkim_required", p.DKIMRequired); err != nil {
@@ -79,7 +79,7 @@ func (f *File) normalizePolicy() error {
 	return nil
 }
 
-// Rules returns how messages are judged.
+// Rules returns the rules that decide about messages.
 func (f *File) Rules() *policy.Rules {
 	p := &f.Policy
 	return &policy.Rules{

@@ -8,10 +8,9 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// This file alone uses go-toml's parser, whose interface its authors may change.
-// The decoder names the line of a syntax error only. An admin wants to know the line
-// of every other mistake too: of a value out of range, a key file that cannot be
-// read, an address in use.
+// Only this file uses go-toml's parser, whose interface is not stable. The decoder
+// reports a line only for syntax errors, but an admin needs the line of every mistake:
+// a value out of range, a key file that cannot be read, an address in use.
 
 // source is the file that a configuration was read from. Its path is "" for the
 // defaults.
@@ -20,25 +19,25 @@ type source struct {
 	settings []setting
 }
 
-// setting is a place in a configuration file that sets a key or begins a table.
+// setting is a line of a configuration file that sets a key or begins a table.
 type setting struct {
-	key   string // with dots
+	key   string // dotted
 	line  int
 	kind  kind   // of the value
 	items []kind // of the items of a list
 }
 
-// kind is what a value is, or the header of a table, in the words of error messages.
+// kind is the type of a value or of a table header, as worded in error messages.
 type kind string
 
 const (
-	kindText        kind = "a text"
+	kindText        kind = "a string"
 	kindNumber      kind = "a number"
 	kindFraction    kind = "a fraction"
 	kindBool        kind = "true or false"
 	kindDate        kind = "a date or time"
 	kindList        kind = "a list"
-	kindInlineTable kind = "a table in braces"
+	kindInlineTable kind = "an inline table"
 	kindTable       kind = "a table"
 	kindTableItem   kind = "a list of tables"
 )
@@ -65,7 +64,7 @@ func kindOf(k unstable.Kind) kind {
 	return kindDate
 }
 
-// scan finds what a file sets, in its order, up to the first syntax error.
+// scan returns the settings of a file in order, up to the first syntax error.
 func scan(path string, content []byte) source {
 	var p unstable.Parser
 	p.Reset(content)
@@ -88,7 +87,7 @@ func scan(path string, content []byte) source {
 	return s
 }
 
-// add adds what the key-value e sets, and what an inline table in it sets.
+// add adds the setting of the key-value e, and the settings of an inline table in it.
 func (s *source) add(p *unstable.Parser, prefix string, e *unstable.Node) {
 	name, line := keyOf(p, e)
 	value := e.Value()
@@ -118,7 +117,7 @@ func keyOf(p *unstable.Parser, e *unstable.Node) (name string, line int) {
 	return strings.Join(parts, "."), line
 }
 
-// locate puts the file, and the line that sets the key of err, before err.
+// locate prefixes err with the file and the line that sets its key.
 func (s source) locate(err error) error {
 	var bad *keyError
 	if s.path == "" || !errors.As(err, &bad) {
@@ -130,8 +129,8 @@ func (s source) locate(err error) error {
 	return fmt.Errorf("%s: %w", s.path, err)
 }
 
-// lineOf returns the line that sets the key of e; where none does, the line of
-// the table that should, or 0.
+// lineOf returns the line that sets the key of e. If there is none, it returns the
+// line of the table that should, or 0.
 func (s source) lineOf(e *keyError) int {
 	first, _, _ := strings.Cut(e.key, ".")
 	line, tables := 0, 0
@@ -153,8 +152,8 @@ func (s source) lineOf(e *keyError) int {
 	return line
 }
 
-// keyAt returns the dotted key that is set at line, or on the nearest line
-// before it; fallback where there is none.
+// keyAt returns the dotted key that is set at line or on the nearest line before it,
+// or fallback if there is none.
 func (s source) keyAt(line int, fallback string) string {
 	key := fallback
 	for _, v := range s.settings {

@@ -18,11 +18,11 @@ import (
 	"authmilter/verify/dns"
 )
 
-// resolvConf names the resolvers of the host.
+// resolvConf lists the resolvers of the host.
 const resolvConf = "/etc/resolv.conf"
 
-// NewResolver returns the resolver that f asks for. It tells o, which may be nil,
-// what it does.
+// NewResolver returns the configured resolver. It reports its queries to o, which can
+// be nil.
 func (f *File) NewResolver(o dns.Observer) (*dns.Client, error) {
 	servers := make([]string, len(f.DNS.Servers))
 	for i, s := range f.DNS.Servers {
@@ -41,12 +41,12 @@ func (f *File) NewResolver(o dns.Observer) (*dns.Client, error) {
 	}), nil
 }
 
-// SameDNS reports whether a resolver made for old, and its cache, can serve f too.
+// SameDNS reports whether f can share the resolver, and its cache, of old.
 func (f *File) SameDNS(old *File) bool {
 	return slices.Equal(f.DNS.Servers, old.DNS.Servers) && f.DNS.Timeout == old.DNS.Timeout
 }
 
-// VerifyOptions returns how messages are verified, without sealing.
+// VerifyOptions returns the options to verify messages, without sealing.
 func (f *File) VerifyOptions(r dns.Resolver) verify.Options {
 	maxVoid := f.SPF.VoidLookups
 	if maxVoid == 0 {
@@ -73,25 +73,25 @@ func (f *File) VerifyOptions(r dns.Resolver) verify.Options {
 	}
 }
 
-// explains reports whether the log says how each verdict came about.
+// explains reports whether the log explains each result.
 func (f *File) explains() bool { return f.Log.Level.Level() <= slog.LevelDebug }
 
-// claimant knows the fields that forge ours.
+// claimant returns the Claimant that recognizes fields in our name.
 func (f *File) claimant() *authres.Claimant {
 	return authres.NewClaimant(append([]string{f.AuthservID}, f.AuthservIDAliases...)...)
 }
 
-// OwnFields returns the fields that are forged if inbound mail has them.
+// OwnFields returns the fields that are forged if they arrive in inbound mail.
 func (f *File) OwnFields() policy.OwnFields {
 	return policy.OwnFields{Claimant: f.claimant(), Quarantine: f.Policy.QuarantineField, ReceivedSPF: f.SPF.ReceivedSPF}
 }
 
-// Skips reports whether mail of a client is skipped because of its address.
+// Skips reports whether mail from a client is skipped because of its address.
 func (f *File) Skips(client netip.Addr) bool {
 	return slices.ContainsFunc(f.Skip.Networks, func(n Network) bool { return n.Contains(client) })
 }
 
-// HostNames returns the names that this host may have.
+// HostNames returns the possible names of this host.
 func (f *File) HostNames() []string {
 	names := []string{f.AuthservID}
 	if host, _, err := net.SplitHostPort(f.Metrics.Listen); err == nil {
@@ -103,7 +103,7 @@ func (f *File) HostNames() []string {
 	return names
 }
 
-// Settings returns what the milter does with messages.
+// Settings returns the settings of the milter.
 func (c *Config) Settings(r dns.Resolver) *milter.Settings {
 	options := c.VerifyOptions(r)
 	var signing []milter.SigningKey

@@ -8,9 +8,9 @@ import (
 	"authmilter/policy"
 )
 
-// Text returns the whole configuration, defaults included, as a file that means the
-// same. It holds no secrets, since keys are in files of their own; but overrides can
-// name people, and are left out unless overrides is true.
+// Text returns the whole configuration, including defaults, as an equivalent file. It
+// contains no secrets, since keys are in separate files. Overrides can name people;
+// they are left out unless overrides is true.
 func (f *File) Text(overrides bool) (string, error) {
 	plain := *f
 	plain.Override = nil
@@ -28,15 +28,15 @@ func (f *File) Text(overrides bool) (string, error) {
 	return b.String(), nil
 }
 
-// writeOverride writes the i-th table override.
+// writeOverride writes the i-th override table.
 func writeOverride(b *bytes.Buffer, i int, o *policy.Override) error {
 	b.WriteByte('\n')
 	if i == 0 {
-		b.WriteString("# Exceptions from the policy; the first that matches in full decides.\n")
+		b.WriteString("# Exceptions to the policy; the first that matches in full decides.\n")
 	}
 	b.WriteString("[[override]]\n")
 	parts := []any{struct {
-		Name   string        `toml:"name,omitempty" comment:"For the log and the header."`
+		Name   string        `toml:"name,omitempty" comment:"Shown in the log and the header."`
 		Action policy.Action `toml:"action" comment:"accept, report-only, quarantine, reject or skip."`
 	}{o.Name, o.Action}}
 	for _, c := range policy.Conditions() {

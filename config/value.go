@@ -15,10 +15,9 @@ import (
 	"authmilter/verify/dmarc"
 )
 
-// The types of this file decode the values of a configuration file from the text
-// that people write, and encode them again.
+// The types in this file convert values of a configuration file to and from text.
 
-// Duration is written as Go writes it: "5s", "1m30s".
+// Duration is written in Go's notation: "5s", "1m30s".
 type Duration time.Duration
 
 func (d *Duration) UnmarshalText(text []byte) error {
@@ -80,7 +79,7 @@ func (m *FileMode) UnmarshalText(text []byte) error {
 
 func (m FileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%04o", uint32(m)), nil }
 
-// Network is a network, or a single address.
+// Network is a network or a single address.
 type Network struct{ netip.Prefix }
 
 func (p *Network) UnmarshalText(text []byte) (err error) {
@@ -92,9 +91,9 @@ func (p Network) MarshalText() ([]byte, error) { return []byte(p.String()), nil 
 
 func mustNetwork(s string) Network { return Network{netip.MustParsePrefix(s)} }
 
-// HostPort is the address of a DNS server: host:port, or an address alone for
-// port 53. It is a struct because the decoder fills a list of strings without
-// calling UnmarshalText.
+// HostPort is the address of a DNS server: host:port, or just an IP address for
+// port 53. It is a struct because the decoder does not call UnmarshalText for
+// strings in a list.
 type HostPort struct{ text string }
 
 func (h *HostPort) UnmarshalText(text []byte) error {
@@ -113,7 +112,7 @@ func (h *HostPort) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ParseHostPort returns the address of a DNS server from its text.
+// ParseHostPort parses the address of a DNS server.
 func ParseHostPort(text string) (h HostPort, err error) {
 	err = h.UnmarshalText([]byte(text))
 	return h, err
@@ -121,7 +120,7 @@ func ParseHostPort(text string) (h HostPort, err error) {
 
 func (h HostPort) MarshalText() ([]byte, error) { return []byte(h.text), nil }
 
-// checkHostPort checks that s is host:port with a port in figures.
+// checkHostPort checks that s is host:port with a numeric port.
 func checkHostPort(s, example string) error {
 	_, port, err := net.SplitHostPort(s)
 	if err == nil {
@@ -168,7 +167,7 @@ func (l *LogLevel) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf(`%q is neither "debug", "info", "warn" nor "error"`, text)
+	return fmt.Errorf(`%q is not "debug", "info", "warn" or "error"`, text)
 }
 
 func (l LogLevel) MarshalText() ([]byte, error) {

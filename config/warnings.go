@@ -7,12 +7,12 @@ import (
 	"authmilter/policy"
 )
 
-// Warnings returns what is allowed, but hardly meant.
+// Warnings returns warnings about settings that are valid but probably a mistake.
 func (c *Config) Warnings() []string {
 	warnings := slices.Concat(c.keyWarnings, c.overrideWarnings())
 	options := c.VerifyOptions(nil)
 	if missing := options.MissingQueries(); missing > 0 {
-		err := badKey("limits.dns_queries", "SPF records that RFC 7208 allows can need more: %d suffice", options.MaxQueries+missing)
+		err := badKey("limits.dns_queries", "SPF records that RFC 7208 allows can need more; %d is enough", options.MaxQueries+missing)
 		warnings = append(warnings, c.source.locate(err).Error())
 	}
 	return warnings
@@ -27,13 +27,13 @@ func (f *File) overrideWarnings() (warnings []string) {
 	for i := range all {
 		if j := slices.IndexFunc(all[:i], func(o policy.Override) bool { return o.Covers(&all[i]) }); j >= 0 {
 			if all[i].Action.Tightens() {
-				warn(i, "can only match in part: all that it matches in full, override %d has matched before", j+1)
+				warn(i, "can only match in part: override %d comes first and matches everything that it matches in full", j+1)
 			} else {
-				warn(i, "can never match: all that it matches, override %d has matched before", j+1)
+				warn(i, "can never match: override %d comes first and matches everything that it matches", j+1)
 			}
 		}
 		if all[i].Action.Loosens() && all[i].Forgeable() {
-			warn(i, "anybody can write what it asks for; add client, client_name, dkim or sealer")
+			warn(i, "a sender can forge everything it matches on; add client, client_name, dkim or sealer")
 		}
 		clients := all[i].Items("client")
 		if len(clients) > 0 && !slices.ContainsFunc(clients, func(n string) bool { return !f.skipsAll(n) }) {
@@ -43,7 +43,7 @@ func (f *File) overrideWarnings() (warnings []string) {
 	return warnings
 }
 
-// skipsAll reports whether every address of a network, normalized, is skipped.
+// skipsAll reports whether every address of a normalized network is skipped.
 func (f *File) skipsAll(network string) bool {
 	n := netip.MustParsePrefix(network)
 	return slices.ContainsFunc(f.Skip.Networks, func(p Network) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })

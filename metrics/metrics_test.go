@@ -133,7 +133,7 @@ func TestObserve(t *testing.T) {
 		Decision: policy.Decision{Disposition: policy.None, Override: policy.OverrideReason{Type: policy.TrustedForwarder}},
 		Seal:     policy.Sealing{Err: arc.ErrOwn},
 		Result: &verify.Result{
-			SPF:      spf.Result{Status: spf.TempError, Identity: spf.MailFrom},
+			SPF:      spf.Result{Status: spf.TempError, Reason: spf.ReasonDNS, Identity: spf.MailFrom},
 			DMARC:    dmarc.Result{Status: dmarc.Fail, Reason: dmarc.ReasonNotAligned, Author: "notexample.com"},
 			Exceeded: dns.BudgetTime,
 			ARC:      arc.Result{Status: arc.Fail, Reason: arc.ReasonTooMany, Chain: &arc.Chain{}},

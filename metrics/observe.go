@@ -67,7 +67,7 @@ func (m *Metrics) observeResult(r *verify.Result) {
 }
 
 func (m *Metrics) observeSPF(r *spf.Result) {
-	m.results.WithLabelValues("spf", string(r.Status), string(r.Reason())).Inc()
+	m.results.WithLabelValues("spf", string(r.Status), string(r.Reason)).Inc()
 	m.spf.WithLabelValues(string(r.Identity), string(r.Status)).Inc()
 }
 

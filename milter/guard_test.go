@@ -116,7 +116,7 @@ func guardedServer(t testing.TB, count *counter) func(chunks ...[]byte) []byte {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		var answers bytes.Buffer
 		read := make(chan struct{})
 		go func() { _, _ = io.Copy(&answers, conn); close(read) }()
@@ -422,7 +422,7 @@ func TestGuardLimitsConnections(t *testing.T) {
 	if err := <-failed; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept ended with %v", err)
 	}
-	_ = clients[3].SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = clients[3].SetReadDeadline(time.Now().Add(patience))
 	if _, err := clients[3].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the connection that waited is left open: %v", err)
 	}

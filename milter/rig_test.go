@@ -85,6 +85,10 @@ type rig struct {
 	seen     *verdicts
 }
 
+// patience is how long a test waits for what should happen soon. It leaves room for a
+// machine that is busy with something else.
+const patience = time.Minute
+
 // options change how a rig is started.
 type options struct {
 	resolver  dns.Resolver // instead of a zone in memory
@@ -128,7 +132,7 @@ func start(t *testing.T, o options) *rig {
 	}, s)
 	r.addr, r.listener = r.listen()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		_ = r.Shutdown(ctx) // the test may have done so already
 		if n := r.inFlight.Load(); n != 0 {
@@ -316,7 +320,7 @@ func (r *rig) wire() *wire {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	w := &wire{conn, r.t}
 	w.send(negotiation)
 	if code, _ := w.reply(); code != 'O' {
@@ -375,7 +379,7 @@ func (w *wire) verdict() (changes int, final byte) {
 // eventually waits for a condition to become true.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
@@ -388,7 +392,7 @@ func noLeak(t *testing.T) func() {
 	before := runtime.NumGoroutine()
 	return func() {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				stacks := make([]byte, 1<<16)
 				t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])

@@ -163,9 +163,9 @@ func TestSignaturesVerify(t *testing.T) {
 		"U-label of a subdomain":   "From: joe@bücher.example.org\r\n\r\nx\r\n",
 		"every field": func() string {
 			text := ownFields
-			for _, f := range signedFields[5:] {
-				if f.name != "date" && f.name != "message-id" {
-					text += f.name + ": x\r\n"
+			for _, name := range dkim.Author.SignedNames() {
+				if !strings.Contains(strings.ToLower(text), "\r\n"+name+": ") && name != "from" {
+					text += name + ": x\r\n"
 				}
 			}
 			return text + "\r\nx\r\n"

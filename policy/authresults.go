@@ -10,31 +10,32 @@ import (
 	"authmilter/verify"
 	"authmilter/verify/arc"
 	"authmilter/verify/authres"
+	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/iprev"
 	"authmilter/verify/spf"
 )
 
-// headerB is how much of a signature tells it from the others of a message (RFC
-// 6008 section 4).
+// headerB is the number of characters of a signature that distinguish it from the
+// others of a message (RFC 6008 section 4).
 const headerB = 8
 
-// maxResults bounds the value of an Authentication-Results field, in octets. A
-// packet of the milter protocol holds 64 KiB, and so does not every MTA on the
-// way.
+// maxResults is the maximum length of the value of an Authentication-Results
+// field, in octets. A packet of the milter protocol holds 64 KiB, but not every
+// MTA on the way accepts that much.
 const maxResults = 32 << 10
 
 // FormatResults returns the value of the Authentication-Results field for a
-// message, without white space at its start. Where a sender has filled his
-// signatures so that it would be too long, DKIM results are left out of it: the
-// last ones, and those that did not pass first.
+// message, without leading white space. If a sender's signatures would make it too
+// long, it leaves out DKIM results: first failed ones, then others, each time the
+// last.
 func FormatResults(authservID string, env verify.Envelope, r *verify.Result, d Decision) string {
 	value, _ := fit(authservID, AuthenticationResults(env, r, d))
 	return value
 }
 
-// fit returns the value of a field for methods, and those of them that are in
-// it.
+// fit returns the value of a field for as many of methods as it can hold, and
+// those methods.
 func fit(authservID string, methods []authres.Method) (value string, kept []authres.Method) {
 	for {
 		value := authres.Format(authservID, methods)
@@ -49,7 +50,7 @@ func fit(authservID string, methods []authres.Method) (value string, kept []auth
 }
 
 // dropDKIM returns methods without the DKIM result that matters least; ok is
-// false where there is none.
+// false if there is none.
 func dropDKIM(methods []authres.Method) (rest []authres.Method, ok bool) {
 	drop := -1
 	for i, m := range methods {
@@ -63,8 +64,8 @@ func dropDKIM(methods []authres.Method) (rest []authres.Method, ok bool) {
 	return slices.Delete(methods, drop, drop+1), true
 }
 
-// AuthenticationResults returns the results of a message as they are written
-// into its Authentication-Results field.
+// AuthenticationResults returns the results of a message for its
+// Authentication-Results field.
 func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision) []authres.Method {
 	methods := make([]authres.Method, 0, len(r.DKIM)+4)
 	if len(r.DKIM) == 0 {
@@ -87,10 +88,10 @@ func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision) []
 	return methods
 }
 
-// ARCResults returns the results of a message as they are written into the
-// ARC-Authentication-Results field of a set of ours: where the message had no
-// chain, with the address that it came from, which reports about it are to name
-// (RFC 8617 section 7.2.2). They are within the bound of [FormatResults].
+// ARCResults returns the results of a message for the ARC-Authentication-Results
+// field of our set. If the message had no chain, they include the address that it
+// came from, for use in reports (RFC 8617 section 7.2.2). They are limited like
+// [FormatResults].
 func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Decision) []authres.Method {
 	_, methods := fit(authservID, AuthenticationResults(env, r, d))
 	if last := &methods[len(methods)-1]; r.ARC.Status == arc.None {
@@ -100,7 +101,7 @@ func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Deci
 }
 
 func dkimMethod(r *dkim.Result) authres.Method {
-	m := authres.Method{Name: "dkim", Result: string(r.Status), Reason: reason(r.Err)}
+	m := authres.Method{Name: "dkim", Result: string(r.Status), Reason: clean.Err(r.Err)}
 	if k := r.Key; k != nil {
 		m.Comment = fmt.Sprintf("%d-bit %s key", k.Bits, k.Type)
 		if k.Testing {
@@ -118,8 +119,8 @@ func dkimMethod(r *dkim.Result) authres.Method {
 	return m
 }
 
-// spfMethod reports MAIL FROM and HELO with the result for MAIL FROM, and HELO
-// alone with that for HELO: who reads smtp.mailfrom with a pass may rely on it.
+// spfMethod includes MAIL FROM and HELO in the result for MAIL FROM, and only HELO
+// in the result for HELO: readers rely on smtp.mailfrom next to a pass.
 func spfMethod(env verify.Envelope, r *spf.Result) authres.Method {
 	m := authres.Method{Name: "spf", Result: string(r.Status)}
 	switch {
@@ -139,16 +140,16 @@ func spfMethod(env verify.Envelope, r *spf.Result) authres.Method {
 
 func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 	d := &r.DMARC
-	m := authres.Method{Name: "dmarc", Result: string(d.Status), Reason: reason(d.Err)}
+	m := authres.Method{Name: "dmarc", Result: string(d.Status), Reason: clean.Err(d.Err)}
 	if r.Author.Err != nil {
-		// What is wrong with the From field is why several domains were judged,
-		// or none could be.
-		m.Reason = reason(errors.Join(d.Err, r.Author.Err))
+		// The error in the From field is why several domains were evaluated, or
+		// none could be.
+		m.Reason = clean.Err(errors.Join(d.Err, r.Author.Err))
 	}
 	m.Props = props(prop("header", "from", r.DMARCDomain()))
 	var comments []string
 	if p := d.Policy; p != nil && p.Applies() {
-		// The policy after its options (RFC 9989 section 9.1, policy.dmarc).
+		// The policy after its options apply (RFC 9989 section 9.1, policy.dmarc).
 		policy := fmt.Sprintf("%s=%s", p.Tag, p.Published)
 		if p.Testing {
 			policy += " t=y"
@@ -156,7 +157,7 @@ func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 		comments = append(comments, policy)
 		m.Props = append(m.Props, authres.Prop{Type: "policy", Name: "dmarc", Value: string(p.Effective())})
 	}
-	// Why what is done differs from that. The test flag is told already.
+	// Why the disposition differs from that. The comment has the test flag already.
 	if t := decision.Override.Type; t != NotOverridden && t != TestMode {
 		comments = append(comments, string(t)+": "+decision.Override.Detail)
 	}
@@ -166,7 +167,7 @@ func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 
 // iprevMethod reports the reverse name of the client (RFC 8601 section 2.7.3).
 func iprevMethod(env verify.Envelope, r *iprev.Result) authres.Method {
-	m := authres.Method{Name: "iprev", Result: string(r.Status), Comment: r.Name, Reason: reason(r.Err)}
+	m := authres.Method{Name: "iprev", Result: string(r.Status), Comment: r.Name, Reason: clean.Err(r.Err)}
 	if env.ClientIP.IsValid() {
 		m.Props = props(prop("policy", "iprev", env.ClientIP.String()))
 	}
@@ -175,7 +176,7 @@ func iprevMethod(env verify.Envelope, r *iprev.Result) authres.Method {
 
 // arcMethod reports the chain (RFC 8617 section 6).
 func arcMethod(env verify.Envelope, r *arc.Result) authres.Method {
-	m := authres.Method{Name: "arc", Result: string(r.Status), Reason: reason(r.Err)}
+	m := authres.Method{Name: "arc", Result: string(r.Status), Reason: clean.Err(r.Err)}
 	if r.Status == arc.None {
 		return m
 	}
@@ -197,7 +198,7 @@ func prop(ptype, name, value string) authres.Prop {
 	return authres.Prop{Type: ptype, Name: name, Value: value}
 }
 
-// props returns those of list that have a value.
+// props returns the properties in list that have a value.
 func props(list ...authres.Prop) []authres.Prop {
 	kept := list[:0]
 	for _, p := range list {
@@ -207,14 +208,3 @@ func props(list ...authres.Prop) []authres.Prop {
 	}
 	return kept
 }
-
-// reason returns what err says, on one line.
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	return oneLine(err.Error())
-}
-
-// oneLine separates what errors.Join puts on lines by commas.
-func oneLine(s string) string { return strings.ReplaceAll(s, "\n", ", ") }

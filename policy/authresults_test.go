@@ -30,7 +30,7 @@ var (
 	key = &dkim.Key{Type: dkim.RSA, Bits: 2048}
 )
 
-// format returns what methods print as, without the folds.
+// format returns methods as text, without folds.
 func format(methods ...authres.Method) string {
 	value := authres.Format("mx", methods)
 	return strings.Join(strings.Fields(value), " ")
@@ -106,7 +106,7 @@ func TestSPF(t *testing.T) {
 	}
 }
 
-// TestDMARC has the records themselves say what is reported.
+// TestDMARC evaluates real records and checks what is reported.
 func TestDMARC(t *testing.T) {
 	const zone = `
 _dmarc.reject.example. TXT "v=DMARC1; p=reject; sp=quarantine"
@@ -143,7 +143,7 @@ $TIMEOUT _dmarc.dead.example
 	}
 }
 
-// hostile are texts that would change the structure of a field, or hide in it.
+// hostile are texts that would change the structure of a field or hide in it.
 var hostile = []string{
 	"x\r\nX-Injected: yes", "x\r\n\tspf=pass", "x\nx", "x\rx", "x\x00x", "; dkim=pass header.d=bank.example", "(", ")", "(;)", `"`, `\`, `\"`,
 	`"; dkim=pass`, `x" ; dkim=pass header.d="bank.example`, "a b", "=", "a=b", "@", "a@b@c", `"a b"@c`, `"a`, `a"@b`, "<a@b>", "a@[192.0.2.1]",
@@ -151,8 +151,8 @@ var hostile = []string{
 	"a@b;c", "a@b (c)", "mx.example.org; none",
 }
 
-// TestHostileText puts hostile texts wherever a sender or a domain owner can:
-// what is written reads back as the same results.
+// TestHostileText puts hostile texts wherever a sender or a domain owner can, and
+// checks that the field parses to the same results.
 func TestHostileText(t *testing.T) {
 	for _, text := range hostile {
 		for _, status := range dkim.Statuses() {
@@ -194,8 +194,8 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-// normal returns m without what may differ in what is read: an empty list, and
-// the quotes of a local part.
+// normal returns m without what parsing can change: empty lists, and quotes of a
+// local part.
 func normal(m authres.Method) authres.Method {
 	var list []authres.Prop
 	for _, p := range m.Props {

@@ -7,23 +7,22 @@ import (
 	"strings"
 )
 
-// Condition is one of the things that an [Override] can ask for: a row of the
-// table that matching, warnings, explanations, the configuration and the tests of
-// the documentation read. A new row, and the documentation of its key, is all that
-// a new condition needs.
+// Condition is something that an [Override] can match on. It is a row of a table
+// that drives matching, warnings, explanations, the configuration and the tests of
+// the documentation. A new condition needs only a new row and documentation of its
+// key.
 type Condition interface {
 	// Name is the key of the condition in the configuration.
 	Name() string
-	// Example is an item as the configuration may write it.
+	// Example is an example of an item in the configuration.
 	Example() string
-	// Several reports whether a sender can give a message several values of it.
-	// An override then loosens only if all of them match, and tightens if any
-	// does.
+	// Several reports whether a sender can give a message several values. An
+	// override then loosens only if all of them match, and tightens if any does.
 	Several() bool
 
 	trust() trust
-	// ask returns a demand for one of items, as the configuration writes them. The
-	// error names the first that cannot be asked for.
+	// ask returns a demand for one of items, which are written as in the
+	// configuration. The error names the first invalid item.
 	ask(items []string) (demand, error)
 }
 
@@ -33,39 +32,38 @@ type demand interface {
 	// items returns the items, normalized.
 	items() []string
 	extent(m *Message) extent
-	// unmet says why m does not match in full.
+	// unmet returns why m does not match in full.
 	unmet(m *Message) string
-	// covers reports whether what other asks for, of the same condition, asks for
-	// nothing that the demand does not match too.
+	// covers reports whether every value that matches other, a demand of the same
+	// condition, also matches this demand.
 	covers(other demand) bool
 }
 
 // extent is how far a message matches.
 type extent uint8
 
-// The extents, in this order: a message matches an override as far as it matches
-// the weakest of its conditions.
+// The extents, in ascending order: a message matches an override as far as it
+// matches the weakest of the conditions.
 const (
 	notAtAll extent = iota
-	inPart          // one value matches, and another does not or is not known
+	inPart          // one value matches, but another does not or is not known
 	inFull
 )
 
-// trust is what a condition is worth against a sender who forges.
+// trust is how far a condition withstands forgery.
 type trust uint8
 
 const (
-	// proven is what a sender cannot write: it was verified, or comes from the
-	// MTA.
+	// proven cannot be forged: it was verified, or comes from the MTA.
 	proven trust = iota
-	// deliberate is what a sender writes, but that says whose mail the override
-	// is about: it gives up their protection knowingly.
+	// deliberate is chosen by the sender, but names whose mail the override is
+	// for: it gives up their protection knowingly.
 	deliberate
-	// claimed is what a sender writes and what proves nothing.
+	// claimed is chosen by the sender and proves nothing.
 	claimed
 )
 
-// conditions is the table.
+// conditions is the table of conditions.
 var conditions = []Condition{
 	&names{
 		name: "author_domain", example: "news.example.org",
@@ -117,34 +115,33 @@ var conditions = []Condition{
 // Conditions returns every Condition.
 func Conditions() []Condition { return slices.Clone(conditions) }
 
-// names and networks are conditions by the types of their items and of the values
-// that messages have.
+// names and networks are conditions with different types of items and values.
 type (
 	names    = condition[string, string]
 	networks = condition[netip.Prefix, netip.Addr]
 )
 
-// condition implements [Condition] for items of type I, which values of type V
-// match or do not.
+// condition implements [Condition] for items of type I that match values of type
+// V.
 type condition[I, V any] struct {
 	name, example string
 	// parse returns an item from its text in the configuration.
 	parse func(string) (I, error)
-	// values are what a message has.
+	// values returns the values of a message.
 	values  func(*Message) known[V]
 	matches func(item I, value V) bool
 	// contains reports whether item matches every value that other matches.
 	contains func(item, other I) bool
-	// several reports that a sender can give a message several values. What was
-	// verified is not meant: there each value is enough.
+	// several reports that a sender can give a message several values. It is false
+	// for verified values, of which one match is enough.
 	several bool
 	worth   trust
 }
 
-// known are the values of a condition that are known.
+// known are the known values of a condition.
 type known[V any] struct {
 	values []V
-	// incomplete reports that there are values that are not known.
+	// incomplete reports that other values are not known.
 	incomplete bool
 }
 
@@ -165,7 +162,7 @@ func (c *condition[I, V]) ask(items []string) (demand, error) {
 	return d, nil
 }
 
-// demanded implements [demand] for a list of items, which is not empty.
+// demanded implements [demand] for a non-empty list of items.
 type demanded[I, V any] struct {
 	of   *condition[I, V]
 	list []I
@@ -224,10 +221,10 @@ func (d *demanded[I, V]) covers(other demand) bool {
 	return true
 }
 
-// maxShown bounds the values of a message in an explanation.
+// maxShown is the maximum number of values of a message in an explanation.
 const maxShown = 10
 
-// String returns the values as an explanation has them.
+// String returns the values as shown in an explanation.
 func (k known[V]) String() string {
 	shown := texts(k.values[:min(len(k.values), maxShown)])
 	switch more := len(k.values) - len(shown); {

@@ -12,8 +12,8 @@ import (
 	"authmilter/verify/message"
 )
 
-// sampleItems are what overrides of the tests ask for, by condition. The message
-// of [anyMessage] matches the first of each.
+// sampleItems are items for overrides, by condition. The message of [anyMessage]
+// matches the first of each.
 var sampleItems = map[string][]string{
 	"author_domain": {"example.com", "other.example"},
 	"client":        {"192.0.2.0/24", "198.51.100.1"},
@@ -42,8 +42,8 @@ func anyMessage() *Message {
 	}
 }
 
-// TestConditionsAreWhole holds that each condition of the table works in every use
-// of it, with the items of sampleItems and with its example.
+// TestConditionsAreWhole checks every use of each condition of the table, with the
+// items of sampleItems and with its example.
 func TestConditionsAreWhole(t *testing.T) {
 	if len(sampleItems) != len(Conditions()) {
 		t.Errorf("%d conditions, %d samples", len(Conditions()), len(sampleItems))
@@ -69,10 +69,10 @@ func TestConditionsAreWhole(t *testing.T) {
 			}
 		}
 		if got, unmet := first.match(empty); got != notAtAll || unmet.condition() != c {
-			t.Errorf("%s matches a message that has nothing", c.Name())
+			t.Errorf("%s matches an empty message", c.Name())
 		}
 		if !both.Covers(&first) || first.Covers(&both) || first.Covers(&second) || first.Covers(&none) || !none.Covers(&first) {
-			t.Errorf("%s does not cover what it should", c.Name())
+			t.Errorf("%s: Covers is wrong", c.Name())
 		}
 		if why := second.demand(c.Name()).unmet(m); !strings.HasPrefix(why, c.Name()+" is ") || !strings.Contains(why, second.Items(c.Name())[0]) {
 			t.Errorf("%s: %s", c.Name(), why)
@@ -81,15 +81,16 @@ func TestConditionsAreWhole(t *testing.T) {
 			t.Errorf("the example of %s: %v", c.Name(), err)
 		}
 		if err := none.Ask(c.Name(), items[0], "a..b"); err == nil && c.Name() != "listener" {
-			t.Errorf("%s can be set to nonsense", c.Name())
+			t.Errorf("%s accepts nonsense", c.Name())
 		}
 	}
 }
 
-// TestConditions has messages match conditions in full, in part and not at all.
+// TestConditions matches messages against conditions: in full, in part and not at
+// all.
 func TestConditions(t *testing.T) {
 	for _, test := range []struct {
-		name, items string // items are separated by a space
+		name, items string // items are separated by spaces
 		change      func(*Message)
 		want        extent
 	}{
@@ -105,7 +106,7 @@ func TestConditions(t *testing.T) {
 		{"author_domain", "example.com", authors(), notAtAll},
 		{"author_domain", "example.com", authorError(message.ErrAuthorBounds), inPart},
 		{"author_domain", "example.com", authorError(message.ErrNoDomain), inPart},
-		{"author_domain", "example.com", authorError(message.ErrSeveralFrom), inFull}, // all of them are known
+		{"author_domain", "example.com", authorError(message.ErrSeveralFrom), inFull}, // all are known
 		{"author_domain", "other.example", authorError(message.ErrAuthorBounds), notAtAll},
 
 		{"client", "192.0.2.1", func(*Message) {}, inFull},
@@ -135,7 +136,7 @@ func TestConditions(t *testing.T) {
 		{"dkim", "signer.example", signed(dkim.Pass, "other.example", dkim.Pass, "a.signer.example"), inFull},
 
 		{"sealer", "old.example", func(*Message) {}, notAtAll}, // not the newest
-		{"sealer", "example", func(*Message) {}, notAtAll},     // names stand for themselves
+		{"sealer", "example", func(*Message) {}, notAtAll},     // not exact
 		{"sealer", "sealer.example", func(m *Message) { m.Result.ARC.Status = arc.Fail }, notAtAll},
 
 		{"list_id", "golf.lists.example.net", func(*Message) {}, inFull},
@@ -172,8 +173,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// asking returns an override that asks of each condition, named by its key, one
-// item.
+// asking returns an override with one item for each condition, named by its key.
 func asking(action Action, keysAndItems ...string) Override {
 	o := Override{Action: action}
 	for pair := range slices.Chunk(keysAndItems, 2) {
@@ -206,7 +206,7 @@ func recipients(addresses ...string) func(*Message) {
 	return func(m *Message) { m.Recipients = NewRecipients(addresses...) }
 }
 
-// TestUnmet holds what an explanation says.
+// TestUnmet checks the texts of explanations.
 func TestUnmet(t *testing.T) {
 	var many []string
 	for i := range 20 {

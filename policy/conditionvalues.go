@@ -12,15 +12,15 @@ import (
 	"authmilter/verify/message"
 )
 
-// What a message has.
+// Values of a message.
 
 // knownTexts returns the texts that are not empty.
 func knownTexts(list ...string) known[string] {
 	return known[string]{values: slices.DeleteFunc(list, func(s string) bool { return s == "" })}
 }
 
-// knownNames returns those of list that are domain names, in any spelling, as
-// [domain.ToASCII] returns them. An empty text is no value.
+// knownNames returns the domain names in list, in any spelling, as
+// [domain.ToASCII] returns them. An empty text is not a value.
 func knownNames(list ...string) (k known[string]) {
 	for _, s := range list {
 		if s == "" {
@@ -79,10 +79,10 @@ func recipientDomains(m *Message) known[string] {
 	return known[string]{values: m.Recipients.Domains, incomplete: m.Recipients.Incomplete}
 }
 
-// What an override lists.
+// Items of an override.
 
-// parseName returns a domain name. One that begins with a dot, as some write what
-// stands for the names below it too, is taken as well.
+// parseName returns a domain name. It accepts a leading dot, which some people
+// write to include the names below.
 func parseName(text string) (string, error) {
 	name, err := domain.ToASCII(strings.TrimPrefix(text, "."))
 	if err != nil {
@@ -91,7 +91,7 @@ func parseName(text string) (string, error) {
 	return name, nil
 }
 
-// parseListID returns a list identifier, or what several of them end in.
+// parseListID returns a list identifier, or a common suffix of several.
 func parseListID(text string) (string, error) {
 	id, err := message.ParseListID(strings.TrimPrefix(text, "."))
 	if err != nil {
@@ -100,8 +100,7 @@ func parseListID(text string) (string, error) {
 	return id, nil
 }
 
-// ParseNetwork returns a network from its text, which is CIDR notation or a
-// single address.
+// ParseNetwork parses a network in CIDR notation or a single address.
 func ParseNetwork(text string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(text); err == nil {
 		a = a.Unmap()
@@ -113,9 +112,9 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf(`%q is not a network such as "192.0.2.0/24"`, text)
 	case p.Addr().Is4In6():
 		// It would never match: clients are compared as IPv4.
-		return netip.Prefix{}, fmt.Errorf("%q: write an IPv4 network as such", text)
+		return netip.Prefix{}, fmt.Errorf("%q is an IPv4 network: write it in IPv4 notation", text)
 	case p != p.Masked():
-		return netip.Prefix{}, fmt.Errorf("%q has bits set behind its prefix: did you mean %q?", text, p.Masked())
+		return netip.Prefix{}, fmt.Errorf("%q has host bits set: did you mean %q?", text, p.Masked())
 	}
 	return p, nil
 }

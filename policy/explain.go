@@ -1,19 +1,19 @@
 package policy
 
-// Step is one rule and what became of it for a message.
+// Step is one rule and its outcome for a message.
 type Step struct {
 	Rule string `json:"rule"`
-	// Applies reports whether the rule applies; Outcome is what it asks for, or
+	// Applies reports whether the rule applies. Outcome is what it asks for, or
 	// why it does not apply.
 	Applies bool   `json:"applies"`
 	Outcome string `json:"outcome"`
-	// Part reports that the message matches the rule, an override, in part: the
-	// rule then tightens, if that is its action, but loosens nothing.
+	// Part reports that the rule is an override that the message matches in part:
+	// it can tighten, but loosens nothing.
 	Part bool `json:"part,omitempty"`
 }
 
-// Explain returns every rule that was tried for a message, in the order in which
-// they count: overrides up to the first that matches in full, then the reasons.
+// Explain returns every rule that was tried for a message, in order: overrides up
+// to the first that matches in full, then the reasons.
 func (r *Rules) Explain(m *Message) []Step {
 	var steps []Step
 	for i := range r.Overrides {
@@ -25,7 +25,7 @@ func (r *Rules) Explain(m *Message) []Step {
 	}
 	for _, f := range r.findings(m) {
 		if f.reason == NoReason {
-			continue // what is done if there is nothing
+			continue // only the default
 		}
 		step := Step{Rule: string(f.reason), Applies: true, Outcome: string(f.disposition)}
 		if f.reason == ReasonTempError {
@@ -39,7 +39,7 @@ func (r *Rules) Explain(m *Message) []Step {
 	return steps
 }
 
-// explainOverride returns what became of the i-th override.
+// explainOverride returns the step of the i-th override.
 func (r *Rules) explainOverride(i int, m *Message) Step {
 	o := &r.Overrides[i]
 	step := Step{Rule: o.title(i)}

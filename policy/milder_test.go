@@ -11,8 +11,8 @@ import (
 	"authmilter/verify/message"
 )
 
-// overrideItems are what random overrides ask for, and random messages have or do
-// not.
+// overrideItems are the items of random overrides. Random messages have some of
+// them.
 var overrideItems = map[string][]string{
 	"author_domain": {"example.com", "news.example.com", "bank.example", "second.example"},
 	"client":        {"192.0.2.0/24", "198.51.100.1"},
@@ -25,13 +25,13 @@ var overrideItems = map[string][]string{
 	"listener":      {"inet:8894@127.0.0.1", "inet:8895@127.0.0.1"},
 }
 
-// randomOverride returns an override with one condition, two or three.
+// randomOverride returns an override with one to three conditions.
 func randomOverride(rnd *rand.Rand) Override {
 	o := Override{Action: pick(rnd, Actions()...)}
 	list := Conditions()
 	for range 1 + rnd.IntN(3) {
 		c := list[rnd.IntN(len(list))]
-		if rnd.IntN(2) == 0 { // more of those that can match in part
+		if rnd.IntN(2) == 0 { // prefer conditions that can match in part
 			list := slices.DeleteFunc(slices.Clone(list), func(c Condition) bool { return !c.Several() })
 			c = list[rnd.IntN(len(list))]
 		}
@@ -70,8 +70,8 @@ func randomRecipients(rnd *rand.Rand) (r Recipients) {
 	return r
 }
 
-// tightensInPart reports whether an override before the first that m matches in
-// full matches in part, and tightens.
+// tightensInPart reports whether an override that tightens matches m in part,
+// before the first one that matches in full.
 func tightensInPart(r *Rules, m *Message) bool {
 	full := r.match(m)
 	for i := range r.Overrides {
@@ -99,15 +99,15 @@ func randomAuthor(rnd *rand.Rand, name string) dmarc.Result {
 	return d
 }
 
-// add gives a message one thing more that its sender can write, and says what.
-// It returns "" if what it would add is a proof that the rules may go by.
+// add adds one more thing to a message that its sender can write, and returns its
+// name. It adds nothing and returns "" if the rules may rely on that thing.
 func add(rnd *rand.Rand, r *Rules, m *Message) string {
 	res := m.Result
 	switch rnd.IntN(7) {
 	case 0:
 		name := pick(rnd, "attacker.example", "bank.example", "second.example", "news.example.com")
 		if !slices.Contains(res.Author.Domains, name) {
-			// Before those that are there, or after them.
+			// Before, between or after the existing ones.
 			at := rnd.IntN(len(res.Author.Domains) + 1)
 			res.Author.Domains = slices.Insert(slices.Clone(res.Author.Domains), at, name)
 			all := slices.Clone(results(res))
@@ -123,17 +123,17 @@ func add(rnd *rand.Rand, r *Rules, m *Message) string {
 		res.Author.Err = err
 		res.Authors = append(slices.Clone(results(res)), dmarc.Result{Status: dmarc.PermError, Reason: dmarc.ReasonAuthorSyntax, Err: err, Disposition: dmarc.DispositionNone})
 		res.DMARC = dmarc.Strictest(res.Authors)
-		return "author that is not known"
+		return "unknown author"
 	case 2:
 		to := pick(rnd, "a@attacker.example", "a@rcpt.example", "a@a.rcpt.example", "a@other.example", "postmaster", "a@[192.0.2.1]")
 		m.Recipients.Add(to)
 		return "recipient " + to
 	case 3:
 		m.Recipients.Incomplete = true
-		return "recipients that are not known"
+		return "unknown recipients"
 	case 4:
-		// That a message without a List-Id gets one is what a rule for a list goes
-		// by, and warned of if it is all that it asks for.
+		// Rules for lists rely on the presence of a List-Id. A rule with no other
+		// condition causes a warning.
 		l := &res.ListID
 		if len(l.IDs) == 0 && l.Err == nil {
 			return ""
@@ -143,9 +143,9 @@ func add(rnd *rand.Rand, r *Rules, m *Message) string {
 		return "List-Id " + id
 	case 5:
 		res.ListID.Err = message.ErrListID
-		return "List-Id that cannot be read"
+		return "malformed List-Id"
 	}
-	// A signature that proves nothing about a domain of the rules.
+	// A signature that proves nothing about any domain of the rules.
 	s := dkim.Result{Status: pick(rnd, dkim.Fail, dkim.Neutral, dkim.PermError, dkim.Policy), Signature: &dkim.Signature{Domain: "example.com"}}
 	if rnd.IntN(2) == 0 {
 		s = dkim.Result{Status: pick(rnd, dkim.Pass, dkim.TempError), Signature: &dkim.Signature{Domain: "attacker.example"}}
@@ -154,8 +154,9 @@ func add(rnd *rand.Rand, r *Rules, m *Message) string {
 	return "signature " + string(s.Status)
 }
 
-// holdSeverity fails if what a sender adds to a random message makes what random
-// rules do to it milder. It returns the dispositions before and after.
+// holdSeverity fails if adding to a random message makes its disposition under
+// random rules milder. It returns the dispositions before and after, and what was
+// added.
 func holdSeverity(t *testing.T, rnd *rand.Rand) (before, after Disposition, added string) {
 	m, r := randomMessage(rnd), randomRules(rnd, 4)
 	r.Mode = ModeEnforce
@@ -180,8 +181,8 @@ func holdSeverity(t *testing.T, rnd *rand.Rand) (before, after Disposition, adde
 	return first.Disposition, after, added
 }
 
-// TestNothingAddedMakesMilder holds that a sender gains nothing from one author,
-// recipient, List-Id or signature more.
+// TestNothingAddedMakesMilder checks that a sender gains nothing by adding
+// authors, recipients, List-Ids or signatures.
 func TestNothingAddedMakesMilder(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(11, 12))
 	seen := map[string]int{}
@@ -200,7 +201,7 @@ func TestNothingAddedMakesMilder(t *testing.T) {
 	}
 }
 
-// FuzzNothingAddedMakesMilder is the same for any message, rules and additions.
+// FuzzNothingAddedMakesMilder does the same for any message, rules and additions.
 func FuzzNothingAddedMakesMilder(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed, seed*seed)

@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// Action is what an [Override] has done.
+// Action is what an [Override] does.
 type Action string
 
 // The actions.
 const (
-	ActionAccept     Action = "accept"      // the message passes on, whatever was found
-	ActionReportOnly Action = "report-only" // the same: as if the mode were "report" for it
-	ActionQuarantine Action = "quarantine"  // a message that fails is quarantined, neither less nor more
-	ActionReject     Action = "reject"      // a message that fails is rejected
-	ActionSkip       Action = "skip"        // the message is left alone, and no results are written into it
+	ActionAccept     Action = "accept"      // deliver the message, whatever was found
+	ActionReportOnly Action = "report-only" // the same, as if the mode were "report" for it
+	ActionQuarantine Action = "quarantine"  // quarantine a message that fails, no more and no less
+	ActionReject     Action = "reject"      // reject a message that fails
+	ActionSkip       Action = "skip"        // leave the message alone and add no results to it
 )
 
 // Actions returns every Action.
@@ -29,29 +29,29 @@ func (a Action) Loosens() bool { return a != ActionReject }
 // Tightens reports whether the action can make the disposition stricter.
 func (a Action) Tightens() bool { return a == ActionReject || a == ActionQuarantine }
 
-// Override is a rule of the receiver's own. It asks for one or more of the
-// [Conditions], and all of them must match; one item of a condition's list is
-// enough.
+// Override is one of the receiver's own rules. It has one or more of the
+// [Conditions], and all of them must match. A condition matches if one item of its
+// list does.
 //
 // A message can have several author domains, recipients and list identifiers, and
 // its sender chooses how many. An override that matches all of them matches in
 // full. One that matches some, while others do not match or are not known,
 // matches in part: then it only tightens.
 //
-// Domain names and list identifiers match what is below them too, except for those
-// of a sealer.
+// Domain names and list identifiers also match everything below them. Only a
+// sealer must match exactly.
 type Override struct {
-	// Name is what people call the rule; "" for none.
+	// Name is shown to people; "" if there is none.
 	Name   string
 	Action Action
 
-	// demands are in the order of the table.
+	// demands are in the order of conditions.
 	demands []demand
 }
 
-// Ask makes o ask that a condition, named by its key, match one of items, which
-// are as the configuration writes them. The error names the first that cannot be
-// asked for.
+// Ask makes o require that the condition with the given key match one of items,
+// which are written as in the configuration. The error names the first invalid
+// item.
 func (o *Override) Ask(key string, items ...string) error {
 	i := slices.IndexFunc(conditions, func(c Condition) bool { return c.Name() == key })
 	switch {
@@ -72,8 +72,8 @@ func (o *Override) Ask(key string, items ...string) error {
 	return nil
 }
 
-// Items returns what o asks of a condition, named by its key, normalized; nothing
-// if o does not ask for it.
+// Items returns the items, normalized, that o lists for the condition with the
+// given key, nil if it does not have that condition.
 func (o *Override) Items(key string) []string {
 	if d := o.demand(key); d != nil {
 		return d.items()
@@ -81,7 +81,8 @@ func (o *Override) Items(key string) []string {
 	return nil
 }
 
-// demand returns what o asks of a condition; nil if it does not ask for it.
+// demand returns what o demands of the condition with the given key, nil if it
+// does not have that condition.
 func (o *Override) demand(key string) demand {
 	for _, d := range o.demands {
 		if d.condition().Name() == key {
@@ -92,7 +93,7 @@ func (o *Override) demand(key string) demand {
 }
 
 // match returns how far m matches o, and the first demand that keeps it from
-// matching in full; nil if none does.
+// matching in full, nil if there is none.
 func (o *Override) match(m *Message) (extent, demand) {
 	weakest, unmet := inFull, demand(nil)
 	for _, d := range o.demands {
@@ -106,7 +107,7 @@ func (o *Override) match(m *Message) (extent, demand) {
 	return weakest, unmet
 }
 
-// match returns the position of the first override that m matches in full, or -1.
+// match returns the index of the first override that m matches in full, or -1.
 func (r *Rules) match(m *Message) int {
 	return slices.IndexFunc(r.Overrides, func(o Override) bool {
 		e, _ := o.match(m)
@@ -114,16 +115,16 @@ func (r *Rules) match(m *Message) int {
 	})
 }
 
-// override returns the gravest of what was found as the overrides have it, and
-// reports whether the message is to be left alone.
+// override applies the overrides to what was found and returns the strictest
+// finding. It also reports whether to leave the message alone.
 //
-// The first override that m matches in full decides. Those before it that m
-// matches in part only tighten, and the gravest of all counts. So an author, a
-// recipient or a List-Id that a sender adds never makes the disposition milder:
-// each override that the message matched in full it still matches in part, and
-// what that override did then still is the least that is done.
+// The first override that m matches in full decides. Earlier ones that m matches
+// in part only tighten, and the strictest of all counts. So adding an author, a
+// recipient or a List-Id never makes the disposition milder: the message still
+// matches in part every override that it matched in full, and what that override
+// asks for remains the minimum.
 func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
-	plain := r.gravest(found...)
+	plain := r.strictest(found...)
 	full := r.match(m)
 	least := finding{disposition: None}
 	for i := range r.Overrides {
@@ -132,7 +133,7 @@ func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
 			break
 		}
 		if e, _ := o.match(m); e == inPart && o.Action.Tightens() {
-			least = r.gravest(least, r.apply(i, found, m))
+			least = r.strictest(least, r.apply(i, found, m))
 		}
 	}
 	f = plain
@@ -140,22 +141,22 @@ func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
 		f = r.apply(full, found, m)
 		skip = r.Overrides[full].Action == ActionSkip && least.disposition == None
 	}
-	if f = r.gravest(f, least); f.disposition == plain.disposition && !skip {
+	if f = r.strictest(f, least); f.disposition == plain.disposition && !skip {
 		return plain, false
 	}
 	return f, skip
 }
 
-// apply returns what the i-th override makes of what was found.
+// apply returns the finding that the i-th override makes of what was found.
 //
-// To quarantine or reject is for messages that fail. A temporary error is not a
-// failure, and stays what it is. But unless temporary errors of DMARC are accepted,
-// one defers a message that the override would stop if DMARC failed, because a
-// sender can bring about the error.
+// Quarantine and reject apply only to messages that fail. A temporary error is not
+// a failure and is left as it is. But a sender can cause one: unless temporary
+// errors of DMARC are accepted, such an error defers a message that the override
+// would stop if DMARC failed.
 func (r *Rules) apply(i int, found []finding, m *Message) finding {
 	o := &r.Overrides[i]
 	if !o.Action.Tightens() {
-		f := r.gravest(found...)
+		f := r.strictest(found...)
 		f.disposition, f.override = None, o.overrideReason(i)
 		return f
 	}
@@ -163,12 +164,12 @@ func (r *Rules) apply(i int, found []finding, m *Message) finding {
 	for _, f := range found {
 		switch {
 		case f.reason == ReasonTempError:
-			waiting = r.gravest(waiting, f)
+			waiting = r.strictest(waiting, f)
 		case !f.fails():
 		case failure.reason == NoReason:
 			failure = f
 		default:
-			failure = r.gravest(failure, f)
+			failure = r.strictest(failure, f)
 		}
 	}
 	if failure.reason != NoReason {
@@ -182,16 +183,16 @@ func (r *Rules) apply(i int, found []finding, m *Message) finding {
 			waiting = methodDMARC.deferral(author)
 		}
 	}
-	f := r.gravest(failure, waiting)
+	f := r.strictest(failure, waiting)
 	f.override = o.overrideReason(i)
 	return f
 }
 
-// fails reports whether f is about a message that fails something: one that f does
-// something with, one that fails DMARC though its domain asks for nothing, or one
-// that DMARC cannot judge though that is accepted. Otherwise a sixth author would be
-// a way around a rule for the others. A message that a trusted forwarder vouches for
-// does not fail.
+// fails reports whether f means that the message fails something. It does if f has
+// a disposition. It also does if the message fails DMARC although its domain asks
+// for nothing, or if DMARC cannot be evaluated although such mail is accepted:
+// otherwise a sixth author would be a way around a rule for the others. A message
+// that a trusted forwarder vouches for does not fail DMARC.
 func (f *finding) fails() bool {
 	switch f.reason {
 	case ReasonDMARC:
@@ -202,7 +203,7 @@ func (f *finding) fails() bool {
 	return f.disposition != None
 }
 
-// title is what the i-th override, from 0, is called.
+// title returns the name of o, the i-th override counted from 0, or its number.
 func (o *Override) title(i int) string {
 	if o.Name != "" {
 		return o.Name
@@ -218,9 +219,9 @@ func (o *Override) overrideReason(i int) OverrideReason {
 	return OverrideReason{t, o.title(i) + ": " + string(o.Action)}
 }
 
-// Forgeable reports whether a sender can write all that the override asks for.
-// One that names only authors or recipients is not meant: it says whose mail it
-// is about, and gives up their protection knowingly.
+// Forgeable reports whether a sender can forge everything that the override
+// matches on. An override that names only authors or recipients does not count: it
+// gives up their protection knowingly.
 func (o *Override) Forgeable() bool {
 	isClaimed := false
 	for _, d := range o.demands {
@@ -234,8 +235,8 @@ func (o *Override) Forgeable() bool {
 	return isClaimed
 }
 
-// Covers reports whether every message that matches other in full matches o in
-// full too, so that other never decides if it comes after o.
+// Covers reports whether every message that matches other in full also matches o
+// in full, so that other never decides if it comes after o.
 func (o *Override) Covers(other *Override) bool {
 	for _, d := range o.demands {
 		if same := other.demand(d.condition().Name()); same == nil || !d.covers(same) {

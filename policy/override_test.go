@@ -14,8 +14,8 @@ import (
 	"authmilter/verify/spf"
 )
 
-// parseRules returns the overrides of text, one a line: an action, and conditions
-// as NAME=ITEM,ITEM.
+// parseRules parses overrides, one per line: an action followed by conditions of
+// the form NAME=ITEM,ITEM.
 func parseRules(t *testing.T, text string) (all []Override) {
 	t.Helper()
 	for line := range strings.SplitSeq(text, ";") {
@@ -35,8 +35,8 @@ func parseRules(t *testing.T, text string) (all []Override) {
 	return all
 }
 
-// TestOverrides has overrides decide about messages, alone and in a row. The
-// message is from bank.example, to customer.example, by a list that names itself
+// TestOverrides checks single overrides and lists of them. The message is from
+// bank.example to customer.example, through a list with the List-Id
 // bank.lists.example.
 func TestOverrides(t *testing.T) {
 	asks := func(p dmarc.Disposition) func(*Message) {
@@ -72,9 +72,9 @@ func TestOverrides(t *testing.T) {
 	for _, test := range []struct {
 		rules  string
 		change func(*Message)
-		want   string // DISPOSITION REASON, and the rule that decided
+		want   string // DISPOSITION REASON and the rule that decided
 	}{
-		// One that matches in full.
+		// A rule that matches in full.
 		{"", plain, "reject dmarc"},
 		{"accept author_domain=bank.example", plain, "none dmarc override 1: accept"},
 		{"report-only author_domain=bank.example", plain, "none dmarc override 1: report-only"},
@@ -93,8 +93,8 @@ func TestOverrides(t *testing.T) {
 		{"", status(dmarc.PermError), "none"},
 		{"accept author_domain=bank.example", status(dmarc.PermError), "none"},
 
-		// One author, recipient or list more: what tightens still does, what
-		// loosens does not.
+		// One more author, recipient or list: rules that tighten still do, rules
+		// that loosen do not.
 		{"accept author_domain=bank.example", author("x.example"), "reject dmarc"},
 		{"skip author_domain=bank.example", author("x.example"), "reject dmarc"},
 		{"quarantine author_domain=bank.example", author("x.example"), "reject dmarc"},
@@ -110,7 +110,7 @@ func TestOverrides(t *testing.T) {
 		{"reject author_domain=x.example", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
 		{"reject recipient=customer.example", and(asks(dmarc.DispositionNone), recipient("a@x.example")), "reject dmarc override 1: reject"},
 		{"reject list_id=lists.example", and(asks(dmarc.DispositionNone), list("x.example")), "reject list dmarc override 1: reject"},
-		// In part by one condition is in part.
+		// One condition in part makes the whole match in part.
 		{"accept author_domain=bank.example recipient=customer.example", recipient("a@x.example"), "reject dmarc"},
 		{"reject author_domain=bank.example recipient=customer.example", and(asks(dmarc.DispositionNone), recipient("a@x.example")), "reject dmarc override 1: reject"},
 		{"reject author_domain=x.example recipient=customer.example", and(asks(dmarc.DispositionNone), recipient("a@x.example")), "none dmarc"},
@@ -118,12 +118,12 @@ func TestOverrides(t *testing.T) {
 		// Several rules: the first that matches in full ends the search.
 		{"accept author_domain=bank.example; reject author_domain=bank.example", plain, "none dmarc override 1: accept"},
 		{"accept author_domain=x.example; quarantine author_domain=bank.example; accept author_domain=bank.example", plain, "quarantine dmarc override 2: quarantine"},
-		// One that matches in part does not.
+		// A match in part does not end it.
 		{"accept author_domain=bank.example; reject author_domain=bank.example", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 2: reject"},
 		{"accept author_domain=bank.example; accept author_domain=x.example", author("x.example"), "reject dmarc"},
 		{"accept author_domain=bank.example; accept author_domain=x.example,bank.example", author("x.example"), "none dmarc override 2: accept"},
 		{"accept author_domain=bank.example; quarantine client=192.0.2.1", author("x.example"), "quarantine dmarc override 2: quarantine"},
-		// And what it asks for is the least that is done.
+		// And it sets the minimum.
 		{"reject author_domain=bank.example; accept client=192.0.2.1", author("x.example"), "reject dmarc"},
 		{"reject author_domain=bank.example; accept client=192.0.2.1", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
 		{"reject author_domain=bank.example; skip client=192.0.2.1", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
@@ -160,12 +160,13 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// TestOverrideOfTemporaryErrors holds what is done if a look-up did not finish.
+// TestOverrideOfTemporaryErrors checks overrides after a look-up that did not
+// finish.
 func TestOverrideOfTemporaryErrors(t *testing.T) {
 	for _, test := range []struct {
 		action  Action
 		dmarc   dmarc.Status
-		found   []finding // what else there is
+		found   []finding // besides the default
 		setting TempErrors
 		want    string // DISPOSITION REASON
 	}{
@@ -175,7 +176,7 @@ func TestOverrideOfTemporaryErrors(t *testing.T) {
 		{ActionQuarantine, dmarc.TempError, []finding{methodDMARC.deferral("a.example")}, TempErrors{}, "defer temperror"},
 		{ActionReject, dmarc.None, []finding{methodSPF.deferral("a.example")}, TempErrors{}, "defer temperror"},
 		{ActionReject, dmarc.TempError, nil, TempErrors{DMARC: TempErrorAccept}, "none "},
-		// A policy lets it pass, the override would not if DMARC failed.
+		// The policy lets it pass, but the override would not if DMARC failed.
 		{ActionReject, dmarc.TempError, nil, TempErrors{DMARC: TempErrorTempfail}, "defer temperror"},
 		{ActionQuarantine, dmarc.TempError, nil, TempErrors{DMARC: TempErrorTempfail}, "defer temperror"},
 		{ActionAccept, dmarc.TempError, nil, TempErrors{DMARC: TempErrorTempfail}, "none "},
@@ -183,7 +184,7 @@ func TestOverrideOfTemporaryErrors(t *testing.T) {
 		{ActionQuarantine, dmarc.TempError, nil, TempErrors{}, "defer temperror"},
 		{ActionAccept, dmarc.TempError, nil, TempErrors{}, "none "},
 		{ActionReject, dmarc.Pass, nil, TempErrors{DMARC: TempErrorTempfail}, "none "},
-		// Something is: then a temporary error is no way around the rule.
+		// Something is known: then a temporary error is no way around the rule.
 		{ActionReject, dmarc.Fail, []finding{{disposition: None, reason: ReasonDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "reject dmarc"},
 		{ActionReject, dmarc.TempError, []finding{{disposition: Quarantine, reason: ReasonIPRev}, methodDMARC.deferral("a.example")}, TempErrors{}, "reject iprev"},
 		{ActionQuarantine, dmarc.Fail, []finding{{disposition: None, reason: ReasonDMARC}, methodDKIM.deferral("a.example")}, TempErrors{}, "defer temperror"},
@@ -210,11 +211,11 @@ func TestForgeable(t *testing.T) {
 		{"mail_from=a.example recipient=own.example", true},
 		{"list_id=a.example author_domain=a.example", true},
 		{"list_id=a.example mail_from=a.example author_domain=a.example recipient=own.example", true},
-		// Whose mail it is about is said knowingly.
+		// Authors and recipients are named knowingly.
 		{"author_domain=a.example", false},
 		{"recipient=own.example", false},
 		{"author_domain=a.example recipient=own.example", false},
-		// Proof.
+		// Proven conditions.
 		{"mail_from=a.example client=192.0.2.1", false},
 		{"mail_from=a.example client_name=a.example", false},
 		{"list_id=a.example dkim=a.example", false},

@@ -5,8 +5,8 @@ import (
 	"authmilter/verify/message"
 )
 
-// OwnField is a kind of header field that only we may add to a message: readers
-// behind us believe it.
+// OwnField is a kind of header field that only we may add to a message, because
+// readers downstream trust it.
 type OwnField string
 
 // The kinds of fields.
@@ -14,29 +14,29 @@ const (
 	NoOwnField       OwnField = ""
 	ResultsField     OwnField = "Authentication-Results"
 	ReceivedSPFField OwnField = "Received-SPF"
-	QuarantineField  OwnField = "quarantine" // whatever its name is
+	QuarantineField  OwnField = "quarantine" // its name is configurable
 )
 
-// OwnFieldKinds returns every OwnField but NoOwnField.
+// OwnFieldKinds returns every OwnField except NoOwnField.
 func OwnFieldKinds() []OwnField { return []OwnField{ResultsField, ReceivedSPFField, QuarantineField} }
 
-// OwnFields says which fields of incoming messages are forged.
+// OwnFields determines which fields of incoming messages are forged.
 type OwnFields struct {
 	Claimant *authres.Claimant
-	// Quarantine is the name of the field that marks a message to be quarantined:
-	// nobody else may add one. "" stands for none.
+	// Quarantine is the name of the field that quarantines a message, which nobody
+	// else may add; "" if there is none.
 	Quarantine string
-	// ReceivedSPF says that we add Received-SPF, and others only in their own
-	// names.
+	// ReceivedSPF reports that we add Received-SPF, and that others may do so only
+	// in their own name.
 	ReceivedSPF bool
 }
 
-// OfOwnMail returns the fields that are forged even in mail of our own users and
-// hosts. The others may have been added by us before a content filter handed the
-// message back.
+// OfOwnMail returns the fields that are forged even in mail from our own users and
+// hosts. We may have added the others ourselves, before a content filter handed
+// the message back.
 func (o OwnFields) OfOwnMail() OwnFields { return OwnFields{Claimant: o.Claimant} }
 
-// Kind returns which of our fields some reader takes a field for by its name.
+// Kind returns the kind of a field by its name, as lenient readers understand it.
 func (o *OwnFields) Kind(name string) OwnField {
 	switch {
 	case message.Named(name, string(ResultsField)):
@@ -57,8 +57,8 @@ func (o *OwnFields) Name(kind OwnField) string {
 	return string(kind)
 }
 
-// maxOddName bounds a name that is not written as it should be, in octets. A
-// longer one moves the place where an MTA on the way on breaks the line.
+// maxOddName is the length in octets above which a misspelled name of our fields
+// counts as forged. A longer name can change where a later MTA breaks the line.
 const maxOddName = 64
 
 // Forged reports whether a field of the given kind claims to be ours.
@@ -80,7 +80,7 @@ func (o *OwnFields) Forged(kind OwnField, name, value string) bool {
 // Removed counts the forged fields of each kind that were deleted from a message.
 type Removed map[OwnField]int
 
-// Total returns how many there are of all kinds.
+// Total returns the number of fields of all kinds.
 func (r Removed) Total() int {
 	total := 0
 	for _, n := range r {

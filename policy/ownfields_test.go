@@ -15,7 +15,7 @@ func TestOwnFields(t *testing.T) {
 		name, value string
 		kind        OwnField
 		forged      bool
-		own         bool // in own mail, and where no such field is written, too
+		own         bool // even in our own mail, or if we write no other fields
 	}{
 		{"Authentication-Results", " mx.example.org; none", ResultsField, true, true},
 		{"authentication-results\t", " mx.example.org; none", ResultsField, true, true},

@@ -1,5 +1,5 @@
-// Package policy turns the facts that package verify found about a message
-// into a decision, and into the text that says so.
+// Package policy decides what happens to a message from the facts that package
+// verify found, and writes the header fields and replies that report it.
 //
 // It is pure: no input or output, no clock, no state.
 package policy
@@ -12,8 +12,8 @@ import (
 // Disposition is what happens to a message.
 type Disposition string
 
-// The dispositions: those of RFC 9989 section 3.2.8, with None the message
-// passes on; and Defer, to have it sent again later.
+// The dispositions of RFC 9989 section 3.2.8, of which None delivers the message
+// as usual, and Defer, which has the client send it again later.
 const (
 	None       Disposition = Disposition(dmarc.DispositionNone)
 	Quarantine Disposition = Disposition(dmarc.DispositionQuarantine)
@@ -24,9 +24,9 @@ const (
 // Dispositions returns every Disposition.
 func Dispositions() []Disposition { return []Disposition{None, Quarantine, Reject, Defer} }
 
-// severity orders dispositions: of several that apply, the gravest counts.
-// A message to be quarantined is rather taken later than marked for ever for
-// what may not last.
+// severity orders dispositions: if several apply, the strictest wins. Defer
+// outranks Quarantine, so that a temporary problem does not mark a message
+// permanently.
 func (d Disposition) severity() int {
 	switch d {
 	case Quarantine:
@@ -44,8 +44,8 @@ type Mode string
 
 // The modes.
 const (
-	ModeReport  Mode = "report"  // they are told, and every message passes on
-	ModeEnforce Mode = "enforce" // they are carried out
+	ModeReport  Mode = "report"  // decisions are only reported; every message is delivered
+	ModeEnforce Mode = "enforce" // decisions are carried out
 )
 
 // QuarantineBy is how messages are quarantined.
@@ -53,100 +53,99 @@ type QuarantineBy string
 
 // The ways to quarantine.
 const (
-	ByHeader QuarantineBy = "header" // a header field, for delivery to sort by
-	ByHold   QuarantineBy = "hold"   // in the MTA's own quarantine
-	ByReject QuarantineBy = "reject" // by rejecting instead
+	ByHeader QuarantineBy = "header" // add a header field that delivery can sort by
+	ByHold   QuarantineBy = "hold"   // hold it in the MTA's own quarantine
+	ByReject QuarantineBy = "reject" // reject it instead
 )
 
-// Rules are the receiver's rules. The zero value reports only: whatever the
-// facts, the message passes on.
+// Rules are the receiver's rules. The zero value only reports: every message is
+// delivered.
 type Rules struct {
-	// Mode is Report where it is empty.
+	// Mode defaults to ModeReport.
 	Mode Mode
-	// Overrides are tried in their order; the first that matches in full decides.
+	// Overrides are tried in order; the first that matches in full decides.
 	Overrides []Override
-	// TrustedSealers are the domains whose ARC-Authentication-Results are
-	// believed, as lower-case A-labels.
+	// TrustedSealers are the domains whose ARC-Authentication-Results fields are
+	// trusted, as lower-case A-labels.
 	TrustedSealers []string
-	// QuarantineBy is ByHeader where it is empty.
+	// QuarantineBy defaults to ByHeader.
 	QuarantineBy QuarantineBy
-	// Reply is how DMARC rejections are told.
+	// Reply is the reply to messages rejected by DMARC.
 	Reply ReplyTemplate
-	// PerReason says what is done for reasons other than the policy of the author
-	// domain.
+	// PerReason says what happens for reasons other than the author domain's
+	// policy.
 	PerReason PerReason
 }
 
-// Message is what is judged.
+// Message is a message to decide about.
 type Message struct {
 	Envelope   verify.Envelope
 	Recipients Recipients
-	// Listener is the address of ours that the MTA connected to.
+	// Listener is our address that the MTA connected to.
 	Listener string
 	Result   *verify.Result
-	// Sample is a number from 0 to 99, drawn for the message, by which it
-	// belongs to the share that the tag pct of RFC 7489 means.
+	// Sample is a random number from 0 to 99. The pct tag of RFC 7489 applies to
+	// the messages whose Sample is lower.
 	Sample int
 }
 
-// Decision is the judgement on one message.
+// Decision is the decision about one message.
 type Decision struct {
-	// Disposition is what is done with the message.
+	// Disposition is what happens to the message.
 	Disposition Disposition
-	// Intended is what would be done if the Mode were Enforce.
+	// Intended is what would happen to it in ModeEnforce.
 	Intended Disposition
-	// Requested is what the author domain's DMARC policy asks for, its test flag
-	// considered; None where the message did not fail.
+	// Requested is what the author domain's DMARC policy asks for, after its test
+	// flag; None if the message did not fail.
 	Requested Disposition
-	// Reason is why Intended is not None, or would not be without Override.
+	// Reason is why Intended is not None, or would not be but for Override.
 	Reason Reason
-	// Override is why Intended is not what Reason asks for; zero if it is.
+	// Override is why Intended differs from what Reason asks for; zero if it does
+	// not.
 	Override OverrideReason
-	// Skip reports that an override wants the message to be left alone: no results
-	// are written into it.
+	// Skip reports that an override leaves the message alone: no results are
+	// added to it.
 	Skip bool
-	// Reply is the reply to the client, its zero value where the message is
-	// accepted.
+	// Reply is the reply to the client, the zero value if the message is accepted.
 	Reply Reply
-	// HoldReason is why the MTA shall hold the message, and QuarantineText the value
-	// of the field that quarantines it; "" if that is not done.
+	// HoldReason is why the MTA should hold the message, and QuarantineText the
+	// value of the field that quarantines it; "" if that does not happen.
 	HoldReason, QuarantineText string
 }
 
-// OverrideReason says why the disposition differs from what Reason asked for.
+// OverrideReason says why the disposition differs from what the Reason asks for.
 type OverrideReason struct {
 	Type OverrideType
 	// Detail explains it to a person.
 	Detail string
 }
 
-// OverrideType is a reason as aggregate reports name it (RFC 9990, "Policy
-// Override Reason").
+// OverrideType is the type of an override, as named in aggregate reports
+// (RFC 9990, "Policy Override Reason").
 type OverrideType string
 
-// The types of reasons.
+// The types of overrides.
 const (
 	NotOverridden OverrideType = ""
-	// LocalPolicy: an override of ours matches.
+	// LocalPolicy: one of our overrides matches.
 	LocalPolicy OverrideType = "local_policy"
 	// MailingList: an override for a mailing list matches.
 	MailingList OverrideType = "mailing_list"
-	// TestMode: the domain owner tests his policy, by the tag t.
+	// TestMode: the domain owner is testing the policy, with the t tag.
 	TestMode OverrideType = "policy_test_mode"
-	// SampledOut: the message is not in the share that the tag pct of RFC 7489
-	// asks for.
+	// SampledOut: the pct tag of RFC 7489 exempts the message.
 	SampledOut OverrideType = "sampled_out"
-	// TrustedForwarder: an intermediary that is trusted, by its ARC seal, says
-	// that the message was authentic when it came to him.
+	// TrustedForwarder: a trusted ARC sealer reports that the message was
+	// authentic when it received it.
 	TrustedForwarder OverrideType = "trusted_forwarder"
 )
 
-// OverrideTypes returns every ReasonType but NoReason.
+// OverrideTypes returns every OverrideType except NotOverridden.
 func OverrideTypes() []OverrideType {
 	return []OverrideType{LocalPolicy, MailingList, TestMode, SampledOut, TrustedForwarder}
 }
 
-// Decide judges a message.
+// Decide returns the decision about a message.
 func (r *Rules) Decide(m *Message) Decision {
 	f, skip := r.override(r.findings(m), m)
 	d := Decision{Requested: requested(&m.Result.DMARC), Reason: f.reason, Override: f.override, Skip: skip}
@@ -158,7 +157,7 @@ func (r *Rules) Decide(m *Message) Decision {
 	return d
 }
 
-// carryOut says how the disposition of d, which f led to, is brought about.
+// carryOut sets in d how its disposition, which f led to, is carried out.
 func (r *Rules) carryOut(d *Decision, f finding, m *Message) {
 	switch d.Disposition {
 	case Reject, Defer:
@@ -173,7 +172,7 @@ func (r *Rules) carryOut(d *Decision, f finding, m *Message) {
 	}
 }
 
-// requested returns what the author domain asks to be done with a message that
+// requested returns the disposition that the author domain asks for if the message
 // failed DMARC.
 func requested(d *dmarc.Result) Disposition {
 	if d.Disposition == "" {

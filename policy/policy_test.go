@@ -9,7 +9,7 @@ import (
 	"authmilter/verify/spf"
 )
 
-// TestReportOnly holds that the zero Rules let every message pass, and say what
+// TestReportOnly checks that the zero Rules deliver every message and report what
 // its author asked for.
 func TestReportOnly(t *testing.T) {
 	n := 0

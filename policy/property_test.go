@@ -95,8 +95,8 @@ func randomRules(rnd *rand.Rand, n int) *Rules {
 	return r
 }
 
-// TestProperties holds, over combinations of everything, what no rule may
-// change.
+// TestProperties checks, with random messages and rules, what must hold whatever
+// the rules are.
 func TestProperties(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 8))
 	seen := map[Disposition]int{}
@@ -110,12 +110,12 @@ func TestProperties(t *testing.T) {
 		}
 
 		if r.Mode != ModeEnforce && (d.Disposition != None || d.Reply != (Reply{}) || d.HoldReason+d.QuarantineText != "") {
-			fail("reporting alters fate")
+			fail("report mode changes what happens to the message")
 		}
-		// What is done is what is told.
+		// The reply and the quarantine text match the disposition.
 		refused := d.Disposition == Reject || d.Disposition == Defer
 		if (d.Reply != (Reply{})) != refused || (d.HoldReason+d.QuarantineText != "") != (d.Disposition == Quarantine) || d.HoldReason != "" && d.QuarantineText != "" {
-			fail("deed and word")
+			fail("the disposition and its texts differ")
 		}
 		if refused {
 			class := "5."
@@ -130,25 +130,25 @@ func TestProperties(t *testing.T) {
 			fail("no reason")
 		}
 
-		// A temporary error that leaves the verdict open never leads to a
-		// rejection: only what is known for itself does.
+		// A temporary error that leaves the result open never leads to a
+		// rejection. Only independent facts do.
 		if m.Result.DMARC.Status == dmarc.TempError && d.Intended == Reject &&
 			!slices.Contains([]Reason{ReasonFrom, ReasonAuthors, ReasonIPRev, ReasonDKIM, ReasonSPF}, d.Reason) {
-			fail("a temporary error rejects")
+			fail("rejected because of a temporary error")
 		}
 		openKey := slices.ContainsFunc(m.Result.DKIM, func(s dkim.Result) bool {
 			return s.Status == dkim.TempError && s.Signature.Domain == "example.com"
 		})
 		if d.Reason == ReasonDKIM && d.Intended != None && openKey {
-			fail("a key that is not known now rejects")
+			fail("rejected because of a key that cannot be looked up now")
 		}
-		// A message that passes DMARC is rejected by nothing about DMARC or SPF.
+		// DMARC and SPF never stop a message that passes DMARC.
 		openElse := openKey || m.Result.IPRev != nil && m.Result.IPRev.Status == iprev.TempError
 		if m.Result.DMARC.Status == dmarc.Pass && (d.Reason == ReasonDMARC || d.Reason == ReasonSPF || d.Reason == ReasonTempError && !openElse) {
-			fail("a pass is punished")
+			fail("stopped although DMARC passed")
 		}
 
-		// What the overrides do, against the same rules without overrides.
+		// Compare with the same rules without overrides.
 		plain := *r
 		plain.Overrides = nil
 		without := plain.Decide(m)
@@ -166,14 +166,14 @@ func TestProperties(t *testing.T) {
 					fail("not spared")
 				}
 			case ActionQuarantine:
-				// It loosens to a quarantine, not further, and tightens to that. A
-				// temporary error still defers.
+				// It loosens or tightens to a quarantine, no further. A temporary
+				// error still defers.
 				quarantine := Quarantine
 				if r.QuarantineBy == ByReject {
 					quarantine = Reject
 				}
 				if without.Intended != None && d.Intended != quarantine && d.Intended != without.Intended && d.Intended != Defer {
-					fail("quarantined otherwise")
+					fail("not quarantined")
 				}
 				if without.Intended != None && d.Intended == None {
 					fail("loosened too far")
@@ -188,7 +188,7 @@ func TestProperties(t *testing.T) {
 			fail("changed without a reason")
 		}
 		if (m.Result.DMARC.Status == dmarc.Pass || m.Result.DMARC.Status == dmarc.None) && without.Intended == None && d.Intended != None {
-			fail("an override punishes a message that fails nothing")
+			fail("an override stops a message that fails nothing")
 		}
 	}
 	for _, d := range Dispositions() {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"authmilter/verify"
+	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/domain"
@@ -14,50 +15,51 @@ import (
 	"authmilter/verify/spf"
 )
 
-// Reason is why a message is not simply accepted, in the words of the log.
+// Reason is why a message is not simply accepted, as it appears in the log.
 type Reason string
 
 // The reasons.
 const (
 	NoReason        Reason = ""
 	ReasonDMARC     Reason = "dmarc"           // it failed DMARC, and its author domain has a policy
-	ReasonAuthor    Reason = "author"          // DMARC cannot be evaluated: no author domain, one that cannot be judged, or too many
+	ReasonAuthor    Reason = "author"          // DMARC cannot be evaluated: no valid author domain, or too many
 	ReasonFrom      Reason = "several_from"    // it has several From fields
 	ReasonAuthors   Reason = "several_authors" // its From field names several domains
 	ReasonSPF       Reason = "spf"             // SPF failed
-	ReasonDKIM      Reason = "dkim"            // its author domain must sign, and has not
+	ReasonDKIM      Reason = "dkim"            // its author domain must sign, but did not
 	ReasonIPRev     Reason = "iprev"           // the client's address has no verified name
 	ReasonTempError Reason = "temperror"       // a look-up did not finish
 )
 
-// Reasons returns every Reason but NoReason.
+// Reasons returns every Reason except NoReason.
 func Reasons() []Reason {
 	return []Reason{ReasonDMARC, ReasonAuthor, ReasonFrom, ReasonAuthors, ReasonSPF, ReasonDKIM, ReasonIPRev, ReasonTempError}
 }
 
-// PerReason says what is done with a message for each reason other than the
-// policy of its author domain. An empty disposition is None.
+// PerReason says what happens to a message for each reason other than the policy
+// of its author domain. An empty disposition is None.
 type PerReason struct {
 	// Author is for messages whose author domain is not known, or that have too
-	// many; SeveralFrom for those with several From fields; and SeveralAuthors
-	// for those with one field that names several domains. The latter two are
-	// judged by DMARC too, as if each domain were the only one.
+	// many. SeveralFrom is for messages with several From fields, and
+	// SeveralAuthors for messages with one From field that names several domains.
+	// DMARC is evaluated for the latter two as well, as if each domain were the
+	// only one.
 	Author, SeveralFrom, SeveralAuthors Disposition
 	// SPF is for an SPF result of fail.
 	SPF Disposition
-	// DKIM is for messages of the author domains in DKIMRequired, lower-case
-	// A-labels, and of those below them, without a signature of that domain or
-	// one below it that passed.
+	// DKIM is for messages from the author domains in DKIMRequired (lower-case
+	// A-labels), and from domains below them, if no signature by that domain or
+	// one below it passed.
 	DKIM         Disposition
 	DKIMRequired []string
 	// IPRev is for clients whose address has no verified name.
 	IPRev Disposition
-	// TempErrors are for what could not be found out now.
+	// TempErrors are for checks that a temporary error kept from finishing.
 	TempErrors TempErrors
 }
 
-// dmarc returns what the author domains ask for. Each counts for itself, so that
-// none that is unknown, or milder, spares a message what another one asks for.
+// dmarc adds what the author domains ask for. Each counts on its own, so that one
+// that is unknown or milder does not spare a message what another asks for.
 func (r *Rules) dmarc(list []finding, m *Message) []finding {
 	all := results(m.Result)
 	for i := range all {
@@ -72,8 +74,8 @@ func (r *Rules) dmarc(list []finding, m *Message) []finding {
 	return list
 }
 
-// results returns the DMARC result for each author domain, the strictest alone if
-// that is all there is.
+// results returns the DMARC result for each author domain, or the strictest if
+// that is the only one.
 func results(res *verify.Result) []dmarc.Result {
 	if len(res.Authors) > 0 {
 		return res.Authors
@@ -81,8 +83,8 @@ func results(res *verify.Result) []dmarc.Result {
 	return []dmarc.Result{res.DMARC}
 }
 
-// failed returns what is done with a message that fails, or may fail, for an
-// author domain whose policy asks for a disposition.
+// failed returns the finding for a message that fails DMARC, or may fail it, for
+// an author domain whose policy asks for a disposition.
 func (r *Rules) failed(m *Message, d *dmarc.Result, asked Disposition) finding {
 	f := finding{disposition: asked, reason: ReasonDMARC}
 	if f.override = r.trustedForwarder(m.Result); f.override.Type != NotOverridden {
@@ -97,8 +99,8 @@ func (r *Rules) failed(m *Message, d *dmarc.Result, asked Disposition) finding {
 		f.override = OverrideReason{TestMode, fmt.Sprintf("%s tests %s=%s", p.RecordDomain, p.Tag, p.Published)}
 	}
 	if m.Sample >= p.Percent && f.disposition != None {
-		// RFC 7489 section 6.6.4: the rest is treated one level milder. In the
-		// mode that RFC 9989 asks for, Percent is always 100.
+		// RFC 7489 section 6.6.4: the rest is treated one level milder. In
+		// RFC 9989 mode, Percent is always 100.
 		f.disposition = milder(f.disposition)
 		f.override = OverrideReason{SampledOut, fmt.Sprintf("%s asks it for %d%% of its mail", p.RecordDomain, p.Percent)}
 	}
@@ -113,8 +115,8 @@ func milder(d Disposition) Disposition {
 	return None
 }
 
-// author returns what is done with a message that has an author whom DMARC cannot
-// judge.
+// author adds what happens to a message with an author for whom DMARC cannot be
+// evaluated.
 func (r *Rules) author(list []finding, m *Message) []finding {
 	for _, d := range results(m.Result) {
 		if d.Status != dmarc.PermError {
@@ -122,10 +124,10 @@ func (r *Rules) author(list []finding, m *Message) []finding {
 		}
 		f := finding{
 			disposition: orNone(r.PerReason.Author), reason: ReasonAuthor, code: "7.1",
-			text: "DMARC cannot be evaluated: " + reason(d.Err),
+			text: "DMARC cannot be evaluated: " + clean.Err(d.Err),
 		}
-		// A message that cannot be evaluated is not better off than one that fails.
-		if asked := (finding{disposition: Disposition(d.Pending)}); d.Pending != "" && r.gravest(f, asked) == asked {
+		// A message that cannot be evaluated fares no better than one that fails.
+		if asked := (finding{disposition: Disposition(d.Pending)}); d.Pending != "" && r.strictest(f, asked) == asked {
 			f.disposition = asked.disposition
 		}
 		list = with(list, f)
@@ -133,7 +135,7 @@ func (r *Rules) author(list []finding, m *Message) []finding {
 	return list
 }
 
-// severalFrom returns what is done with a message with several From fields.
+// severalFrom adds what happens to a message with several From fields.
 func (r *Rules) severalFrom(list []finding, m *Message) []finding {
 	if !errors.Is(m.Result.Author.Err, message.ErrSeveralFrom) {
 		return list
@@ -144,8 +146,7 @@ func (r *Rules) severalFrom(list []finding, m *Message) []finding {
 	})
 }
 
-// severalAuthors returns what is done with a message whose authors are of several
-// domains.
+// severalAuthors adds what happens to a message with authors in several domains.
 func (r *Rules) severalAuthors(list []finding, m *Message) []finding {
 	if len(m.Result.Author.Domains) < 2 {
 		return list
@@ -156,8 +157,8 @@ func (r *Rules) severalAuthors(list []finding, m *Message) []finding {
 	})
 }
 
-// spf returns what is done with a message that SPF says is forged. One that an
-// aligned signature vouches for, for every author, is not.
+// spf adds what happens to a message that fails SPF. Nothing happens if an aligned
+// signature vouches for every author.
 func (r *Rules) spf(list []finding, m *Message) []finding {
 	res := m.Result
 	if res.DMARC.Status == dmarc.Pass || r.trustedForwarder(res).Type != NotOverridden {
@@ -184,9 +185,9 @@ func (r *Rules) spf(list []finding, m *Message) []finding {
 	return list
 }
 
-// vouchable reports whether a signature may vouch for the author domain of d when
-// the message is looked at again. That the author's policy is not known does not
-// suffice: anybody can have such a domain.
+// vouchable reports whether a signature could vouch for the author domain of d
+// when the message is checked again. An unknown policy is not enough: anybody can
+// have a domain whose policy cannot be looked up.
 func vouchable(d *dmarc.Result, res *verify.Result) bool {
 	switch {
 	case d.Status != dmarc.TempError:
@@ -201,8 +202,7 @@ func vouchable(d *dmarc.Result, res *verify.Result) bool {
 	})
 }
 
-// dkim returns what is done with a message that has an author whose domain must
-// sign.
+// dkim adds what happens to a message with an author whose domain must sign.
 func (r *Rules) dkim(list []finding, m *Message) []finding {
 	if r.trustedForwarder(m.Result).Type != NotOverridden {
 		return list
@@ -215,7 +215,7 @@ func (r *Rules) dkim(list []finding, m *Message) []finding {
 	return list
 }
 
-// dkimOf returns what is done with a message of an author whose domain must sign.
+// dkimOf returns what happens to a message from an author whose domain must sign.
 func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 	f := finding{disposition: orNone(r.PerReason.DKIM), reason: ReasonDKIM, code: "7.20", text: "No passing DKIM signature found"}
 	open := false
@@ -239,14 +239,14 @@ func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 	return f
 }
 
-// within reports whether author and signer lie within the same domain of a list.
+// within reports whether author and signer are within the same domain of a list.
 func within(author, signer string, list []string) bool {
 	return slices.ContainsFunc(list, func(d string) bool {
 		return domain.IsSubdomain(author, d) && domain.IsSubdomain(signer, d)
 	})
 }
 
-// iprev returns what is done with mail of a client without a verified name.
+// iprev adds what happens to mail from a client without a verified name.
 func (r *Rules) iprev(list []finding, m *Message) []finding {
 	p := m.Result.IPRev
 	if p == nil || p.Status == iprev.Pass {

@@ -15,8 +15,8 @@ import (
 	"authmilter/verify/spf"
 )
 
-// unjudged is a message of example.com that has no DMARC policy and passes
-// nothing.
+// unjudged returns a message from example.com, which has no DMARC policy. It
+// passes nothing.
 func unjudged() *verify.Result {
 	return &verify.Result{
 		Author: message.Author{Domains: []string{"example.com"}},
@@ -34,8 +34,8 @@ func signatures(list ...any) []dkim.Result {
 	return all
 }
 
-// openResult is that of an author domain for which something did not finish, and
-// pendingResult that of one whose policy may ask for a disposition.
+// openResult returns the result for an author domain if something did not finish.
+// pendingResult returns one with a policy that may ask for a disposition.
 func openResult(why dmarc.Reason) dmarc.Result {
 	return dmarc.Result{Status: dmarc.TempError, Reason: why, Author: "example.com", Disposition: dmarc.DispositionNone, Pending: dmarc.DispositionNone}
 }
@@ -46,7 +46,7 @@ func pendingResult(d dmarc.Disposition) dmarc.Result {
 	return r
 }
 
-// TestReasons has each reason alone, and next to what spares a message it.
+// TestReasons checks each reason alone and with facts that outweigh it.
 func TestReasons(t *testing.T) {
 	all := PerReason{
 		Author: Reject, SeveralFrom: Reject, SeveralAuthors: Reject, SPF: Reject, DKIM: Reject, IPRev: Reject,
@@ -59,10 +59,10 @@ func TestReasons(t *testing.T) {
 		rules  PerReason
 		want   string // DISPOSITION REASON STATUS
 	}{
-		{"nothing is the matter", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "example.com") }, all, "none  "},
+		{"nothing wrong", func(r *verify.Result) { r.DKIM = signatures(dkim.Pass, "example.com") }, all, "none  "},
 
 		{"SPF fails", func(r *verify.Result) { r.SPF.Status = spf.Fail }, PerReason{SPF: Reject}, "reject spf 5.7.23"},
-		{"SPF fails, marked", func(r *verify.Result) { r.SPF.Status = spf.Fail }, PerReason{SPF: Quarantine}, "quarantine spf "},
+		{"SPF fails, quarantined", func(r *verify.Result) { r.SPF.Status = spf.Fail }, PerReason{SPF: Quarantine}, "quarantine spf "},
 		{"SPF fails, accepted", func(r *verify.Result) { r.SPF.Status = spf.Fail }, PerReason{}, "none  "},
 		{"SPF fails, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.Fail, dmarc.Pass }, PerReason{SPF: Reject}, "none  "},
 		{"SPF fails, the author's policy is not known", func(r *verify.Result) { r.SPF.Status, r.DMARC = spf.Fail, openResult(dmarc.ReasonPolicyLookup) }, PerReason{SPF: Reject}, "reject spf 5.7.23"},
@@ -97,11 +97,11 @@ func TestReasons(t *testing.T) {
 		{"signed weakly", func(r *verify.Result) { r.DKIM = signatures(dkim.Policy, "example.com") }, required, "reject dkim 5.7.21"},
 		{"a broken signature", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com") }, required, "reject dkim 5.7.20"},
 		{"a broken one and one that passes", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.Pass, "example.com") }, required, "none  "},
-		{"one that is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.TempError, "example.com") }, required, "defer temperror 4.7.20"},
-		{"one that is not known now, accepted", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") },
+		{"one that is unknown for now", func(r *verify.Result) { r.DKIM = signatures(dkim.Fail, "example.com", dkim.TempError, "example.com") }, required, "defer temperror 4.7.20"},
+		{"one that is unknown for now, accepted", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") },
 			PerReason{DKIM: Reject, DKIMRequired: []string{"example.com"}, TempErrors: TempErrors{DKIM: TempErrorAccept}}, "none  "},
-		{"one that is not known now, and need not be", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") }, PerReason{}, "none  "},
-		{"one of another that is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.net") }, required, "reject dkim 5.7.20"},
+		{"one that is unknown for now, and need not be", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.com") }, PerReason{}, "none  "},
+		{"one of another that is unknown for now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "example.net") }, required, "reject dkim 5.7.20"},
 		{"not signed, with another author first", func(r *verify.Result) { r.Author.Domains = []string{"example.net", "example.com"} }, required, "reject dkim 5.7.20"},
 		{"signed, with another author first", func(r *verify.Result) {
 			r.Author.Domains, r.DKIM = []string{"example.net", "a.example.com"}, signatures(dkim.Pass, "example.com")
@@ -150,8 +150,8 @@ func TestReasons(t *testing.T) {
 		{"SPF is open, and a fail would be rejected, accepted", func(r *verify.Result) { r.SPF.Status = spf.TempError }, PerReason{SPF: Reject, TempErrors: TempErrors{SPF: TempErrorAccept}}, "none  "},
 		{"SPF is open, and nothing depends on it", func(r *verify.Result) { r.SPF.Status = spf.TempError }, PerReason{}, "none  "},
 		{"SPF is open, DMARC passes", func(r *verify.Result) { r.SPF.Status, r.DMARC.Status = spf.TempError, dmarc.Pass }, PerReason{TempErrors: TempErrors{SPF: TempErrorTempfail}}, "none  "},
-		{"a key is not known now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "a.example") }, PerReason{TempErrors: TempErrors{DKIM: TempErrorTempfail}}, "defer temperror 4.7.20"},
-		{"the client's name is not known now", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, PerReason{TempErrors: TempErrors{IPRev: TempErrorTempfail}}, "defer temperror 4.7.25"},
+		{"a key is unknown for now", func(r *verify.Result) { r.DKIM = signatures(dkim.TempError, "a.example") }, PerReason{TempErrors: TempErrors{DKIM: TempErrorTempfail}}, "defer temperror 4.7.20"},
+		{"the client's name is unknown for now", func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} }, PerReason{TempErrors: TempErrors{IPRev: TempErrorTempfail}}, "defer temperror 4.7.25"},
 
 		{"what is rejected need not come again", func(r *verify.Result) {
 			r.SPF.Status, r.IPRev = spf.TempError, &iprev.Result{Status: iprev.Fail}
@@ -167,8 +167,8 @@ func TestReasons(t *testing.T) {
 		if got := fmt.Sprintf("%s %s %s", d.Disposition, d.Reason, d.Reply.Status); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
-		// What a trusted forwarder vouches for is forgiven him, but for his own
-		// address, and for what was never found out.
+		// A trusted forwarder is excused for what it vouches for, but not for its
+		// own address or for what was never established.
 		if (d.Reason == ReasonSPF || d.Reason == ReasonDKIM) && len(res.Author.Domains)+len(res.Authors) == 1 {
 			res.ARC = chainOf("one.example mx; dkim=pass header.d=example.com")
 			res.DMARC.Policy = &dmarc.Policy{AuthorDomain: res.DMARC.Author, OrgDomain: "example.com"}
@@ -180,7 +180,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestDMARCDispositions has every policy under every way to carry it out.
+// TestDMARCDispositions checks every policy with every way to carry it out.
 func TestDMARCDispositions(t *testing.T) {
 	for _, test := range []struct {
 		asked   dmarc.Disposition
@@ -221,8 +221,8 @@ func TestDMARCDispositions(t *testing.T) {
 	}
 }
 
-// TestReplies holds replies to one line of printable ASCII, whatever a sender
-// writes.
+// TestReplies checks that replies are one line of printable ASCII, whatever a
+// sender writes.
 func TestReplies(t *testing.T) {
 	for _, text := range append(hostile, "{author_domain}", "{client}{policy}", strings.Repeat("%", 5000)) {
 		res := failed(text, dmarc.Relaxed, dmarc.Relaxed)
@@ -262,7 +262,7 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// TestDeferrals holds that a reply says whose DNS does not answer.
+// TestDeferrals checks that a reply names the domain whose DNS does not answer.
 func TestDeferrals(t *testing.T) {
 	all := TempErrors{TempErrorTempfail, TempErrorTempfail, TempErrorTempfail, TempErrorTempfail}
 	for _, test := range []struct {
@@ -279,7 +279,7 @@ func TestDeferrals(t *testing.T) {
 			"4.7.20 Cannot check the DKIM signature of c.example now, please try again later"},
 		{func(r *verify.Result) { r.IPRev = &iprev.Result{Status: iprev.TempError} },
 			"4.7.25 Cannot check reverse DNS of " + envelope.ClientIP.String() + " now, please try again later"},
-		// After a fault of ours nothing is known.
+		// After an internal error, nothing is known.
 		{func(r *verify.Result) { *r = *verify.Failed(errors.New("fault")) }, "4.7.1 Cannot check DMARC now, please try again later"},
 	} {
 		res := unjudged()
@@ -296,7 +296,7 @@ func TestDeferrals(t *testing.T) {
 	}
 }
 
-// TestPlaceholdersOfNothing holds that what is not known becomes nothing.
+// TestPlaceholdersOfNothing checks that unknown values expand to nothing.
 func TestPlaceholdersOfNothing(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"rejected {client}", "rejected "},
@@ -308,7 +308,7 @@ func TestPlaceholdersOfNothing(t *testing.T) {
 			t.Errorf("%s: %q", test.text, got)
 		}
 	}
-	// The client is left out of the other replies too.
+	// Other replies leave the client out as well.
 	res := unjudged()
 	res.IPRev = &iprev.Result{Status: iprev.PermError}
 	r := &Rules{Mode: ModeEnforce, PerReason: PerReason{IPRev: Reject}}

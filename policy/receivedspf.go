@@ -8,9 +8,9 @@ import (
 	"authmilter/verify/spf"
 )
 
-// ReceivedSPF returns the value of a Received-SPF field (RFC 7208 section 9.1)
-// for the SPF result of a message that receiver has verified, without white space
-// at its start.
+// ReceivedSPF returns the value of a Received-SPF field (RFC 7208 section 9.1),
+// without leading white space, for the SPF result of a message that receiver
+// verified.
 func ReceivedSPF(receiver string, env verify.Envelope, r *spf.Result) string {
 	identity := "mailfrom"
 	if r.Identity == spf.Helo {
@@ -36,10 +36,10 @@ func ReceivedSPF(receiver string, env verify.Envelope, r *spf.Result) string {
 	return string(r.Status) + "\r\n\t" + strings.Join(pairs, ";\r\n\t")
 }
 
-// maxSPFValue bounds one value, in octets.
+// maxSPFValue is the maximum length of one value, in octets.
 const maxSPFValue = 320
 
-// spfValue returns s as a dot-atom where it is one, otherwise as a quoted-string
+// spfValue returns s as it is if it is a dot-atom, otherwise as a quoted-string
 // (RFC 7208 section 9.1).
 func spfValue(s string) string {
 	s = clean.Text(s, maxSPFValue)

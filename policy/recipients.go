@@ -7,30 +7,29 @@ import (
 	"authmilter/verify/domain"
 )
 
-// MaxRecipientDomains bounds the domains that [Recipients] remembers.
+// MaxRecipientDomains is the maximum number of domains that [Recipients] keeps.
 const MaxRecipientDomains = 1000
 
-// fewDomains are looked through faster than a map is made: most messages have one
-// recipient.
+// fewDomains is the number of domains up to which a linear search is cheaper than
+// a map. Most messages have one recipient.
 const fewDomains = 8
 
-// Recipients are the recipients of a message, as far as rules ask about them. The
-// zero value has none.
+// Recipients are the recipients of a message, as far as rules need them. The zero
+// value has none.
 type Recipients struct {
 	// Count is the number of recipients.
 	Count int
 	// Domains are their distinct domains in order of appearance, as
-	// [domain.ToASCII] returns them, [MaxRecipientDomains] at most.
+	// [domain.ToASCII] returns them, at most [MaxRecipientDomains].
 	Domains []string
-	// Incomplete reports that some recipient is not in one of Domains: there are
-	// more domains than are remembered, or its address has none, but is a local
-	// name or has an address literal.
+	// Incomplete reports that some recipient is not in any of Domains: there are
+	// too many domains, or its address is a local name or has an address literal.
 	Incomplete bool
-	// seen has Domains, once there are more than fewDomains.
+	// seen holds Domains once there are more than fewDomains.
 	seen map[string]bool
 }
 
-// NewRecipients returns the recipients with the addresses given.
+// NewRecipients returns the recipients with the given addresses.
 func NewRecipients(addresses ...string) Recipients {
 	var r Recipients
 	for _, a := range addresses {
@@ -39,7 +38,7 @@ func NewRecipients(addresses ...string) Recipients {
 	return r
 }
 
-// Add adds the recipient with an address, as in RCPT TO, with or without angle
+// Add adds the recipient with an address as in RCPT TO, with or without angle
 // brackets.
 func (r *Recipients) Add(address string) {
 	r.Count++
@@ -72,7 +71,7 @@ func (r *Recipients) has(name string) bool {
 	return r.seen[name]
 }
 
-// domainOf returns what follows the last @ in an address, "" if there is none.
+// domainOf returns the part after the last @ of an address, "" if there is none.
 func domainOf(address string) string {
 	address = strings.Trim(address, "<>")
 	at := strings.LastIndexByte(address, '@')

@@ -17,7 +17,7 @@ func TestRecipients(t *testing.T) {
 		{[]string{"a@bücher.example", "b@xn--bcher-kva.example"}, []string{"xn--bcher-kva.example"}, false},
 		{[]string{"a@one.example", "a@two.example"}, []string{"one.example", "two.example"}, false},
 		{[]string{`"x@evil.example"@one.example`, "@relay.example:a@two.example"}, []string{"one.example", "two.example"}, false},
-		// Without a domain that could match.
+		// Without a domain that can match.
 		{[]string{"a@one.example", "postmaster"}, []string{"one.example"}, true},
 		{[]string{"one.example"}, nil, true},
 		{[]string{"a@[192.0.2.1]", "a@one.example"}, []string{"one.example"}, true},

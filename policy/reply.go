@@ -7,38 +7,38 @@ import (
 	"authmilter/verify/clean"
 )
 
-// Reply is an SMTP reply (RFC 5321 section 4.2). Its zero value is none.
+// Reply is an SMTP reply (RFC 5321 section 4.2). The zero value means no reply.
 type Reply struct {
-	// Code is the reply code and Status the enhanced status code (RFC 3463), of
+	// Code is the reply code and Status the enhanced status code (RFC 3463) of
 	// the same class.
 	Code   int
 	Status string
-	// Text is what follows them, in printable ASCII, on one line.
+	// Text follows them, in printable ASCII, on one line.
 	Text string
 }
 
-// maxReplyText bounds the text of a reply, in octets: with the codes before it
-// and a CRLF it fits into a line (RFC 5321 section 4.5.3.1.5), though every
-// percent sign in it is doubled on its way to the MTA.
+// maxReplyText is the maximum length of the text of a reply, in octets. With its
+// codes and a CRLF it fits into a line (RFC 5321 section 4.5.3.1.5), even though
+// each percent sign is doubled on its way to the MTA.
 const maxReplyText = 240
 
-// DefaultStatus and DefaultText are how a DMARC rejection is told, in the words
-// of RFC 9989 section 7.2.
+// DefaultStatus and DefaultText are the default reply to a DMARC rejection, in the
+// words of RFC 9989 section 7.2.
 const (
 	DefaultStatus = "5.7.1"
 	DefaultText   = "Email rejected per DMARC policy for {author_domain}"
 )
 
-// ReplyTemplate is how DMARC rejections are told. Its zero value stands for the
+// ReplyTemplate is the reply to DMARC rejections. The zero value stands for the
 // defaults.
 type ReplyTemplate struct {
-	// Status is an enhanced status code of the class 5.
+	// Status is an enhanced status code of class 5.
 	Status string
-	// Text may hold placeholders.
+	// Text can contain placeholders.
 	Text string
 }
 
-// placeholders of a [ReplyTemplate] and what they stand for: nothing, if that is
+// placeholders are the placeholders of a [ReplyTemplate] and their values, "" if
 // not known.
 var placeholders = []struct {
 	name  string
@@ -50,7 +50,7 @@ var placeholders = []struct {
 	{"{policy}", func(m *Message) string { return string(requested(&m.Result.DMARC)) }},
 }
 
-// clientText returns the client's address, "" if the MTA did not tell it.
+// clientText returns the client's address, "" if the MTA did not send it.
 func clientText(m *Message) string {
 	if !m.Envelope.ClientIP.IsValid() {
 		return ""
@@ -58,7 +58,7 @@ func clientText(m *Message) string {
 	return m.Envelope.ClientIP.String()
 }
 
-// Check reports whether a template can be used.
+// Check returns an error if the template is invalid.
 func (t ReplyTemplate) Check() error {
 	text := t.Text
 	for _, p := range placeholders {
@@ -66,9 +66,9 @@ func (t ReplyTemplate) Check() error {
 	}
 	switch {
 	case strings.ContainsAny(text, "{}"):
-		return fmt.Errorf("unknown placeholder; there are %s", placeholderNames())
+		return fmt.Errorf("unknown placeholder (known: %s)", placeholderNames())
 	case ascii(t.Text) != t.Text:
-		return fmt.Errorf("only printable ASCII characters can be in a reply")
+		return fmt.Errorf("must be a single line of printable ASCII")
 	case len(t.Text) > maxReplyText:
 		return fmt.Errorf("longer than %d characters", maxReplyText)
 	}
@@ -89,7 +89,7 @@ func (t ReplyTemplate) expand(m *Message) string {
 	if text == "" {
 		text = DefaultText
 	}
-	// One pass: what a placeholder stands for is not looked at again.
+	// One pass, so that values are not expanded in turn.
 	var pairs []string
 	for _, p := range placeholders {
 		pairs = append(pairs, p.name, p.value(m))
@@ -97,7 +97,7 @@ func (t ReplyTemplate) expand(m *Message) string {
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// reply returns how d, which f led to, is told to the client.
+// reply returns the reply to the client for d, which f led to.
 func (r *Rules) reply(d *Decision, f finding, m *Message) Reply {
 	var reply Reply
 	switch {
@@ -106,7 +106,7 @@ func (r *Rules) reply(d *Decision, f finding, m *Message) Reply {
 	case d.Reason != ReasonDMARC:
 		reply = Reply{Code: 550, Status: "5." + f.code, Text: f.text}
 	case d.Override.Type == LocalPolicy || d.Override.Type == MailingList:
-		// The domain has not asked for it.
+		// The domain did not ask for this.
 		reply = Reply{Code: 550, Status: DefaultStatus, Text: "Email rejected by local policy: DMARC failed for " + m.Result.DMARCDomain()}
 	default:
 		reply = Reply{Code: 550, Status: r.Reply.Status, Text: r.Reply.expand(m)}
@@ -118,8 +118,8 @@ func (r *Rules) reply(d *Decision, f finding, m *Message) Reply {
 	return reply
 }
 
-// ascii returns s as it may stand in a reply: cleaned, without what is not
-// ASCII, and within the bound.
+// ascii returns s as it can appear in a reply: cleaned, in ASCII, and at most
+// maxReplyText octets long.
 func ascii(s string) string {
 	b := []byte(clean.Text(s, maxReplyText))
 	kept := b[:0]
@@ -134,7 +134,7 @@ func ascii(s string) string {
 	return string(kept)
 }
 
-// quarantineText says why a message is quarantined.
+// quarantineText returns why a message is quarantined.
 func quarantineText(d *Decision, m *Message) string {
 	switch {
 	case d.Override.Type == LocalPolicy || d.Override.Type == MailingList:

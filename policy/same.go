@@ -9,9 +9,9 @@ import (
 	"authmilter/verify/domain"
 )
 
-// SameResults reports whether the value of an Authentication-Results field says
-// what the payload of an ARC-Authentication-Results field does, which has less to
-// say: both written by us for one message.
+// SameResults reports whether the value of an Authentication-Results field has the
+// same results as the payload of an ARC-Authentication-Results field, if we wrote
+// both for one message. The latter has fewer properties.
 func SameResults(field, payload string) bool {
 	a, err := authres.Parse(field)
 	if err != nil {
@@ -26,15 +26,15 @@ func SameResults(field, payload string) bool {
 	})
 }
 
-// common returns the properties that m has in both fields.
+// common returns the properties of m that are the same in both fields.
 func common(m authres.Method) []authres.Prop {
 	return slices.DeleteFunc(slices.Clone(m.Props), func(p authres.Prop) bool {
 		return m.Name == "arc" && m.Result == string(arc.None) // see [ARCResults]
 	})
 }
 
-// AuthorOf returns the author domain that the value of an Authentication-Results
-// field gives a result of DMARC for; ok is false where it gives none, or several.
+// AuthorOf returns the author domain of the DMARC result in the value of an
+// Authentication-Results field; ok is false unless there is exactly one.
 func AuthorOf(field string) (author string, ok bool) {
 	results, err := authres.Parse(field)
 	if err != nil {

@@ -30,9 +30,9 @@ func TestAuthorOf(t *testing.T) {
 	}
 }
 
-// TestSameResults holds that what a set says of a message is found to be the same
-// as what its Authentication-Results field says, whatever a sender has put into
-// both, and nothing else is.
+// TestSameResults checks that the results in an ARC set and in the
+// Authentication-Results field of the same message count as the same, whatever the
+// sender wrote into them, and that other results do not.
 func TestSameResults(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	alphabet := []rune("ab.@;\"\\() <>=\t,é\r\n")

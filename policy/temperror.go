@@ -7,17 +7,17 @@ import (
 	"authmilter/verify/spf"
 )
 
-// TempErrors say what a temporary error of each method does to a message.
+// TempErrors say how a temporary error of each method affects a message.
 type TempErrors struct{ DMARC, SPF, DKIM, IPRev TempError }
 
-// TempError is what a temporary error of a method does to a message.
+// TempError is how a temporary error of a method affects a message.
 type TempError string
 
-// What there is to choose from.
+// The effects of a temporary error.
 const (
-	// TempErrorByPolicy defers the message if it would not be accepted, as far as is known,
-	// should the method fail when it is asked again: a sender whose name servers are
-	// silent gains nothing by that.
+	// TempErrorByPolicy defers the message if, as far as is known, it would not be
+	// accepted should the method fail next time. A sender gains nothing from name
+	// servers that do not answer.
 	TempErrorByPolicy TempError = ""
 	// TempErrorAccept accepts the message.
 	TempErrorAccept TempError = "accept"
@@ -25,8 +25,8 @@ const (
 	TempErrorTempfail TempError = "tempfail"
 )
 
-// open returns what is done with a message for which f would be done if a method
-// failed that could not finish now. subject is what the method is about.
+// open returns the finding for a method that could not finish now and would lead
+// to f if it failed. subject is the domain or address that the method checks.
 func (f finding) open(method *method, subject string, setting TempError) finding {
 	if f.disposition == None || setting == TempErrorAccept {
 		return finding{disposition: None}
@@ -34,13 +34,13 @@ func (f finding) open(method *method, subject string, setting TempError) finding
 	return method.deferral(subject)
 }
 
-// method is one that may defer a message.
+// method is a method whose temporary error can defer a message.
 type method struct {
-	// name is what people call it, and code the enhanced status code, without its
-	// class, that tells the client.
+	// name is shown to people. code is the enhanced status code for the client,
+	// without its class.
 	name, code string
-	// failed reports whether it has a temporary error, and about which domain or
-	// address; "" if that is not known.
+	// failed reports whether the method has a temporary error. subject is the
+	// domain or address concerned, "" if not known.
 	failed func(*Message) (subject string, ok bool)
 }
 
@@ -69,9 +69,8 @@ var (
 	}}
 )
 
-// deferral returns what is done with a message because of a temporary error. The
-// text names whose DNS does not answer: the postmaster there is the one who can
-// mend it.
+// deferral returns the finding for a temporary error. The text names the domain
+// whose DNS does not answer: its postmaster can fix it.
 func (m *method) deferral(subject string) finding {
 	text := "Cannot check " + m.name
 	if subject != "" {
@@ -83,8 +82,7 @@ func (m *method) deferral(subject string) finding {
 	}
 }
 
-// tempError returns what is done with a message for any temporary error. A message
-// that passed DMARC has been judged.
+// tempError adds deferrals for temporary errors, unless the message passed DMARC.
 func (r *Rules) tempError(list []finding, m *Message) []finding {
 	if m.Result.DMARC.Status == dmarc.Pass {
 		return list

@@ -12,16 +12,14 @@ import (
 	"authmilter/verify/domain"
 )
 
-// trustedForwarder returns the reason to spare a message that failed DMARC here,
-// but was authentic when a sealer that is trusted received it
-// (RFC 8617 section 7.2.1).
+// trustedForwarder returns the reason to deliver a message that failed DMARC here
+// but was authentic when a trusted sealer received it (RFC 8617 section 7.2.1).
 //
-// A set counts where its sealer, and every later one, is trusted: whoever adds a
-// set could have changed what he received, and says of older sets only that they
-// were there.
+// A set counts only if its sealer and every later one are trusted: each sealer
+// can have changed what it received, and vouches only for the presence of older
+// sets.
 func (r *Rules) trustedForwarder(res *verify.Result) OverrideReason {
-	// Of several author domains it would have to be told which one the sealer
-	// saw.
+	// With several author domains, it is unclear which one the sealer saw.
 	if len(r.TrustedSealers) == 0 || res.ARC.Status != arc.Pass || len(res.Author.Domains) != 1 {
 		return OverrideReason{}
 	}
@@ -31,7 +29,7 @@ func (r *Rules) trustedForwarder(res *verify.Result) OverrideReason {
 		if !slices.Contains(r.TrustedSealers, sealer) {
 			break
 		}
-		// The oldest of them saw the message as its author sent it.
+		// The oldest of them is the closest to the author.
 		if evidence := evidence(set.Results, res.DMARC.Policy); evidence != "" {
 			found = OverrideReason{TrustedForwarder, fmt.Sprintf("%s saw %s (i=%d)", sealer, evidence, set.Instance)}
 		}
@@ -39,15 +37,15 @@ func (r *Rules) trustedForwarder(res *verify.Result) OverrideReason {
 	return found
 }
 
-// evidence returns the result in an ARC-Authentication-Results field by which a
-// message passed DMARC for an author domain, "" where there is none.
+// evidence returns the result in an ARC-Authentication-Results field that shows
+// that the message passed DMARC for the author domain of p, "" if there is none.
 func evidence(field string, p *dmarc.Policy) string {
 	results, err := authres.Parse(field)
 	if err != nil || p == nil {
 		return ""
 	}
-	// What it says of DMARC itself settles it. A sealer whose field says two
-	// things may have let a sender write into it.
+	// A DMARC result settles it. If there are two that differ, a sender may have
+	// written one of them.
 	judged, passes, fails := false, false, false
 	for _, m := range results.Methods {
 		if !strings.EqualFold(m.Name, "dmarc") {
@@ -90,8 +88,8 @@ func evidence(field string, p *dmarc.Policy) string {
 
 func passed(m authres.Method) bool { return strings.EqualFold(m.Result, "pass") }
 
-// property returns the value of a property of m; ok is false where there is none,
-// or more than one.
+// property returns the value of a property of m; ok is false unless there is
+// exactly one.
 func property(m authres.Method, ptype, name string) (value string, ok bool) {
 	for _, p := range m.Props {
 		if !strings.EqualFold(p.Type, ptype) || !strings.EqualFold(p.Name, name) {
@@ -105,17 +103,17 @@ func property(m authres.Method, ptype, name string) (value string, ok bool) {
 	return value, ok
 }
 
-// isDomain tells whether text is the domain name, which is in lower-case
+// isDomain reports whether text is the domain name, which is in lower-case
 // A-labels.
 func isDomain(text, name string) bool {
 	ascii, err := domain.ToASCII(text)
 	return err == nil && ascii == name
 }
 
-// aligned tells whether the domain in text aligns with the author domain of p
-// (RFC 9989 section 4.4). Nothing is looked up for it any more: in relaxed
-// alignment it must lie within the Organizational Domain of the author, and where
-// that was not found out, be the author domain or below it.
+// aligned reports whether the domain in text aligns with the author domain of p
+// (RFC 9989 section 4.4). It looks nothing up: in relaxed alignment, the domain
+// must be within the author's Organizational Domain or, if that is unknown, the
+// author domain or below it.
 func aligned(text string, p *dmarc.Policy, a dmarc.Alignment) bool {
 	name, err := domain.ToASCII(text)
 	switch {

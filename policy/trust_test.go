@@ -12,7 +12,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// chainOf returns a chain that passed, of "SEALER RESULTS" lines, oldest first.
+// chainOf returns a chain that passed, from lines "SEALER RESULTS", oldest first.
 func chainOf(sets string) arc.Result {
 	c := &arc.Chain{}
 	for line := range strings.Lines(sets) {
@@ -26,7 +26,7 @@ func chainOf(sets string) arc.Result {
 	return arc.Result{Status: arc.Pass, Chain: c}
 }
 
-// failed is a message of an author that failed DMARC.
+// failed returns a message from an author that failed DMARC.
 func failed(author string, adkim, aspf dmarc.Alignment) *verify.Result {
 	return &verify.Result{
 		Author: message.Author{Domains: []string{author}},
@@ -45,7 +45,7 @@ func TestTrustedForwarder(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		sets   string
-		detail string // of the override; empty: none
+		detail string // of the override; "" if there is none
 	}{
 		{"no chain", "", ""},
 		{"one, trusted", "one.example " + pass, "one.example saw dmarc=pass (i=1)"},
@@ -54,7 +54,7 @@ func TestTrustedForwarder(t *testing.T) {
 		{"all trusted, the oldest counts", "one.example " + pass + "\ntwo.example " + pass, "one.example saw dmarc=pass (i=1)"},
 		{"the oldest saw a failure", "one.example mx; dmarc=fail header.from=news.example.com\ntwo.example " + pass, "two.example saw dmarc=pass (i=2)"},
 		{"a stranger first", "other.example " + pass + "\ntwo.example mx; dmarc=fail header.from=news.example.com; arc=pass", ""},
-		{"a stranger first, who hides nothing", "other.example " + pass + "\ntwo.example " + pass, "two.example saw dmarc=pass (i=2)"},
+		{"a stranger first, that hides nothing", "other.example " + pass + "\ntwo.example " + pass, "two.example saw dmarc=pass (i=2)"},
 		{"a stranger between", "one.example " + pass + "\nother.example " + pass + "\ntwo.example mx; none", ""},
 		{"a stranger last", "one.example " + pass + "\nother.example " + pass, ""},
 
@@ -76,7 +76,7 @@ func TestTrustedForwarder(t *testing.T) {
 		{"DKIM without a domain", "one.example mx; dkim=pass header.i=@news.example.com", ""},
 		{"SPF", "one.example mx; spf=pass smtp.mailfrom=joe@news.example.com", "one.example saw spf=pass smtp.mailfrom=news.example.com (i=1)"},
 		{"SPF, domain only", "one.example mx; spf=pass smtp.mailfrom=news.example.com", "one.example saw spf=pass smtp.mailfrom=news.example.com (i=1)"},
-		{"SPF of the organizational domain, where it is strict", "one.example mx; spf=pass smtp.mailfrom=example.com", ""},
+		{"SPF of the organizational domain, in strict alignment", "one.example mx; spf=pass smtp.mailfrom=example.com", ""},
 		{"SPF of HELO", "one.example mx; spf=pass smtp.helo=news.example.com", ""},
 		{"unreadable", "one.example mx; dmarc=pass header.from=news.example.com (", ""},
 	} {
@@ -93,7 +93,7 @@ func TestTrustedForwarder(t *testing.T) {
 		if d != want {
 			t.Errorf("%s: %+v, want %+v", test.name, d, want)
 		}
-		// Trust is off by default, and in a chain that failed there is none.
+		// By default nobody is trusted, and a chain that failed never is.
 		if d := (&Rules{}).Decide(&Message{Envelope: envelope, Result: res}); d.Override != (OverrideReason{}) {
 			t.Errorf("%s, nobody trusted: %+v", test.name, d)
 		}
@@ -104,8 +104,8 @@ func TestTrustedForwarder(t *testing.T) {
 	}
 }
 
-// TestTrustNeedsFailure holds that nothing is overridden but a failure of one
-// author domain.
+// TestTrustNeedsFailure checks that trust overrides nothing except a failure of a
+// single author domain.
 func TestTrustNeedsFailure(t *testing.T) {
 	rules := &Rules{TrustedSealers: []string{"one.example"}}
 	for _, status := range dmarc.Statuses() {

@@ -6,88 +6,88 @@ import (
 	"authmilter/verify"
 )
 
-// Skip says why a message was passed on without verification.
+// Skip is why a message was delivered without verification.
 type Skip string
 
 // The reasons to skip a message.
 const (
 	NotSkipped    Skip = ""
 	Authenticated Skip = "authenticated" // the client authenticated itself to the MTA
-	LocalNetwork  Skip = "network"       // the client's address is in a network of ours
+	LocalNetwork  Skip = "network"       // the client's address is in one of our networks
 	Overload      Skip = "overload"      // more messages in flight than the limit allows
-	ByOverride    Skip = "override"      // an override says so
+	ByOverride    Skip = "override"      // an override with the action "skip" matched
 )
 
-// Skips returns every Skip but NotSkipped.
+// Skips returns every Skip except NotSkipped.
 func Skips() []Skip { return []Skip{Authenticated, LocalNetwork, Overload, ByOverride} }
 
-// Sealing is what became of adding an ARC Set to a message.
+// Sealing is the outcome of adding an ARC Set to a message.
 type Sealing struct {
-	// Done reports that a set was added; Err why there is none though sets are
-	// added here.
+	// Done reports that a set was added. Err is why there is none although
+	// sealing is configured.
 	Done bool
 	Err  error
 }
 
-// Signing is what became of signing a message of our own. Its zero value says
+// Signing is the outcome of signing one of our own messages. The zero value means
 // that there is no key for the message.
 type Signing struct {
-	// Domain and Selectors are those of the signatures added; Err is why there
-	// are none though there is a key.
+	// Domain and Selectors describe the signatures added. Err is why there are
+	// none although there is a key.
 	Domain    string
 	Selectors []string
 	Err       error
 }
 
-// Verdict is all that is known about one finished message.
+// Verdict is everything known about a finished message.
 type Verdict struct {
 	// At is when the message began.
 	At time.Time
-	// Listener is the address of ours that the MTA connected to.
+	// Listener is our address that the MTA connected to.
 	Listener string
-	// QueueID is the MTA's name for the message; "" where it told none.
+	// QueueID is the MTA's name for the message, "" if it sent none.
 	QueueID    string
 	Envelope   verify.Envelope
 	Recipients Recipients
-	// Skip tells why there is no Result; NotSkipped where there is one.
+	// Skip is why there is no Result; NotSkipped if there is one.
 	Skip Skip
 	// Result is nil for a skipped message.
 	Result   *verify.Result
 	Decision Decision
-	// Seal tells what became of sealing it.
+	// Seal is the outcome of sealing the message.
 	Seal Sealing
-	// Signing tells what became of signing a message that was skipped because it
-	// is ours.
+	// Signing is the outcome of signing a message that was skipped because it is
+	// ours.
 	Signing Signing
 	// Removed counts the fields that claimed to be ours and were deleted.
 	Removed Removed
-	// Took is the time from MAIL FROM to the reply; EndOfMessage the part of it
-	// that the MTA waited after the last octet of the body, and Stages what it
-	// was spent on.
+	// Took is the time from MAIL FROM to the reply. EndOfMessage is the part of it
+	// that the MTA waited after the last octet of the body. Stages are what the
+	// time was spent on.
 	Took         time.Duration
 	EndOfMessage time.Duration
 	Stages       Stages
-	// Rules are those tried and what became of each, where that is asked for.
+	// Rules are the rules that were tried, if the configuration asks for them.
 	Rules []Step
 }
 
-// Stages are what the time for a message was spent on. All but Receive are parts
-// of the end of the message.
+// Stages divide up the time that a message took. All except Receive are part of
+// EndOfMessage.
 type Stages struct {
 	// Receive is the time from MAIL FROM to the last octet of the body.
 	Receive time.Duration
 	// Wait is the time for look-ups that were still missing.
 	Wait time.Duration
-	// Verify is that for public-key operations and the evaluation, Decide for
-	// judging and writing down the results, Seal for the ARC Set.
+	// Verify is the time for public-key operations and evaluation, Decide for the
+	// decision and the text of the results, and Seal for the ARC Set.
 	Verify, Decide, Seal time.Duration
-	// Write is the time for telling the MTA.
+	// Write is the time for the answer to the MTA.
 	Write time.Duration
 }
 
-// Observer is told of each finished message. Nothing waits for what it makes
-// of it: Observe returns quickly and does not block. It is called by several
-// goroutines at once, and must not modify the Verdict.
+// Observer is notified of each finished message. Observe must return quickly,
+// without blocking, and must not modify the Verdict. Several goroutines call it at
+// once.
 type Observer interface {
 	Observe(*Verdict)
 }

@@ -287,14 +287,16 @@ func TestRotation(t *testing.T) {
 	})
 	const messages = 30
 	delivered := make(chan mta.Delivery, messages)
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(delivered) // also where one fails
 		for range messages {
 			delivered <- postfix.Deliver(t, arcClient, arcMessage())[0]
 		}
 	}()
-	first := <-delivered
+	first, ok := <-delivered
+	if !ok {
+		t.FailNow()
+	}
 	bad, rotated := d.Config, d.Config
 	bad.More = sealWith("new", "rsa2048") + "\narc.typo = true\n"
 	rotated.More = sealWith("new", "rsa2048")
@@ -304,8 +306,6 @@ func TestRotation(t *testing.T) {
 	d.WaitMetric(t, "authmilter_config_last_reload_successful", 1)
 	d.WaitMetric(t, `authmilter_key_state{domain="example.org",selector="new",state="ok",use="seal"}`, 1)
 	last := postfix.Deliver(t, arcClient, arcMessage())[0]
-	<-done
-	close(delivered)
 	all := []mta.Delivery{first}
 	for d := range delivered {
 		all = append(all, d)

@@ -27,17 +27,19 @@ var house = map[string][]string{
 	"web":            {},
 	"web/statuspage": {"policy", "verify", "verify/..."},
 
-	"verify/arc":   {"verify/dkim", "verify/message", "verify/dns", "verify/authres", "verify/domain", "verify/clean"},
-	"verify/dkim":  {"verify/message", "verify/dns", "verify/domain", "verify/clean"},
-	"verify/dmarc": {"verify/dns", "verify/domain", "verify/clean"},
-	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean"},
-	"verify/iprev": {"verify/dns", "verify/domain", "verify/clean"},
+	"verify/arc":   {"verify/dkim", "verify/message", "verify/dns", "verify/authres", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
+	"verify/dkim":  {"verify/message", "verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
+	"verify/dmarc": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
+	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
+	"verify/iprev": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
 
-	"verify/message": {"verify/domain", "verify/clean"},
-	"verify/dns":     {"verify/domain", "verify/clean"},
-	"verify/authres": {"verify/domain", "verify/clean"},
-	"verify/domain":  {},
+	"verify/message": {"verify/domain", "verify/clean", "verify/ascii"},
+	"verify/dns":     {"verify/domain", "verify/clean", "verify/ascii"},
+	"verify/authres": {"verify/domain", "verify/clean", "verify/ascii"},
+	"verify/domain":  {"verify/ascii"},
 	"verify/clean":   {},
+	"verify/ascii":   {},
+	"verify/fault":   {},
 
 	"verify/dns/dnstest": {"verify/dns"},
 }
@@ -62,7 +64,7 @@ var homes = map[string][]string{
 // read no clock, write no log and keep no state.
 var pure = []string{
 	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/iprev", "verify/message", "verify/authres",
-	"verify/domain", "verify/clean", "policy",
+	"verify/domain", "verify/clean", "verify/ascii", "verify/fault", "policy",
 }
 
 // source is one Go file.
@@ -150,7 +152,7 @@ func TestArrowsPointDownward(t *testing.T) {
 }
 
 // forTests are the packages that every test may import.
-var forTests = []string{"verify/dns/dnstest", "test/bench/corpus", "test/output", "test/paths"}
+var forTests = []string{"verify/dns/dnstest", "test/bench/corpus", "test/need", "test/output", "test/paths"}
 
 // mayImport tells whether s may import our package own. Tests may use what
 // is for them, and what the package itself does not know, but nothing above it.

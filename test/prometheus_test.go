@@ -146,7 +146,7 @@ func replaceEach(t *testing.T, text string, oldNew ...string) string {
 // waitFor returns once the value of an expression is as wanted.
 func waitFor(t *testing.T, s *prometheus.Server, expr string, wanted func(float64) bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		samples, err := s.Query(expr)
 		if err != nil {
@@ -212,7 +212,7 @@ var legendLabel = regexp.MustCompile(`\{\{(\w+)\}\}`)
 // nothing is wrong that lasts.
 func checkRules(t *testing.T, s *prometheus.Server) {
 	want := len(readRules(t))
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	rules, err := s.Rules()
 	for err == nil && slices.ContainsFunc(rules, func(r prometheus.Rule) bool { return r.Health == "unknown" }) && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond)

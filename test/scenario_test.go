@@ -111,6 +111,7 @@ func runStop(t *testing.T, r rig, name string) {
 	d := r.serve(t, zone, s.Config)
 	delivered := make(chan struct{})
 	var watcher sync.WaitGroup
+	defer watcher.Wait()
 	watcher.Go(func() {
 		for !slices.Contains(zone.Queries(), "TXT "+key) {
 			select {
@@ -122,8 +123,10 @@ func runStop(t *testing.T, r rig, name string) {
 		}
 		d.Terminate()
 	})
-	delivery := r.mta.Deliver(t, s.Client, s.Message)[0]
-	close(delivered)
+	delivery := func() mta.Delivery {
+		defer close(delivered) // also where it fails
+		return r.mta.Deliver(t, s.Client, s.Message)[0]
+	}()
 	watcher.Wait()
 	d.Stop(t)
 	s.Check(t, delivery, false)

@@ -14,6 +14,7 @@ import (
 	"authmilter/test/browser"
 	"authmilter/test/daemon"
 	"authmilter/test/mta"
+	"authmilter/test/need"
 	"authmilter/test/scenario"
 	"authmilter/verify/dns/dnstest"
 )
@@ -31,7 +32,7 @@ type pageRig struct {
 // configuration.
 func startPage(t *testing.T, all []*scenario.Scenario, config string) pageRig {
 	t.Helper()
-	mta.Require(t, browser.Find())
+	need.Found(t, browser.Find())
 	port := mta.FreePort(t)
 	r := rig{
 		mta:    mta.StartPostfix(t, fmt.Sprintf("inet:127.0.0.1:%d", port)),

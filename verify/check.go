@@ -274,6 +274,7 @@ func (c *Check) Finish() *Result {
 	c.work.wait()
 	r := &Result{
 		Author:   c.author,
+		Header:   c.header.fields.Header,
 		ListID:   c.header.listID(),
 		SPF:      c.spf,
 		Helo:     c.helo,
@@ -341,7 +342,7 @@ func (c *Check) Cancel() {
 // Failed returns the Result of a message that could not be verified because of a
 // bug: temporary errors throughout.
 func Failed(err error) *Result {
-	r := &Result{SPF: spf.Result{Status: spf.TempError, Identity: spf.MailFrom, Err: err}}
+	r := &Result{SPF: spf.Result{Status: spf.TempError, Reason: spf.ReasonDNS, Identity: spf.MailFrom, Err: err}}
 	r.fail(dkim.TempError, dmarc.TempError, err)
 	return r
 }

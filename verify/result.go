@@ -37,6 +37,10 @@ type Result struct {
 	Authors []dmarc.Result
 	// IPRev is the iprev result; nil unless Options.IPRev is set.
 	IPRev *iprev.Result
+	// Header is the header as received, for conditions on fields that no method
+	// reads. It is nil if it exceeded the bounds of [Options]: then nobody knows what
+	// such a field said.
+	Header message.Header
 	// ListID is what the List-Id fields say. It proves nothing: the sender chose
 	// them.
 	ListID message.ListID

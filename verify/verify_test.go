@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"authmilter/verify"
+	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/message"
 	"authmilter/verify/spf"
@@ -146,5 +148,19 @@ func TestChunksDoNotMatter(t *testing.T) {
 			rest = rest[n:]
 		}
 		check("random", chunks...)
+	}
+}
+
+// TestFailedIsCounted holds that a fault of ours has reasons that are counted.
+func TestFailedIsCounted(t *testing.T) {
+	r := verify.Failed(errors.New("internal error"))
+	if o := (spf.Outcome{Status: r.SPF.Status, Reason: r.SPF.Reason}); !slices.Contains(spf.Outcomes(), o) {
+		t.Errorf("spf: %q is no outcome", o)
+	}
+	if o := (dkim.Outcome{Status: r.DKIM[0].Status, Reason: r.DKIM[0].Reason}); !slices.Contains(dkim.Outcomes(), o) {
+		t.Errorf("dkim: %q is no outcome", o)
+	}
+	if o := (dmarc.Outcome{Status: r.DMARC.Status, Reason: r.DMARC.Reason}); !slices.Contains(dmarc.Outcomes(), o) {
+		t.Errorf("dmarc: %q is no outcome", o)
 	}
 }

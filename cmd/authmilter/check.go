@@ -33,27 +33,29 @@ func checkCommand() *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check [flags] FILE|-",
-		Short: "Verify one message from a file exactly as the milter would",
-		Long: `Verify one message from a file, or from standard input for "-", exactly as the
-milter would, and print the Authentication-Results field that it would insert.
-Without --ip SPF cannot be evaluated, and its result is none.
+		Short: "Verify a message in a file exactly as the milter would",
+		Long: `Verify a message in a file, or from standard input if the file is "-", exactly as
+the milter would, and print the Authentication-Results field that the milter would
+add. Without --ip, SPF cannot be evaluated and its result is none.
 
-Exit status: 1 if the message fails: if its author domain has a DMARC policy and
-the result is not pass, or if it has none and nothing passes but something
-failed. A client that the milter would skip is verified all the same, and told.`,
+A message from a client that the milter would skip is verified anyway, with a note.
+
+The exit status is 1 if the message fails. If its author domain has a DMARC policy, it
+fails unless DMARC passes. Otherwise it fails if something failed and neither DKIM nor
+SPF passed.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.verify(cmd, args[0]) },
 	}
 	configFlag(cmd, &f.config)
 	resolverFlag(cmd, &f.resolver)
-	cmd.Flags().StringVar(&f.ip, "ip", "", "`address` of the client that sent the message")
-	cmd.Flags().StringVar(&f.helo, "helo", "", "`name` that the client gave in HELO")
-	cmd.Flags().StringVar(&f.mailFrom, "mail-from", "", "`address` in MAIL FROM; empty: the null sender")
-	cmd.Flags().StringVar(&f.clientName, "client-name", "", "`host` name of the client, as the MTA has verified it")
-	cmd.Flags().StringSliceVar(&f.recipients, "rcpt", nil, "`address` of a recipient; may be repeated")
-	cmd.Flags().StringVar(&f.listener, "listener", "", "`address` of the listener that the MTA uses, as in listen")
+	cmd.Flags().StringVar(&f.ip, "ip", "", "IP `address` of the client that sent the message")
+	cmd.Flags().StringVar(&f.helo, "helo", "", "`name` that the client sent in HELO or EHLO")
+	cmd.Flags().StringVar(&f.mailFrom, "mail-from", "", "`address` in MAIL FROM (default: the null sender)")
+	cmd.Flags().StringVar(&f.clientName, "client-name", "", "`host` name of the client, as verified by the MTA")
+	cmd.Flags().StringSliceVar(&f.recipients, "rcpt", nil, "`address` of a recipient; can be repeated")
+	cmd.Flags().StringVar(&f.listener, "listener", "", "listener that the MTA uses, an `address` as in the listen setting")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&f.explain, "explain", false, "show every DNS look-up and every step of SPF")
+	cmd.Flags().BoolVar(&f.explain, "explain", false, "show DNS look-ups, the steps of SPF and the rules")
 	return cmd
 }
 
@@ -104,11 +106,11 @@ func (f *checkFlags) verify(cmd *cobra.Command, file string) error {
 	return nil
 }
 
-// verifyFile passes the message in r through the path that mail takes, and
-// returns the forged fields that the milter would remove.
+// verifyFile verifies the message in r in the same way as the milter. It also returns
+// the number of forged fields that the milter would remove.
 func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env verify.Envelope, r io.Reader) (*verify.Result, policy.Removed, error) {
-	// One past the bounds, so that verify tells of a message beyond them as it
-	// does for the milter.
+	// The highest limits that a configuration can set, so that verify itself reports
+	// messages beyond its limits, as it does for the milter.
 	limits := message.Limits{Bytes: 64 << 20, Fields: 1 << 20}
 	header, body, err := message.ReadHeader(bufio.NewReader(r), limits)
 	if err != nil {

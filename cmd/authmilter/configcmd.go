@@ -17,7 +17,7 @@ func configCommand() *cobra.Command {
 	}
 	check := &cobra.Command{
 		Use:   "check",
-		Short: "Tell whether a config file is valid, and what the MTA needs",
+		Short: "Check a configuration file and print the settings for the MTA",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
@@ -31,7 +31,7 @@ func configCommand() *cobra.Command {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintln(out, "The configuration is valid. For the MTA:")
+			fmt.Fprintln(out, "The configuration is valid. Settings for the MTA:")
 			for _, a := range cfg.Listen {
 				fmt.Fprintf(out, "\n%s", a.MTALines())
 			}
@@ -40,7 +40,7 @@ func configCommand() *cobra.Command {
 	}
 	show := &cobra.Command{
 		Use:   "show",
-		Short: "Print the whole configuration in force, defaults included",
+		Short: "Print the whole configuration, including defaults",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Read(path)

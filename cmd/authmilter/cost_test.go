@@ -20,27 +20,27 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// What a message of usual size may cost: 32 KiB, 30 fields, two RSA signatures,
-// all DNS in the cache. Each is what it takes and a little more, so that nobody
-// makes it grow unseen.
+// Limits on the cost of a typical message: 32 KiB, 30 fields, two RSA signatures and
+// all DNS answers cached. Each limit is a little above the actual cost, so that no
+// increase goes unnoticed.
 const (
 	maxReads       = 5
 	maxWrites      = 2
 	maxAllocations = 540
-	// A chunk of the body is read into memory of its own, and from there on
-	// passed by reference. Memory for a copy of it would come on top.
+	// Each chunk of the body is read into its own memory and from then on passed by
+	// reference. A copy would exceed this limit.
 	maxOctetsPerBodyOctet = 1.2
 )
 
-// TestCostOfAMessage holds what keeps a message cheap, for a whole session from
-// the MTA's socket to the log.
+// TestCostOfAMessage limits the cost of a message in a whole session, from the MTA's
+// socket to the log.
 func TestCostOfAMessage(t *testing.T) {
 	rig := newCostRig(t, corpus.Options{Seed: 1, Messages: 1, Domains: 1, FixedBytes: 32 << 10, Signatures: 2, Fields: 30, Sound: true})
 	rig.deliver() // fills the caches
 
 	reads, writes := rig.reads.Load(), rig.writes.Load()
 	rig.deliver()
-	// The read that waits for what comes next is this message's, too.
+	// The read that waits for the next command counts for this message too.
 	reads, writes = rig.reads.Load()-reads, rig.writes.Load()-writes
 	t.Logf("%d reads, %d writes", reads, writes)
 	if reads > maxReads {
@@ -58,7 +58,7 @@ func TestCostOfAMessage(t *testing.T) {
 	}
 
 	// Goroutines end a little after the reply.
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > idle; {
+	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > idle; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines after messages, %d before", runtime.NumGoroutine(), idle)
 		}
@@ -66,8 +66,7 @@ func TestCostOfAMessage(t *testing.T) {
 	}
 }
 
-// TestBodyIsCopiedOnce compares the memory that two messages take, one of them
-// with more body.
+// TestBodyIsCopiedOnce compares the memory of two messages, one with a larger body.
 func TestBodyIsCopiedOnce(t *testing.T) {
 	const small, large = 1 << 20, 4 << 20
 	memory := func(size int) uint64 {
@@ -86,8 +85,8 @@ func TestBodyIsCopiedOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkSession measures a message through the milter as it is, and what of
-// it those take who look on.
+// BenchmarkSession measures a message through the whole milter, and the share of the
+// observers.
 func BenchmarkSession(b *testing.B) {
 	for _, observed := range []struct {
 		name string
@@ -108,13 +107,13 @@ func BenchmarkSession(b *testing.B) {
 	}
 }
 
-// costRig is the milter as serve makes it, and an MTA that costs nothing: what
-// it sends is prepared, and what it is told has room.
+// costRig is a milter set up as by serve, and an MTA that costs nothing: it sends
+// prepared octets and has room for the replies.
 type costRig struct {
 	t    testing.TB
 	conn net.Conn
-	// upto is what is sent until the first reply, chunks are further body chunks
-	// and end is the end of the message.
+	// upto is sent before the first reply, chunks are further body chunks, and end is
+	// the end of the message.
 	upto   []byte
 	chunks [][]byte
 	end    []byte
@@ -165,7 +164,7 @@ func newObservedRig(t testing.TB, o corpus.Options, observers func(*service) []p
 	return rig
 }
 
-// prepare writes down what an MTA sends for the first message of a session.
+// prepare prepares what an MTA sends for the first message of a session.
 func (rig *costRig) prepare(s *corpus.Session) {
 	m := s.Messages[0]
 	frame := func(dst []byte, command byte, payload string) []byte {
@@ -223,8 +222,8 @@ func (rig *costRig) expect(command byte) {
 	}
 }
 
-// countingListener counts what the milter asks of its connections, which is a
-// system call each.
+// countingListener counts the reads and writes of the milter, each of which is a
+// system call.
 type countingListener struct {
 	net.Listener
 	rig *costRig

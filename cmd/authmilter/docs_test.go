@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"authmilter/config"
 	"authmilter/metrics"
 	"authmilter/milter"
 	"authmilter/verify/arc"
@@ -31,8 +32,8 @@ func readDoc(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestResultsAreDocumented holds the tables of docs/results.md to the results
-// and reasons there are.
+// TestResultsAreDocumented checks that the tables in docs/results.md list exactly the
+// existing results and reasons.
 func TestResultsAreDocumented(t *testing.T) {
 	outcomes := map[string][]string{}
 	for _, o := range dkim.Outcomes() {
@@ -71,8 +72,8 @@ func TestResultsAreDocumented(t *testing.T) {
 
 func outcome[S, R ~string](s S, r R) string { return string(s) + " " + string(r) }
 
-// documentedOutcomes returns what the rows of a table say in their first two
-// cells: several words in either stand for as many outcomes.
+// documentedOutcomes returns the outcomes in the first two cells of each row of a
+// table. Several words in a cell stand for several outcomes.
 func documentedOutcomes(table string) (all []string) {
 	for line := range strings.Lines(table) {
 		cells := strings.Split(line, "|")
@@ -88,26 +89,26 @@ func documentedOutcomes(table string) (all []string) {
 	return all
 }
 
-// TestReasonsAreOutcomes holds the Outcomes of each method to the constants of
-// its type Reason.
+// TestReasonsAreOutcomes checks that the Outcomes of each method include every
+// constant of its type Reason.
 func TestReasonsAreOutcomes(t *testing.T) {
 	used := map[string]bool{}
 	for _, o := range dkim.Outcomes() {
 		used["dkim/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range spf.Outcomes() {
-		used["spf/reason.go "+string(o.Reason)] = true
+		used["spf/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range iprev.Outcomes() {
-		used["iprev/iprev.go "+string(o.Reason)] = true
+		used["iprev/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range dmarc.Outcomes() {
-		used["dmarc/dmarc.go "+string(o.Reason)] = true
+		used["dmarc/result.go "+string(o.Reason)] = true
 	}
 	for _, o := range arc.Outcomes() {
 		used["arc/result.go "+string(o.Reason)] = true
 	}
-	for _, file := range []string{"dkim/result.go", "spf/reason.go", "iprev/iprev.go", "dmarc/dmarc.go", "arc/result.go"} {
+	for _, file := range []string{"dkim/result.go", "spf/result.go", "iprev/result.go", "dmarc/result.go", "arc/result.go"} {
 		for _, reason := range reasons(t, "../../verify/"+file) {
 			if !used[file+" "+reason] {
 				t.Errorf("%s: %s is in no outcome", file, reason)
@@ -144,8 +145,8 @@ func reasons(t *testing.T, file string) (values []string) {
 	return values
 }
 
-// TestMetricsAreDocumented holds the table of docs/metrics.md to the metrics, or
-// writes it where AUTHMILTER_UPDATE is set.
+// TestMetricsAreDocumented checks the table in docs/metrics.md against the metrics, or
+// rewrites it if AUTHMILTER_UPDATE is set.
 func TestMetricsAreDocumented(t *testing.T) {
 	m := metrics.New(metrics.Config{ProtocolErrors: violations(), Stages: stages()})
 	m.ListenerAdded("inet:8894@127.0.0.1")
@@ -175,11 +176,11 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// labelsCell names the labels of a metric with their values, where those are of
-// a set that is known and not long.
+// labelsCell returns the labels of a metric, with their values if the set of values is
+// known and short.
 func labelsCell(d metrics.Description) string {
 	const long = 20
-	// What the configuration or the build decides.
+	// Labels whose values depend on the configuration or the build.
 	open := []string{"listener", "domain", "selector", "author_domain", "version", "revision", "goversion"}
 	var cell strings.Builder
 	for _, l := range d.Labels {
@@ -191,8 +192,8 @@ func labelsCell(d metrics.Description) string {
 	return cell.String()
 }
 
-// TestBoundsAreThere holds docs/bounds.md to names that the code has: each file
-// that it names exists and declares the constant named after it.
+// TestBoundsAreThere checks that each file named in docs/bounds.md exists and declares
+// the constant named after it.
 func TestBoundsAreThere(t *testing.T) {
 	seen := 0
 	for line := range strings.Lines(readDoc(t, "bounds.md")) {
@@ -208,7 +209,7 @@ func TestBoundsAreThere(t *testing.T) {
 				continue
 			}
 			if i+2 < len(words) && words[i+1] == " " && !strings.Contains(string(source), words[i+2]) {
-				t.Errorf("%s holds no %s", w, words[i+2])
+				t.Errorf("%s does not contain %s", w, words[i+2])
 			}
 		}
 	}
@@ -217,8 +218,46 @@ func TestBoundsAreThere(t *testing.T) {
 	}
 }
 
-// TestLogLinesAreThere holds the lines of the log that the documentation quotes
-// to those that are written.
+// TestExamplesLoad checks that every configuration example in the documentation is
+// valid.
+func TestExamplesLoad(t *testing.T) {
+	key, _ := makeKey(t)
+	keyFile := regexp.MustCompile(`"/etc/authmilter/[^"]*"`)
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page = filepath.Base(page)
+		for i, block := range strings.Split(string(text), "```toml\n")[1:] {
+			block, _, _ = strings.Cut(block, "```")
+			seen++
+			path := filepath.Join(t.TempDir(), page)
+			if err := os.WriteFile(path, []byte(keyFile.ReplaceAllString(block, strconv.Quote(key))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := config.Load(path)
+			if err != nil {
+				t.Errorf("%s, example %d: %v\n%s", page, i+1, err, block)
+				continue
+			}
+			for _, w := range cfg.Warnings() {
+				t.Errorf("%s, example %d: %s", page, i+1, w)
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d examples", seen)
+	}
+}
+
+// TestLogLinesAreThere checks that the code writes every log line that the
+// documentation quotes.
 func TestLogLinesAreThere(t *testing.T) {
 	var sources strings.Builder
 	for _, pattern := range []string{"*.go", "../../milter/*.go"} {
@@ -256,8 +295,8 @@ func TestLogLinesAreThere(t *testing.T) {
 	}
 }
 
-// TestMTALines holds the lines for an MTA that the documentation has to those
-// that "config check" prints for the addresses of its examples.
+// TestMTALines checks that the MTA settings in the documentation match what
+// "config check" prints for the addresses in its examples.
 func TestMTALines(t *testing.T) {
 	var printed []string
 	for _, address := range []string{

@@ -5,12 +5,12 @@ import "errors"
 // Exit codes.
 const (
 	exitOK      = 0
-	exitFinding = 1 // a check failed, a config is invalid, the service could not start
+	exitFinding = 1 // a check failed, the configuration is invalid, or the service could not start
 	exitUsage   = 2
 )
 
-// errFinding ends a command that has already said what it found.
+// errFinding ends a command that has already reported a problem.
 var errFinding = errors.New("a finding was reported")
 
-// usageError is wrong use of the command line.
+// usageError is an incorrect use of the command line.
 type usageError struct{ error }

@@ -8,8 +8,8 @@ import (
 	"authmilter/policy"
 )
 
-// explainLog writes, at the level debug, how the verdict on each message came
-// about: a line for each look-up, each record and term of SPF, and each rule.
+// explainLog explains the result for each message at debug level: one line for each
+// look-up, each SPF record and term, and each rule.
 type explainLog struct{ log *slog.Logger }
 
 // Observe implements [policy.Observer].
@@ -21,7 +21,7 @@ func (e explainLog) Observe(v *policy.Verdict) {
 	line := func(text string, attrs ...slog.Attr) {
 		e.log.LogAttrs(ctx, slog.LevelDebug, text, append([]slog.Attr{outside("queue_id", v.QueueID)}, attrs...)...)
 	}
-	if r := v.Result; r != nil { // an override that skips the message leaves only the rules
+	if r := v.Result; r != nil { // nil if an override skips the message; rules are logged anyway
 		for _, l := range newLookupOutputs(r.Lookups) {
 			line("look-up",
 				slog.String("type", l.Type),

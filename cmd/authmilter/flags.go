@@ -12,16 +12,16 @@ import (
 
 // configFlag adds --config to cmd.
 func configFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVarP(path, "config", "c", "", "config `file` (default: built-in defaults)")
+	cmd.Flags().StringVarP(path, "config", "c", "", "configuration `file` (default: built-in defaults)")
 }
 
 // resolverFlag adds --resolver to cmd.
 func resolverFlag(cmd *cobra.Command, resolver *string) {
-	cmd.Flags().StringVar(resolver, "resolver", "", "ask this DNS server, as `host:port`, instead of the configured ones")
+	cmd.Flags().StringVar(resolver, "resolver", "", "DNS server to use instead of the configured ones, as `host:port`")
 }
 
-// readConfig returns what the flags --config and --resolver say, and the resolver
-// that it asks for.
+// readConfig returns the configuration and the resolver according to the flags
+// --config and --resolver.
 func readConfig(path, resolver string) (*config.File, *dns.Client, error) {
 	cfg, err := config.Read(path)
 	if err != nil {
@@ -41,7 +41,7 @@ func readConfig(path, resolver string) (*config.File, *dns.Client, error) {
 	return cfg, client, nil
 }
 
-// clientFlag returns the address that --ip gives, the zero Addr where it is not
+// clientFlag parses the value of --ip. It returns the zero Addr if the flag is not
 // given.
 func clientFlag(text string) (netip.Addr, error) {
 	if text == "" {

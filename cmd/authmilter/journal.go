@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// isJournal tells whether w is the stream to systemd's journal that the variable
-// JOURNAL_STREAM names (systemd.exec(5)).
+// isJournal reports whether w is the stream to systemd's journal named by variable,
+// the value of JOURNAL_STREAM (systemd.exec(5)).
 func isJournal(w io.Writer, variable string) bool {
 	f, ok := w.(*os.File)
 	if !ok || variable == "" {
@@ -26,22 +26,23 @@ func isJournal(w io.Writer, variable string) bool {
 	return ok && variable == fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 }
 
-// journalHandler writes each record with the priority that the journal takes
-// from the beginning of a line (sd-daemon(3)).
+// journalHandler puts a priority, which the journal understands, at the start of
+// each line (sd-daemon(3)).
 type journalHandler struct {
 	slog.Handler
 	line *journalLine
 }
 
-// journalLine is the line being written, which a handler and those derived from
-// it share.
+// journalLine is the line being written. A handler shares it with the handlers
+// derived from it.
 type journalLine struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 	w   io.Writer
 }
 
-// newJournalHandler returns a handler that gives what made writes to w.
+// newJournalHandler returns a handler that passes the lines of the handler created by
+// made to w.
 func newJournalHandler(w io.Writer, made func(io.Writer) slog.Handler) *journalHandler {
 	line := &journalLine{w: w}
 	return &journalHandler{made(&line.buf), line}
@@ -70,7 +71,7 @@ func (h *journalHandler) WithGroup(name string) slog.Handler {
 	return &journalHandler{h.Handler.WithGroup(name), h.line}
 }
 
-// journalPriority returns a syslog priority, as the journal wants it.
+// journalPriority returns the syslog priority for l, in the journal's notation.
 func journalPriority(l slog.Level) string {
 	switch {
 	case l >= slog.LevelError:

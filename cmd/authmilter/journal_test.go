@@ -26,20 +26,20 @@ func TestIsJournal(t *testing.T) {
 	}
 	this := fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 	if !isJournal(f, this) {
-		t.Errorf("%s is not known", this)
+		t.Errorf("%s is not recognized", this)
 	}
 	for _, other := range []string{"", "8:1", this + "0", "nonsense"} {
 		if isJournal(f, other) {
-			t.Errorf("taken for the journal: %q", other)
+			t.Errorf("%q is recognized as the journal", other)
 		}
 	}
 	if isJournal(&bytes.Buffer{}, this) {
-		t.Error("a buffer is taken for the journal")
+		t.Error("a buffer is recognized as the journal")
 	}
 }
 
-// TestJournalPriorities holds that each line begins with its priority, also where
-// several write, and that it carries no second time.
+// TestJournalPriorities checks that each line begins with its priority, even with
+// several writers, and that it does not repeat the time.
 func TestJournalPriorities(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		var out bytes.Buffer

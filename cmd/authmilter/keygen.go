@@ -29,28 +29,28 @@ func keygenCommand() *cobra.Command {
 	var f keygenFlags
 	cmd := &cobra.Command{
 		Use:   "keygen --domain D --selector S [flags]",
-		Short: "Make a private key and print the DNS record to publish",
-		Long: `Make a private key to seal (arc.key_file) or to sign own mail (sign.key_file), and
-print the DNS record that publishes its public half: for a zone file, for a web
-form, and cut into strings of 255 octets.
+		Short: "Generate a private key and print the DNS record to publish",
+		Long: `Generate a private key for ARC sealing (arc.key_file) or DKIM signing
+(sign.key_file), and print the DNS record that publishes its public key: for a zone
+file, for a web form and, if it is long, split into strings of 255 octets.
 
-The key is written to a file that its owner alone can read; a file that exists
-is never overwritten without --force. Ed25519 keys are short and fast, but many
-receivers know RSA only: sign with both, or with RSA.`,
+The key is written to a file that only its owner can read. An existing file is not
+overwritten without --force. Ed25519 keys are short and fast, but many receivers
+support only RSA: sign with both, or with RSA.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.generate(cmd.OutOrStdout()) },
 	}
-	cmd.Flags().StringVar(&f.domain, "domain", "", "`domain` that signs, the tag d=")
-	cmd.Flags().StringVar(&f.selector, "selector", "", "`name` of the key below the domain, the tag s=")
-	cmd.Flags().StringVar(&f.keyType, "type", string(dkim.RSA), "rsa or ed25519")
+	cmd.Flags().StringVar(&f.domain, "domain", "", "signing `domain` (the d= tag)")
+	cmd.Flags().StringVar(&f.selector, "selector", "", "`name` of the key in the domain (the s= tag)")
+	cmd.Flags().StringVar(&f.keyType, "type", string(dkim.RSA), "key type, rsa or ed25519")
 	cmd.Flags().IntVar(&f.bits, "bits", 2048, "size of an RSA key, 1024 to 4096")
 	cmd.Flags().StringVar(&f.out, "out", "", "`file` for the private key (default DOMAIN.SELECTOR.pem)")
 	cmd.Flags().BoolVar(&f.force, "force", false, "overwrite the file if it exists")
 	return cmd
 }
 
-// The RSA keys that are made. Longer ones cost every receiver more, and their
-// records do not fit into a DNS packet (RFC 6376 section 3.3.3).
+// The limits for the size of RSA keys. Longer keys cost every receiver more, and
+// their records do not fit into a DNS packet (RFC 6376 section 3.3.3).
 const minKeygenBits, maxKeygenBits = dkim.MinSigningBits, 4096
 
 func (f *keygenFlags) generate(out io.Writer) error {
@@ -91,7 +91,7 @@ func (f *keygenFlags) generate(out io.Writer) error {
 	return printRecord(out, f, key)
 }
 
-// writeKey writes a private key to a file that its owner alone can read.
+// writeKey writes a private key to a file that only its owner can read.
 func writeKey(path string, text []byte, force bool) error {
 	if !force {
 		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -107,7 +107,7 @@ func writeKey(path string, text []byte, force bool) error {
 		}
 		return nil
 	}
-	// The old key stays until the new one is whole.
+	// The old key stays until the new one is complete.
 	file, err := os.CreateTemp(filepath.Dir(path), ".authmilter-key-")
 	if err != nil {
 		return config.FileError(path, err)
@@ -123,7 +123,7 @@ func writeKey(path string, text []byte, force bool) error {
 	return nil
 }
 
-// writeAll writes text to file and closes it, all of it on the disk.
+// writeAll writes text to file, syncs it to disk and closes it.
 func writeAll(file *os.File, text []byte) error {
 	_, err := file.Write(text)
 	return errors.Join(err, file.Sync(), file.Close())
@@ -146,9 +146,9 @@ func printRecord(out io.Writer, f *keygenFlags, key *dkim.PrivateKey) error {
 	fmt.Fprintf(&b, "\nFor a zone file:\n\n%s. IN TXT ( %s )\n", name, strings.Join(parts, "\n    "))
 	fmt.Fprintf(&b, "\nFor a web form:\n\nname:  %s\ntype:  TXT\nvalue: %s\n", name, record)
 	if len(parts) > 1 {
-		fmt.Fprintf(&b, "\nWhere the form wants strings of at most %d characters:\n\n%s\n", maxString, strings.Join(parts, "\n"))
+		fmt.Fprintf(&b, "\nIf the form wants strings of at most %d characters:\n\n%s\n", maxString, strings.Join(parts, "\n"))
 	}
-	fmt.Fprintf(&b, "\nOnce it is published: authmilter lookup dkim %s %s\n", f.selector, f.domain)
+	fmt.Fprintf(&b, "\nOnce it is published, check it with: authmilter lookup dkim %s %s\n", f.selector, f.domain)
 	_, err := io.WriteString(out, b.String())
 	return err
 }

@@ -11,10 +11,10 @@ import (
 	"authmilter/verify/dns"
 )
 
-// publishedEvery is how often it is checked that our keys are published.
+// publishedEvery is how often to check that our keys are published.
 const publishedEvery = time.Hour
 
-// keyCheck watches what DNS publishes about our keys.
+// keyCheck watches what DNS publishes for our keys.
 type keyCheck struct {
 	log  *slog.Logger
 	seen *monitor
@@ -23,9 +23,9 @@ type keyCheck struct {
 	running sync.WaitGroup
 }
 
-// start checks keys now and then every hour, in the place of those watched
-// before. It asks r, which must not have a cache: whoever has just published a
-// record and reloads wants to know of this one.
+// start checks keys now and then every hour, in place of the keys watched so far. The
+// resolver r must not have a cache: an admin who has just published a record and
+// reloads needs to see that record.
 func (c *keyCheck) start(keys []config.Key, r dns.Resolver) {
 	c.stop()
 	c.seen.forgetKeys()
@@ -55,8 +55,8 @@ func (c *keyCheck) stop() {
 	c.running.Wait()
 }
 
-// checkKey checks one key. That it is not published is no reason not to serve: it
-// may be on its way, and nobody loses mail by it.
+// checkKey checks one key. A missing record does not stop the service: it may appear
+// soon, and no mail is lost.
 func (c *keyCheck) checkKey(ctx context.Context, k config.Key, r dns.Resolver) {
 	state, err := k.Private.CheckPublished(ctx, r, k.Selector, k.Domain)
 	if ctx.Err() != nil {
@@ -67,7 +67,7 @@ func (c *keyCheck) checkKey(ctx context.Context, k config.Key, r dns.Resolver) {
 	case dkim.PublishedOK:
 		c.log.Info("key is published", "use", k.Use, "domain", k.Domain, "selector", k.Selector, "bits", k.Private.Bits)
 	case dkim.PublishedUnknown:
-		c.log.Warn("it is not known whether the key is published",
+		c.log.Warn("cannot check whether the key is published",
 			"use", k.Use, "domain", k.Domain, "selector", k.Selector, "error", err)
 	case dkim.PublishedAmbiguous:
 		c.log.Error("not everybody can verify what this key signs: DNS publishes other keys at its name too",

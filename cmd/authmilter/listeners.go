@@ -11,8 +11,8 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// openListeners opens the addresses of cfg that are not open already. On an
-// error it opens none.
+// openListeners opens the addresses in cfg that are not open yet. If one fails, it
+// opens none.
 func openListeners(cfg *config.Config, open map[string]net.Listener) (map[string]net.Listener, error) {
 	opened := map[string]net.Listener{}
 	for _, a := range cfg.Listen {
@@ -40,13 +40,13 @@ func closeAll(listeners map[string]net.Listener) {
 func passedListeners() (map[string]net.Listener, error) {
 	passed, err := activation.Listeners()
 	if err != nil {
-		return nil, fmt.Errorf("sockets passed by systemd: %w", err)
+		return nil, fmt.Errorf("socket activation: %w", err)
 	}
 	named := map[string]net.Listener{}
 	for _, l := range passed {
 		if l == nil {
 			closeAll(named)
-			return nil, errors.New("sockets passed by systemd: one is not a stream socket that listens")
+			return nil, errors.New("socket activation: systemd passed a socket that is not a listening stream socket")
 		}
 		named[listenerName(l)] = l
 	}

@@ -10,11 +10,11 @@ import (
 	"authmilter/config"
 )
 
-// logTarget is the [slog.Handler] of a log whose level and format a reload may
-// change under those who hold the log.
+// logTarget is a [slog.Handler] whose level and format a reload can change while
+// loggers use it.
 type logTarget struct {
 	w io.Writer
-	// journal tells that w leads to systemd's journal, which has its own time.
+	// journal reports that w is connected to systemd's journal, which adds the time.
 	journal bool
 	current atomic.Pointer[slog.Handler]
 }
@@ -23,7 +23,7 @@ func newLogTarget(w io.Writer) *logTarget {
 	return &logTarget{w: w, journal: isJournal(w, os.Getenv("JOURNAL_STREAM"))}
 }
 
-// set makes the log what c asks for.
+// set applies the configuration c to the log.
 func (t *logTarget) set(c config.Log) {
 	opts := &slog.HandlerOptions{Level: c.Level}
 	if t.journal {
@@ -63,8 +63,8 @@ func (t *logTarget) Handle(ctx context.Context, r slog.Record) error {
 	return t.handler().Handle(ctx, r)
 }
 
-// WithAttrs implements [slog.Handler]. What it returns does not change.
+// WithAttrs implements [slog.Handler]. A reload does not change the result.
 func (t *logTarget) WithAttrs(attrs []slog.Attr) slog.Handler { return t.handler().WithAttrs(attrs) }
 
-// WithGroup implements [slog.Handler]. What it returns does not change.
+// WithGroup implements [slog.Handler]. A reload does not change the result.
 func (t *logTarget) WithGroup(name string) slog.Handler { return t.handler().WithGroup(name) }

@@ -22,31 +22,34 @@ func lookupCommand() *cobra.Command {
 	var f lookupFlags
 	c := &cobra.Command{
 		Use:   "lookup",
-		Short: "Show what a domain publishes, how it was found and what is wrong with it",
+		Short: "Look up the DKIM, SPF or DMARC records of a domain and check them",
 	}
 	commands := []*cobra.Command{
 		{
 			Use:   "dkim SELECTOR DOMAIN",
-			Short: "Show a DKIM key",
+			Short: "Look up a DKIM key",
 			Args:  cobra.ExactArgs(2),
 			RunE:  f.command(f.lookupDKIM),
 		},
 		{
 			Use:   "spf DOMAIN",
-			Short: "Show an SPF record and evaluate it",
-			Long: `Show the SPF record of a domain and all that evaluating it asks for. With --ip the
-record is evaluated for that client, otherwise for one that nothing matches.`,
+			Short: "Look up an SPF record and evaluate it",
+			Long: `Look up the SPF record of a domain and show every step of its evaluation. With
+--ip, the record is evaluated for that client. Otherwise it is evaluated for an address
+that no record should list.`,
 			Args: cobra.ExactArgs(1),
 			RunE: f.command(f.lookupSPF),
 		},
 		{
 			Use:   "dmarc DOMAIN",
-			Short: "Show the DMARC policy for an author domain, and the tree walk that finds it",
-			Args:  cobra.ExactArgs(1),
-			RunE:  f.command(f.lookupDMARC),
+			Short: "Look up the DMARC policy for an author domain",
+			Long: `Look up the DMARC policy for an author domain, and show the tree walk that finds it
+and any errors in the records.`,
+			Args: cobra.ExactArgs(1),
+			RunE: f.command(f.lookupDMARC),
 		},
 	}
-	commands[1].Flags().StringVar(&f.ip, "ip", "", "`address` of a client")
+	commands[1].Flags().StringVar(&f.ip, "ip", "", "`address` of the client")
 	for _, cmd := range commands {
 		configFlag(cmd, &f.config)
 		resolverFlag(cmd, &f.resolver)
@@ -62,11 +65,12 @@ type lookupFlags struct {
 	client netip.Addr
 }
 
-// lookupFunc shows something on w. It returns errFinding where it found a fault.
+// lookupFunc looks something up and shows it on w. It returns errFinding if there is
+// something wrong with it.
 type lookupFunc func(ctx context.Context, w io.Writer, r *dns.Meter, args []string) error
 
-// command returns the function of a command that looks something up and then
-// shows the look-ups it took.
+// command returns the RunE function of a command that runs show and then prints the
+// look-ups that it made.
 func (f *lookupFlags) command(show lookupFunc) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		var err error
@@ -116,7 +120,7 @@ func (f *lookupFlags) lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter,
 			}
 		}
 		if len(e.Values) > 1 {
-			fmt.Fprintf(w, "  %d records: RFC 6376 section 3.6.2.2 leaves open which counts\n", len(e.Values))
+			fmt.Fprintf(w, "  %d records: which one counts is undefined (RFC 6376 section 3.6.2.2)\n", len(e.Values))
 		}
 	}
 	fmt.Fprintln(w)
@@ -126,19 +130,19 @@ func (f *lookupFlags) lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter,
 	}
 	fmt.Fprintf(w, "%d-bit %s key\n", key.Bits, key.Type)
 	if key.Hashes != nil {
-		fmt.Fprintf(w, "  only with the hashes %s\n", shown(strings.Join(key.Hashes, ", ")))
+		fmt.Fprintf(w, "  h=: only for the hash algorithms %s\n", shown(strings.Join(key.Hashes, ", ")))
 	}
 	if key.Services != nil {
-		fmt.Fprintf(w, "  only for the services %s\n", shown(strings.Join(key.Services, ", ")))
+		fmt.Fprintf(w, "  s=: only for the services %s\n", shown(strings.Join(key.Services, ", ")))
 	}
 	if key.Testing {
 		fmt.Fprintln(w, "  t=y: the domain is testing DKIM")
 	}
 	if key.Strict {
-		fmt.Fprintln(w, "  t=s: i= must not be in a subdomain")
+		fmt.Fprintln(w, "  t=s: i= must not name a subdomain")
 	}
 	if key.Authentic {
-		fmt.Fprintln(w, "  the resolver vouches for the answer (DNSSEC)")
+		fmt.Fprintln(w, "  validated by the resolver (DNSSEC)")
 	}
 	if key.Type == dkim.RSA && key.Bits < f.cfg.DKIM.MinimumRSABits {
 		fmt.Fprintf(w, "  too weak: less than %d bits (dkim.minimum_rsa_bits; RFC 8301 section 3.2)\n", f.cfg.DKIM.MinimumRSABits)
@@ -151,7 +155,7 @@ func (f *lookupFlags) lookupDKIM(ctx context.Context, w io.Writer, r *dns.Meter,
 	return nil
 }
 
-// unlistedClient is a client that no record allows on purpose (RFC 5737 section 3).
+// unlistedClient is an address that no record should list (RFC 5737 section 3).
 var unlistedClient = netip.MustParseAddr("192.0.2.255")
 
 func (f *lookupFlags) lookupSPF(ctx context.Context, w io.Writer, r *dns.Meter, args []string) error {
@@ -185,22 +189,22 @@ func (f *lookupFlags) lookupDMARC(ctx context.Context, w io.Writer, r *dns.Meter
 	fmt.Fprintln(w)
 	switch {
 	case err != nil:
-		fmt.Fprintf(w, "Policy for %s: not known now (%s)\n", p.AuthorDomain, reason(err))
+		fmt.Fprintf(w, "Policy for %s: cannot be determined now (%s)\n", p.AuthorDomain, reason(err))
 		return errFinding
 	case p.Record == nil:
 		fmt.Fprintf(w, "Policy for %s: none published\n", p.AuthorDomain)
 		return errFinding
 	case !p.Applies():
-		fmt.Fprintf(w, "Policy for %s: none, the record at _dmarc.%s holds neither a valid policy nor a reporting address\n",
+		fmt.Fprintf(w, "Policy for %s: none; the record at _dmarc.%s has neither a valid policy nor a reporting address\n",
 			p.AuthorDomain, p.RecordDomain)
 		return errFinding
 	}
-	fmt.Fprintf(w, "Policy for %s: %s (tag %s of the record at _dmarc.%s)\n", p.AuthorDomain, p.Published, p.Tag, p.RecordDomain)
+	fmt.Fprintf(w, "Policy for %s: %s (from %s= in the record at _dmarc.%s)\n", p.AuthorDomain, p.Published, p.Tag, p.RecordDomain)
 	if p.Testing {
-		fmt.Fprintf(w, "  t=y, the domain is testing: %s is asked for\n", p.Effective())
+		fmt.Fprintf(w, "  t=y: the domain is testing, and the policy counts as %s\n", p.Effective())
 	}
 	if p.Record.NoPolicy {
-		fmt.Fprintln(w, "  no valid p=, sp= or np=: taken as p=none for its reporting address")
+		fmt.Fprintln(w, "  no valid p=, sp= or np=: counts as p=none because it has a reporting address")
 	}
 	fmt.Fprintf(w, "  alignment: DKIM %s, SPF %s\n", alignmentWord(p.Record.ADKIM), alignmentWord(p.Record.ASPF))
 	if p.OrgDomain != "" {

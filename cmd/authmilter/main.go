@@ -1,6 +1,6 @@
-// Command authmilter verifies inbound mail for Postfix and Sendmail: DKIM, SPF,
-// DMARC and ARC for each message, the verdicts written into
-// Authentication-Results.
+// Command authmilter is a milter for Postfix and Sendmail. It verifies DKIM, SPF,
+// DMARC and ARC for each inbound message and adds the results in an
+// Authentication-Results field.
 package main
 
 import (
@@ -44,13 +44,13 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "authmilter",
-		Short: "Verifies inbound mail for Postfix and Sendmail: DKIM, SPF, DMARC and ARC",
+		Short: "Verify DKIM, SPF, DMARC and ARC of inbound mail for Postfix and Sendmail",
 		Long: `authmilter is a milter that verifies DKIM, SPF, DMARC and ARC for each inbound
-message and writes what it found into Authentication-Results. Where it is asked to, it
-seals forwarded mail and signs mail of its own users.
+message and adds the results in an Authentication-Results field. It can also enforce
+DMARC policies, add ARC seals to inbound mail, and DKIM-sign mail from your own users.
 
-Exit status: 0 fine, 1 a finding (a failed check, an invalid config, a service
-that could not start), 2 wrong usage.`,
+Exit status: 0 success, 1 a failed check, an invalid configuration or a service that
+could not start, 2 a usage error.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -61,8 +61,8 @@ that could not start), 2 wrong usage.`,
 	return root
 }
 
-// requireUsage makes what cmd and the commands below it complain of in their arguments
-// a wrong usage, and a command that is missing too.
+// requireUsage turns argument errors of cmd and its subcommands, and a missing
+// subcommand, into usage errors.
 func requireUsage(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		requireUsage(c)

@@ -13,7 +13,7 @@ import (
 	"authmilter/verify/spf"
 )
 
-// messageLog writes one line a message.
+// messageLog writes one line per message.
 type messageLog struct{ log *slog.Logger }
 
 // Observe implements [policy.Observer].
@@ -83,7 +83,7 @@ func (m messageLog) Observe(v *policy.Verdict) {
 	m.log.LogAttrs(context.Background(), slog.LevelInfo, "message", attrs...)
 }
 
-// clientText returns an address, "" for one that the MTA did not tell.
+// clientText returns an address as text, "" if the MTA did not send it.
 func clientText(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
@@ -103,8 +103,8 @@ type loggedMethod struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
-// loggedMethods is an array in JSON, and reads as "pass example.com s1; fail
-// example.net s2 (body hash did not verify)" in text.
+// loggedMethods is an array in JSON. In text it looks like "pass example.com s1; fail
+// example.net s2 (body hash did not verify)".
 type loggedMethods []loggedMethod
 
 // MarshalJSON keeps encoding/json from calling MarshalText.
@@ -153,7 +153,7 @@ func spfLog(r spf.Result) loggedMethods {
 	}}
 }
 
-// arcLog names the sealer of the newest set.
+// arcLog returns the result of ARC with the sealer of the newest set.
 func arcLog(r arc.Result) loggedMethods {
 	m := loggedMethod{Result: string(r.Status), Reason: reason(r.Err)}
 	if newest := r.Chain.Newest(); newest != nil {
@@ -162,7 +162,7 @@ func arcLog(r arc.Result) loggedMethods {
 	return loggedMethods{m}
 }
 
-// decisionLog tells why the disposition is what it is.
+// decisionLog returns the attributes that explain the disposition.
 func decisionLog(d *policy.Decision) (attrs []slog.Attr) {
 	if d.Reason != policy.NoReason {
 		attrs = append(attrs, slog.String("reason", string(d.Reason)))

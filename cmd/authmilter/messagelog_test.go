@@ -13,7 +13,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// readMail returns a message of testdata/mail as an MTA sends it.
+// readMail returns a message from testdata/mail as an MTA sends it.
 func readMail(t *testing.T, name string, m mail) mail {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", "mail", name))
@@ -36,7 +36,7 @@ func readMail(t *testing.T, name string, m mail) mail {
 	return m
 }
 
-// logMasks are what differs from run to run.
+// logMasks match what differs between runs.
 var logMasks = []struct {
 	pattern *regexp.Regexp
 	text    string
@@ -47,8 +47,8 @@ var logMasks = []struct {
 	{regexp.MustCompile(`ms=[\d.]+`), `ms=NUMBER`},
 }
 
-// TestMessageLog compares whole log lines: what a message leaves behind for the
-// administrator. AUTHMILTER_UPDATE=1 rewrites them.
+// TestMessageLog compares the whole log line of each message with a golden file.
+// AUTHMILTER_UPDATE=1 rewrites it.
 func TestMessageLog(t *testing.T) {
 	signed := readMail(t, "signed.eml", mail{
 		client: "192.0.2.10", clientName: "out.example.com", helo: "out.example.com", from: "alice@example.com", queueID: "4gPass",
@@ -90,7 +90,7 @@ func TestMessageLog(t *testing.T) {
 					continue
 				}
 				if format == "json" && !json.Valid([]byte(line)) {
-					t.Errorf("no JSON: %s", line)
+					t.Errorf("not JSON: %s", line)
 				}
 				lines.WriteString(line)
 			}
@@ -103,7 +103,7 @@ func TestMessageLog(t *testing.T) {
 			}
 			for _, r := range got {
 				if r != '\n' && (unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r)) {
-					t.Errorf("the log holds %q", r)
+					t.Errorf("the log contains %q", r)
 				}
 			}
 			golden := filepath.Join("testdata", "log", format+".golden")

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// mta speaks the milter protocol as Postfix does, octet by octet, so that
-// nothing of ours is on both ends.
+// mta speaks the milter protocol as Postfix does, octet by octet. It shares no code
+// with the milter.
 type mta struct {
 	t    testing.TB
 	conn net.Conn
 }
 
-// mail is what an MTA tells of one message.
+// mail is what an MTA sends for one message.
 type mail struct {
 	client, clientName, helo, from, queueID string
-	macros                                  []string // at MAIL, names and values in turn
+	macros                                  []string // at MAIL, alternating names and values
 	header                                  [][2]string
 	body                                    string
 }
@@ -40,11 +40,11 @@ func connect(t testing.TB, address string) *mta {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	m := &mta{t, conn}
-	// Version 6, all actions, all of the protocol.
+	// Version 6, all actions, all protocol options.
 	m.send('O', "\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
 	if command, _ := m.receive(); command != 'O' {
 		t.Fatalf("negotiation ends with %q", command)
@@ -93,8 +93,8 @@ func (m *mta) begin(msg mail) {
 	m.send('N', "")
 }
 
-// end sends the rest and returns the edits of the header that the milter asks
-// for: "delete 2 Name", and inserted fields.
+// end sends the rest and returns the edits of the header that the milter requests:
+// "delete 2 Name", and inserted fields.
 func (m *mta) end(msg mail) (edits []string) {
 	m.t.Helper()
 	m.send('B', msg.body)

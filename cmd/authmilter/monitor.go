@@ -11,11 +11,11 @@ import (
 	"authmilter/web/statuspage"
 )
 
-// monitor is told of all that happens, and tells the metrics and the status page.
+// monitor passes events to the metrics and the status page.
 type monitor struct {
 	*metrics.Metrics
 	page *statuspage.Page
-	// names are those of this host.
+	// names are the names of this host.
 	names atomic.Pointer[[]string]
 }
 
@@ -23,66 +23,70 @@ func newMonitor() *monitor {
 	v, _ := buildVersion()
 	return &monitor{
 		Metrics: metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations(), Stages: stages()}),
-		// Until a configuration is in force nothing is kept.
+		// Nothing is kept until a configuration is in force.
 		page: statuspage.New(statuspage.Config{Version: v, Privacy: statuspage.Off}),
 	}
 }
 
-// DNSQuery is of [dns.Observer], as those that follow.
+// DNSQuery implements [dns.Observer].
 func (w *monitor) DNSQuery(qtype, rcode string, took time.Duration) {
 	w.Metrics.DNSQuery(qtype, rcode, took)
 	w.page.DNSQuery(qtype, rcode, took)
 }
 
+// DNSCacheHit implements [dns.Observer].
 func (w *monitor) DNSCacheHit() {
 	w.Metrics.DNSCacheHit()
 	w.page.DNSCacheHit()
 }
 
+// DNSCacheMiss implements [dns.Observer].
 func (w *monitor) DNSCacheMiss() {
 	w.Metrics.DNSCacheMiss()
 	w.page.DNSCacheMiss()
 }
 
+// DNSCacheStale implements [dns.Observer].
 func (w *monitor) DNSCacheStale() {
 	w.Metrics.DNSCacheStale()
 	w.page.DNSCacheStale()
 }
 
-// ConnectionOpened is of [milter.Counter], as ConnectionClosed.
+// ConnectionOpened implements [milter.Counter].
 func (w *monitor) ConnectionOpened() {
 	w.Metrics.ConnectionOpened()
 	w.page.ConnectionOpened()
 }
 
+// ConnectionClosed implements [milter.Counter].
 func (w *monitor) ConnectionClosed() {
 	w.Metrics.ConnectionClosed()
 	w.page.ConnectionClosed()
 }
 
-// keyState tells what DNS publishes about a key of ours.
+// keyState reports what DNS publishes for one of our keys.
 func (w *monitor) keyState(k config.Key, state string) {
 	w.KeyState(string(k.Use), k.Domain, k.Selector, state)
 	w.page.KeyState(string(k.Use), k.Domain, k.Selector, state)
 }
 
-// forgetKeys ends what keyState has told.
+// forgetKeys discards what keyState reported.
 func (w *monitor) forgetKeys() {
 	w.ForgetKeys()
 	w.page.ForgetKeys()
 }
 
-// refused tells that a configuration was not accepted, while inForce is.
+// refused reports that a new configuration was refused and inForce stays in force.
 func (w *monitor) refused(err error, inForce *config.Config) {
 	now := time.Now()
 	w.Reloaded(false, now)
 	if privacy(inForce) == statuspage.Anonymous {
-		err = errors.New("see the log for the reason") // err may quote a name
+		err = errors.New("see the log for the reason") // err can contain a name
 	}
 	w.page.ReloadFailed(now, err)
 }
 
-// hostNames returns the names by which people may ask for the page.
+// hostNames returns the host names under which the page is served.
 func (w *monitor) hostNames() []string {
 	if names := w.names.Load(); names != nil {
 		return *names
@@ -90,7 +94,7 @@ func (w *monitor) hostNames() []string {
 	return nil
 }
 
-// inForce tells which configuration is.
+// inForce reports that the configuration c is now in force.
 func (w *monitor) inForce(c *config.Config) {
 	now := time.Now()
 	w.Reloaded(true, now)
@@ -106,7 +110,7 @@ func (w *monitor) inForce(c *config.Config) {
 	w.page.SetState(statuspage.State{AuthservID: c.AuthservID, Config: configText(c), LoadedAt: now})
 }
 
-// privacy returns how much the status page keeps.
+// privacy returns how much the status page keeps under c.
 func privacy(c *config.Config) statuspage.Privacy {
 	switch {
 	case c.Metrics.StatusPage == config.StatusPageOff || c.Metrics.Listen == "":
@@ -125,7 +129,7 @@ func configText(c *config.Config) string {
 	case err != nil:
 		return "# " + err.Error()
 	case hide:
-		return "# Overrides are not shown.\n" + text
+		return "# Overrides are hidden.\n" + text
 	}
 	return text
 }
@@ -144,7 +148,7 @@ func violations() []string {
 	return all
 }
 
-// stages returns the stages in which a milter's error may be.
+// stages returns the stages in which an error of the milter can occur.
 func stages() []string {
 	var all []string
 	for _, s := range milter.Stages() {

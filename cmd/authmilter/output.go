@@ -17,7 +17,7 @@ import (
 	"authmilter/verify/spf"
 )
 
-// checkOutput is what check prints.
+// checkOutput is the output of the command check.
 type checkOutput struct {
 	AuthorDomains []string     `json:"author_domains"`
 	AuthorError   string       `json:"author_error,omitempty"`
@@ -28,14 +28,14 @@ type checkOutput struct {
 	ARC           arcOutput    `json:"arc"`
 	Disposition   string       `json:"disposition"`
 	Requested     string       `json:"requested_disposition"`
-	// Intended is what would be done in the mode enforce, for what reason, and
-	// why it is not what that reason asks for.
+	// Intended is the disposition in mode enforce, Reason is the reason for it, and
+	// Override is why it differs from what the reason asks for.
 	Intended string `json:"intended_disposition"`
 	Reason   string `json:"reason,omitempty"`
 	Override string `json:"override,omitempty"`
 	Why      string `json:"override_detail,omitempty"`
 	Reply    string `json:"reply,omitempty"`
-	// Rules are the rules tried, and what became of each.
+	// Rules are the rules tried and their outcomes.
 	Rules   []policy.Step `json:"rules"`
 	Header  string        `json:"authentication_results"`
 	Removed int           `json:"forged_fields_removed"`
@@ -98,7 +98,7 @@ type arcSetOutput struct {
 	Instance int    `json:"instance"`
 	Domain   string `json:"domain"`
 	Selector string `json:"selector"`
-	// Results is what the sealer saw, as written by him.
+	// Results are the sealer's results, as it wrote them.
 	Results string `json:"results"`
 }
 
@@ -110,7 +110,7 @@ type walkOutput struct {
 	Error   string         `json:"error,omitempty"`
 }
 
-// recordOutput is one TXT record found there.
+// recordOutput is a TXT record found by a look-up.
 type recordOutput struct {
 	Text string `json:"text"`
 	// DMARC reports that it is a DMARC policy record.
@@ -182,8 +182,8 @@ func newCheckOutput(cfg *config.File, m *policy.Message, removed policy.Removed)
 	return o
 }
 
-// newLookupOutputs orders look-ups by name: they are recorded as they end, and
-// two runs should compare.
+// newLookupOutputs sorts look-ups by name, since they are recorded as they end and
+// the output of two runs should be comparable.
 func newLookupOutputs(events []dns.Event) []lookupOutput {
 	slices.SortStableFunc(events, func(a, b dns.Event) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Type, b.Type))
@@ -206,13 +206,13 @@ func newStepOutput(s spf.Step) stepOutput {
 	}
 }
 
-// lookupError returns how a look-up failed, without its name, which is told
+// lookupError returns how a look-up failed, without its name, which is printed
 // anyway.
 func lookupError(err error) string {
 	var failed *dns.Error
 	switch {
 	case errors.Is(err, dns.ErrLoop):
-		return "nothing: the aliases lead in a circle"
+		return "nothing: the aliases form a loop"
 	case dns.IsNotFound(err):
 		return "no such name"
 	case errors.As(err, &failed):

@@ -8,7 +8,7 @@ import (
 	"authmilter/policy"
 )
 
-// print writes the report for people.
+// print writes the report as text.
 func (r *checkOutput) print(w io.Writer, explain bool) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, r.Header)
@@ -30,7 +30,7 @@ func (r *checkOutput) print(w io.Writer, explain bool) error {
 	return err
 }
 
-// explain writes what was asked of the DNS, what it answered, and what decided.
+// explain writes the look-ups with their answers, the steps and the rules.
 func (r *checkOutput) explain(b *strings.Builder) {
 	fmt.Fprintf(b, "\nAuthor domain: %s%s\n", orNone(strings.Join(r.AuthorDomains, ", ")), inParens(r.AuthorError))
 	fmt.Fprintf(b, "\nDNS look-ups (%d):\n", r.Queries)
@@ -42,7 +42,7 @@ func (r *checkOutput) explain(b *strings.Builder) {
 		s.print(b, "  ")
 	}
 	if r.SPF.Explanation != "" {
-		fmt.Fprintf(b, "  the domain explains: %s\n", r.SPF.Explanation)
+		fmt.Fprintf(b, "  explanation by the domain: %s\n", r.SPF.Explanation)
 	}
 	fmt.Fprintf(b, "\nDKIM signatures (%d):\n", len(r.DKIM))
 	for _, d := range r.DKIM {
@@ -53,7 +53,7 @@ func (r *checkOutput) explain(b *strings.Builder) {
 	fmt.Fprintf(b, "\nDMARC for %s: %s%s\n", orNone(d.Domain), d.Result, inParens(d.Error))
 	printWalk(b, d.Walk)
 	if d.RecordDomain != "" {
-		fmt.Fprintf(b, "  policy %s (tag %s%s) of the record at _dmarc.%s\n",
+		fmt.Fprintf(b, "  policy %s (tag %s%s) in the record at _dmarc.%s\n",
 			orNone(d.Policy), orNone(d.PolicyTag), ifTrue(d.Testing, ", testing"), d.RecordDomain)
 	}
 	if d.OrgDomain != "" {
@@ -74,13 +74,13 @@ func (r *checkOutput) explain(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\nDisposition: %s (the domain asks for: %s)\n", r.Disposition, r.Requested)
 	if r.Intended != r.Disposition {
-		fmt.Fprintf(b, "  in the mode enforce: %s\n", r.Intended)
+		fmt.Fprintf(b, "  in mode enforce: %s\n", r.Intended)
 	}
 	if r.Override != "" {
 		fmt.Fprintf(b, "  because of %s: %s\n", r.Override, r.Why)
 	}
 	if r.Reply != "" {
-		fmt.Fprintf(b, "  the client is told: %s\n", r.Reply)
+		fmt.Fprintf(b, "  reply to the client: %s\n", r.Reply)
 	}
 }
 
@@ -91,7 +91,7 @@ func (d *dkimOutput) key() string {
 	return fmt.Sprintf("%d-bit key", d.KeyBits)
 }
 
-// print writes one step of SPF, those of a record below it.
+// print writes one step of SPF, indented by its depth.
 func (s *stepOutput) print(w io.Writer, indent string) {
 	indent += strings.Repeat("    ", s.Depth)
 	switch {
@@ -122,8 +122,7 @@ func (l *lookupOutput) print(w io.Writer) {
 	}
 }
 
-// printWalk writes the look-ups of policy records, and what is wrong with what
-// they found.
+// printWalk writes the look-ups of policy records and the errors in what they found.
 func printWalk(w io.Writer, walk []walkOutput) {
 	for _, s := range walk {
 		fmt.Fprintf(w, "  %s\n", s.Name)
@@ -146,7 +145,7 @@ func printWalk(w io.Writer, walk []walkOutput) {
 		case len(s.Records) == 0:
 			fmt.Fprintln(w, "    no TXT record")
 		case policies > 1:
-			fmt.Fprintf(w, "    %d DMARC records at one name: none counts (RFC 9989 section 4.10)\n", policies)
+			fmt.Fprintf(w, "    %d DMARC records at the same name: all are ignored (RFC 9989 section 4.10)\n", policies)
 		}
 	}
 }

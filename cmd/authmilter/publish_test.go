@@ -11,7 +11,7 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// makeKey writes an Ed25519 key to a file, and returns its path and its record.
+// makeKey writes an Ed25519 key to a file and returns its path and its record.
 func makeKey(t *testing.T) (path, record string) {
 	t.Helper()
 	key, err := dkim.NewPrivateKey(dkim.Ed25519, 0)
@@ -29,9 +29,9 @@ func makeKey(t *testing.T) (path, record string) {
 	return path, key.Record()
 }
 
-// TestServePublishedKeys holds that keys which DNS does not publish, or not as
-// they are, are loud errors and change nothing for mail; and that a reload sees
-// what was published since, whatever answer is cached.
+// TestServePublishedKeys checks that keys that DNS does not publish, or publishes
+// differently, are logged as errors but do not affect mail. It also checks that a
+// reload sees records published since, even if an older answer is cached.
 func TestServePublishedKeys(t *testing.T) {
 	file, record := makeKey(t)
 	_, other := makeKey(t)
@@ -59,7 +59,7 @@ key_file = %[1]q
 		d.waitLog("DNS does not publish it\" use=" + use + " name=s._domainkey." + use + ".example ")
 	}
 	if log := d.log.String(); strings.Count(log, "level=ERROR") != 2 || strings.Count(log, record) != 2 {
-		t.Error("the log does not say twice what to publish")
+		t.Error("the log does not show the record to publish twice")
 	}
 	d.wantMetric(state("seal", "missing", 1))
 	d.wantMetric(state("seal", "ok", 0))

@@ -19,8 +19,8 @@ import (
 
 var update = os.Getenv("AUTHMILTER_UPDATE") != ""
 
-// TestMain lets the test binary be authmilter, and the filter mask, where it is
-// run under those names.
+// TestMain lets the test binary act as authmilter, and as the filter mask, if it is run
+// under these names.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"authmilter": main,
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the command line as its users do. AUTHMILTER_UPDATE=1
-// rewrites the outputs that the scripts compare with.
+// TestScripts runs authmilter on the command line as users do. AUTHMILTER_UPDATE=1
+// rewrites the expected outputs in the scripts.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -47,15 +47,16 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// copyMail sets a script up: it puts the messages and the zone of testdata/mail beside the script.
+// copyMail sets up a script: it copies the messages and the zone in testdata/mail next
+// to it.
 func copyMail(env *testscript.Env) error {
-	// The race detector would wait a second at the end of each process.
+	// Otherwise the race detector waits a second at the end of each process.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	return os.CopyFS(env.WorkDir, os.DirFS(filepath.Join("testdata", "mail")))
 }
 
-// serveZone is the command "dns FILE...": it serves the zone in the files until
-// the script ends, at $DNS.
+// serveZone is the command "dns FILE...". It serves the zone in the files at $DNS until
+// the script ends.
 func serveZone(ts *testscript.TestScript, _ bool, args []string) {
 	text := ""
 	for _, a := range args {
@@ -69,7 +70,8 @@ func serveZone(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("DNS", server.Addr())
 }
 
-// exits is the command "exits STATUS PROGRAM ARG...".
+// exits is the command "exits STATUS PROGRAM ARG...". It checks the exit status of a
+// program.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -85,7 +87,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// mode is the command "mode OCTAL FILE": the file has those permissions.
+// mode is the command "mode OCTAL FILE". It checks the permissions of the file.
 func mode(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[1]))
 	ts.Check(err)
@@ -94,8 +96,8 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// unescape is the command "unescape FILE...": it puts octets in the place of
-// their escapes, such as \x1b.
+// unescape is the command "unescape FILE...". It replaces escapes such as \x1b by their
+// octets.
 func unescape(ts *testscript.TestScript, _ bool, args []string) {
 	escape := regexp.MustCompile(`\\x[0-9a-f]{2}`)
 	for _, a := range args {
@@ -107,8 +109,8 @@ func unescape(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// envFile is the command "envfile FILE": it sets the variables that the file
-// gives, one a line.
+// envFile is the command "envfile FILE". It sets the variables in the file, one per
+// line.
 func envFile(ts *testscript.TestScript, _ bool, args []string) {
 	for line := range strings.Lines(ts.ReadFile(args[0])) {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
@@ -116,9 +118,9 @@ func envFile(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// printable is the command "printable FILE": the file holds no control
-// characters but line feeds, no TAB but at the start of a line, and nothing
-// that reorders text.
+// printable is the command "printable FILE". It checks that the file has no control
+// characters except line feeds, no TAB except at the start of a line, and nothing that
+// reorders text.
 func printable(ts *testscript.TestScript, _ bool, args []string) {
 	before := '\n'
 	text := ts.ReadFile(args[0])
@@ -134,7 +136,7 @@ func printable(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// masks are what differs from run to run.
+// masks match what differs between runs.
 var masks = []struct {
 	pattern *regexp.Regexp
 	text    string
@@ -145,7 +147,7 @@ var masks = []struct {
 	{regexp.MustCompile(`inet:\d+@127`), "inet:PORT@127"},
 }
 
-// mask is a filter that hides what differs from run to run.
+// mask is a filter that hides what differs between runs.
 func mask() {
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil {

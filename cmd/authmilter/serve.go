@@ -31,12 +31,13 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the milter",
-		Long: `Run the milter until SIGTERM or SIGINT, which let the messages in flight finish.
-SIGHUP reloads the whole configuration; a bad one is refused and the old one kept.
+		Long: `Run the milter in the foreground. SIGTERM and SIGINT stop it after the messages in
+flight have finished. SIGHUP reloads the whole configuration; if the new one is
+invalid, the old one stays in force.
 
-Without a config file it listens on inet:8894@127.0.0.1, serves metrics on
-127.0.0.1:9894, asks the resolvers of /etc/resolv.conf, and only reports.
-Sockets passed by systemd take the place of the configured ones.`,
+Without a configuration file, the milter listens on inet:8894@127.0.0.1, serves
+metrics on 127.0.0.1:9894, uses the resolvers in /etc/resolv.conf, and only reports.
+Sockets passed by systemd replace the configured listeners.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
@@ -53,7 +54,7 @@ Sockets passed by systemd take the place of the configured ones.`,
 	return cmd
 }
 
-// service is the running milter with all that a reload may replace.
+// service is the running milter with everything that a reload can replace.
 type service struct {
 	path    string
 	target  *logTarget
@@ -63,15 +64,15 @@ type service struct {
 	web     *web.Server
 	keys    *keyCheck
 	serving sync.WaitGroup
-	// resolver is what /readyz asks; failed tells it that a listener is lost.
+	// resolver and failed are for /readyz; failed reports that a listener failed.
 	resolver atomic.Pointer[dns.Client]
 	failed   atomic.Bool
-	// profiling reports whether there are profiles.
+	// profiling reports whether profiles are served.
 	profiling atomic.Bool
 
 	// The following belong to run's goroutine.
 	cfg       *config.Config
-	listeners map[string]net.Listener // by address; nil where systemd passed them
+	listeners map[string]net.Listener // by address; nil if systemd passed them
 }
 
 func newService(path string, cfg *config.Config, stderr io.Writer) *service {
@@ -83,7 +84,7 @@ func newService(path string, cfg *config.Config, stderr io.Writer) *service {
 	return s
 }
 
-// observers are told of each finished message.
+// observers returns the observers of finished messages.
 func (s *service) observers() []policy.Observer {
 	return []policy.Observer{s.seen.Metrics, s.seen.page, explainLog{s.log}, messageLog{s.log}}
 }
@@ -94,10 +95,10 @@ func (s *service) warn(warnings []string) {
 	}
 }
 
-// gcPercent lets the heap grow to two and a half times what is in use before
-// garbage is collected, where GOGC in the environment says nothing else. So
-// little is in use that the default collects every few dozen messages, which
-// costs a tenth of the CPU time and more; this costs a few MiB of memory.
+// gcPercent lets the heap grow to two and a half times its live size before garbage is
+// collected, unless GOGC is set in the environment. The live heap is so small that the
+// default would collect every few dozen messages, at the cost of a tenth of the CPU
+// time or more. This setting costs a few MiB of memory.
 const gcPercent = 150
 
 // tuneGC sets gcPercent.
@@ -109,7 +110,7 @@ func tuneGC() {
 
 // run serves until ctx ends.
 func (s *service) run(ctx context.Context) error {
-	// Before anybody can know that we are here: unhandled, it ends the process.
+	// First of all, since an unhandled SIGHUP ends the process.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -162,7 +163,7 @@ func (s *service) run(ctx context.Context) error {
 	return s.shutdown()
 }
 
-// wait carries out signals until ctx ends.
+// wait handles signals until ctx ends.
 func (s *service) wait(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
@@ -171,7 +172,7 @@ func (s *service) wait(ctx context.Context, hangups <-chan os.Signal) {
 		case <-hangups:
 			if err := s.reload(); err != nil {
 				s.seen.refused(err, s.cfg)
-				s.log.Error("configuration refused, the old one is kept", "error", err)
+				s.log.Error("configuration refused, keeping the old one", "error", err)
 			} else {
 				s.log.Info("configuration reloaded")
 			}
@@ -179,7 +180,7 @@ func (s *service) wait(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// reload puts the configuration file into force, or nothing of it.
+// reload applies the configuration file as a whole or, on an error, not at all.
 func (s *service) reload() error {
 	cfg, err := config.Load(s.path)
 	if err != nil {
@@ -206,7 +207,7 @@ func (s *service) reload() error {
 			return cfg.ErrorAt("metrics.listen", err)
 		}
 	}
-	// From here on nothing fails.
+	// Nothing can fail from here on.
 	s.target.set(cfg.Log)
 	s.resolver.Store(resolver)
 	s.milter.Set(cfg.Settings(resolver))
@@ -218,14 +219,14 @@ func (s *service) reload() error {
 	return nil
 }
 
-// show puts into force what cfg says of what is shown.
+// show applies the settings in cfg for what is shown over HTTP.
 func (s *service) show(cfg *config.Config) {
 	s.profiling.Store(cfg.Metrics.Profiling)
 	s.seen.inForce(cfg)
 }
 
-// replaceListeners stops the listeners that cfg does not name, and serves those
-// just opened.
+// replaceListeners stops the listeners that are not in cfg and serves the newly opened
+// ones.
 func (s *service) replaceListeners(cfg *config.Config, opened map[string]net.Listener) {
 	wanted := map[string]bool{}
 	for _, a := range cfg.Listen {
@@ -239,7 +240,7 @@ func (s *service) replaceListeners(cfg *config.Config, opened map[string]net.Lis
 		}
 		if a, ok := l.Addr().(*net.UnixAddr); ok && cfg.SocketMode != s.cfg.SocketMode {
 			if err := os.Chmod(a.Name, os.FileMode(cfg.SocketMode)); err != nil {
-				s.log.Error("permissions of a socket not changed", "error", err)
+				s.log.Error("cannot change the permissions of a socket", "error", err)
 			}
 		}
 	}
@@ -266,7 +267,7 @@ func (s *service) shutdown() error {
 	return nil
 }
 
-// serve answers on l in the background until the milter stops it.
+// serve serves l in the background until the milter stops it.
 func (s *service) serve(l net.Listener, name string) {
 	s.seen.ListenerAdded(name)
 	s.serving.Go(func() {
@@ -277,8 +278,8 @@ func (s *service) serve(l net.Listener, name string) {
 	})
 }
 
-// ready reports whether mail can be verified now: whether a resolver answers, and
-// serving has not ended.
+// ready returns an error unless mail can be verified now: serving has not ended, no
+// listener has failed, and a resolver answers.
 func (s *service) ready(serving, ctx context.Context) error {
 	if serving.Err() != nil {
 		return errors.New("shutting down")
@@ -289,5 +290,5 @@ func (s *service) ready(serving, ctx context.Context) error {
 	return s.resolver.Load().Ping(ctx)
 }
 
-// notify tells systemd; without systemd it does nothing.
+// notify notifies systemd. Without systemd it does nothing.
 func notify(state string) { _, _ = daemon.SdNotify(false, state) }

@@ -18,21 +18,22 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// patience is how long anything may take.
-const patience = 20 * time.Second
+// patience is how long anything may take. It leaves room for a machine that is
+// busy with something else.
+const patience = time.Minute
 
 // server is a running "authmilter serve".
 type server struct {
 	t     testing.TB
 	cmd   *exec.Cmd
-	path  string // of its config
+	path  string // of its configuration
 	log   output.Buffer
 	ended chan struct{}
 	exit  error // valid once ended is closed
 }
 
-// start runs a daemon with a config, "" for none, until the end of the test.
-// prepare, where given, changes the command before it runs.
+// start runs a daemon with a configuration, "" for none, until the end of the test.
+// prepare, if not nil, changes the command before it runs.
 func start(t testing.TB, config string, prepare func(*exec.Cmd)) *server {
 	t.Helper()
 	d := &server{t: t, ended: make(chan struct{})}
@@ -80,10 +81,9 @@ func (d *server) configure(config string) {
 	}
 }
 
-func (d *server) signal(s os.Signal) { _ = d.cmd.Process.Signal(s) } // gone already: the status tells
+func (d *server) signal(s os.Signal) { _ = d.cmd.Process.Signal(s) } // fails if it has ended, which its status shows
 
-// reload puts a config into force, or has it refused, and waits for the log to
-// say want.
+// reload makes the daemon load a configuration, and waits until the log contains want.
 func (d *server) reload(config, want string) {
 	d.t.Helper()
 	seen := d.log.Len()
@@ -102,7 +102,7 @@ func (d *server) waitLogAfter(offset int, want string) {
 		case <-d.ended:
 			d.t.Fatalf("ended: %v", d.exit)
 		case <-deadline:
-			d.t.Fatalf("the log does not say %q", want)
+			d.t.Fatalf("the log does not contain %q", want)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -114,22 +114,22 @@ func (d *server) wait() int {
 	select {
 	case <-d.ended:
 	case <-time.After(patience):
-		d.t.Fatal("does not end")
+		d.t.Fatal("did not end")
 	}
 	return d.cmd.ProcessState.ExitCode()
 }
 
-// address returns what the log says of an attribute of where it serves.
+// address returns an attribute, an address, of the log line "serving".
 func (d *server) address(attr string) string {
 	d.t.Helper()
 	m := regexp.MustCompile(`msg=serving.* ` + attr + `="?([^\s"]+)`).FindStringSubmatch(d.log.String())
 	if m == nil {
-		d.t.Fatalf("the log does not tell %q", attr)
+		d.t.Fatalf("the log has no attribute %q", attr)
 	}
 	return m[1]
 }
 
-// get returns the status and the text at a path of the metrics server.
+// get returns the status and the text at a path of the HTTP server.
 func (d *server) get(path string) (int, string) {
 	d.t.Helper()
 	resp, err := http.Get("http://" + d.address("metrics") + path)
@@ -144,15 +144,15 @@ func (d *server) get(path string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-// wantMetric fails the test unless /metrics holds a line.
+// wantMetric fails the test unless /metrics contains a line.
 func (d *server) wantMetric(line string) {
 	d.t.Helper()
 	if _, text := d.get("/metrics"); !strings.Contains(text, "\n"+line+"\n") {
-		d.t.Errorf("/metrics does not say %q", line)
+		d.t.Errorf("/metrics does not contain %q", line)
 	}
 }
 
-// zoneServer serves the zone of testdata/mail.
+// zoneServer serves the zone in testdata/mail.
 func zoneServer(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/mail/zone")
@@ -162,7 +162,7 @@ func zoneServer(t testing.TB) string {
 	return dnstest.Serve(t, dnstest.MustParse(t, string(text)))
 }
 
-// common is a config on free ports.
+// common returns a configuration with free ports.
 func common(dns, more string) string {
 	return fmt.Sprintf(`authserv_id = "mx.example.org"
 listen = ["inet:0@127.0.0.1"]
@@ -262,7 +262,7 @@ func TestServePortInUse(t *testing.T) {
 			fmt.Sprintf("FILE:4: metrics.listen: 127.0.0.1:%d: address already in use\n", port),
 		},
 		{
-			"socket in no directory",
+			"socket in a missing directory",
 			"dns.servers = [\"127.0.0.1\"]\nlisten = [\"unix:/nowhere/at/all.sock\"]\n",
 			"FILE:2: listen: unix:/nowhere/at/all.sock: listen unix /nowhere/at/all.sock: bind: no such file or directory\n",
 		},
@@ -289,7 +289,7 @@ func TestServeFinishesMessageInFlight(t *testing.T) {
 	d.signal(syscall.SIGTERM)
 	d.waitLog("shutting down")
 	if n, err := idle.conn.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("an idle connection goes on: %d octets, %v", n, err)
+		t.Errorf("an idle connection stays open: %d octets, %v", n, err)
 	}
 	if code, text := d.get("/readyz"); code != http.StatusServiceUnavailable || text != "not ready: shutting down\n" {
 		t.Errorf("/readyz: %d %q", code, text)
@@ -306,7 +306,7 @@ func TestServeFinishesMessageInFlight(t *testing.T) {
 	}
 }
 
-// waitBusy returns once the daemon has asked for what a message begun needs.
+// waitBusy returns once the daemon has sent DNS queries for a message.
 func (d *server) waitBusy() {
 	d.t.Helper()
 	deadline := time.Now().Add(patience)
@@ -315,7 +315,7 @@ func (d *server) waitBusy() {
 			return
 		}
 		if time.Now().After(deadline) {
-			d.t.Fatal("no message seems to be in flight")
+			d.t.Fatal("no message is in flight")
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -330,7 +330,7 @@ func TestServeCutsOffAfterLimit(t *testing.T) {
 		t.Errorf("exit status %d", code)
 	}
 	if !strings.Contains(d.log.String(), "messages in flight were cut off") {
-		t.Error("the log does not tell")
+		t.Error("the log does not report it")
 	}
 }
 
@@ -350,24 +350,24 @@ func TestServeReload(t *testing.T) {
 	}
 	inFlight.begin(spoofed)
 
-	// A bad one is refused as a whole.
+	// An invalid configuration is refused as a whole.
 	d.reload(config("two.example", "log.level = \"loud\"\n", second), "configuration refused")
-	if want := fmt.Sprintf(`error="%s:5: log.level: \"loud\" is neither`, d.path); !strings.Contains(d.log.String(), want) {
-		t.Errorf("the log does not say %s", want)
+	if want := fmt.Sprintf(`error="%s:5: log.level: \"loud\" is not`, d.path); !strings.Contains(d.log.String(), want) {
+		t.Errorf("the log does not contain %s", want)
 	}
 	d.wantMetric("authmilter_config_last_reload_successful 0")
 	if edits := old.deliver(spoofed); len(edits) != 1 || !strings.HasPrefix(edits[0], "Authentication-Results: one.example;") {
 		t.Errorf("edits: %q", edits)
 	}
-	// So is one that is valid and cannot be carried out.
+	// So is one that is valid but cannot be applied.
 	d.reload(config("two.example", "", "unix:/nowhere/at/all"), "nowhere/at/all: bind")
 	d.reload(config("two.example", "limits.connections = 7\n", first), ":5: limits.connections: cannot change without a restart")
 	d.reload(strings.Replace(config("two.example", "", first), ":0\"", ":1x\"", 1), ":4: metrics.listen")
 	if _, err := os.Stat(sockets + "/second"); !os.IsNotExist(err) {
-		t.Errorf("a socket of a refused configuration: %v", err)
+		t.Errorf("a socket from a refused configuration: %v", err)
 	}
 
-	// A good one holds for the messages that begin from now on.
+	// A valid one applies to messages that begin from now on.
 	d.reload(config("two.example", "", first, second), "configuration reloaded")
 	d.wantMetric("authmilter_config_last_reload_successful 1")
 	if edits := inFlight.end(spoofed); len(edits) != 1 || !strings.HasPrefix(edits[0], "Authentication-Results: one.example;") {
@@ -379,18 +379,18 @@ func TestServeReload(t *testing.T) {
 		}
 	}
 
-	// The listener that is not named any more goes, and the log changes.
+	// A removed listener is closed, and the log format changes.
 	d.reload(config("two.example", "log.format = \"json\"\n", second), `"msg":"configuration reloaded"`)
 	if n, err := old.conn.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("an idle connection of a listener that is gone: %d octets, %v", n, err)
+		t.Errorf("an idle connection of a closed listener: %d octets, %v", n, err)
 	}
 	if _, err := os.Stat(sockets + "/first"); !os.IsNotExist(err) {
-		t.Errorf("the socket of a listener that is gone: %v", err)
+		t.Errorf("the socket of a closed listener: %v", err)
 	}
 	connect(t, second).deliver(spoofed)
 	d.waitLog(`"queue_id":"4gTest"`)
 
-	// Metrics can be turned off, and the log made quiet.
+	// Metrics can be turned off, and the log level raised.
 	web := d.address("metrics")
 	d.reload(strings.Replace(config("two.example", "", second), "127.0.0.1:0", "", 1), "msg=\"configuration reloaded\"")
 	if conn, err := net.Dial("tcp", web); err == nil {
@@ -408,7 +408,7 @@ func TestServeReload(t *testing.T) {
 
 func TestServeUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "authmilter.sock")
-	// One that a process left behind when it was killed.
+	// A socket left behind by a killed process.
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -431,7 +431,7 @@ func TestServeUnixSocket(t *testing.T) {
 	wantMode(0o620)
 	connect(t, "unix:"+path)
 
-	// A second one does not take it away.
+	// A second daemon does not take the socket over.
 	other := start(t, config, nil)
 	if code := other.wait(); code != exitFinding || !strings.Contains(other.log.String(), ":1: listen: unix:"+path+": address already in use") {
 		t.Errorf("exit status %d", code)
@@ -457,7 +457,7 @@ func TestServeUnderSystemd(t *testing.T) {
 		b := make([]byte, 100)
 		n, err := notified.Read(b)
 		if err != nil || string(b[:n]) != want {
-			t.Errorf("notified of %q, not %q (%v)", b[:n], want, err)
+			t.Errorf("notification %q, want %q (%v)", b[:n], want, err)
 		}
 	}
 	passed, err := net.Listen("unix", dir+"/passed")
@@ -472,7 +472,7 @@ func TestServeUnderSystemd(t *testing.T) {
 	defer file.Close()
 
 	d := serving(t, common(zoneServer(t), ""), func(c *exec.Cmd) {
-		// systemd names the process that the sockets are for.
+		// systemd passes the id of the process that the sockets are for.
 		c.Path = "/bin/sh"
 		c.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh"}, c.Args...)
 		c.Env = append(c.Env, "LISTEN_FDS=1", "NOTIFY_SOCKET="+dir+"/notify")
@@ -511,7 +511,7 @@ func TestServeRefusesPassedDatagrams(t *testing.T) {
 		c.Env = append(c.Env, "LISTEN_FDS=1")
 		c.ExtraFiles = []*os.File{file}
 	})
-	if code := d.wait(); code != exitFinding || !strings.Contains(d.log.String(), "not a stream socket") {
+	if code := d.wait(); code != exitFinding || !strings.Contains(d.log.String(), "not a listening stream socket") {
 		t.Errorf("exit status %d", code)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestServeDebugLog holds that the level debug tells how a verdict came about,
-// that info does not, and that neither shows a piece of a body.
+// TestServeDebugLog checks that level debug explains each result, that level info does
+// not, and that neither shows any part of a body.
 func TestServeDebugLog(t *testing.T) {
 	zone := zoneServer(t)
 	d := serving(t, common(zone, "log.level = \"debug\"\n"+
@@ -24,7 +24,7 @@ func TestServeDebugLog(t *testing.T) {
 		`level=DEBUG msg=rule queue_id=4gTest rule=dmarc applies=true outcome=`,
 	} {
 		if !strings.Contains(d.log.String(), want) {
-			t.Errorf("the log does not say %s", want)
+			t.Errorf("the log does not contain %s", want)
 		}
 	}
 	if text := d.log.String(); strings.Contains(text, `term=""`) {
@@ -35,21 +35,21 @@ func TestServeDebugLog(t *testing.T) {
 	m.deliver(skipped)
 	d.waitLog("skipped=override")
 	if want := "level=DEBUG msg=rule queue_id=4gSkipped rule=monitor applies=true outcome=skip\n"; !strings.Contains(d.log.String(), want) {
-		t.Errorf("the log does not say %s", want)
+		t.Errorf("the log does not contain %s", want)
 	}
 	d.reload(common(zone, "log.level = \"info\"\n"), "configuration reloaded")
 	seen := d.log.Len()
 	m.deliver(secret)
 	d.waitLogAfter(seen, "msg=message ")
 	if later := d.log.String()[seen:]; strings.Contains(later, "DEBUG") {
-		t.Errorf("at the level info: %s", later)
+		t.Errorf("at level info: %s", later)
 	}
 	if strings.Contains(d.log.String(), "the words") {
 		t.Error("the body is in the log")
 	}
 }
 
-// TestServeShows holds that a reload changes what is shown over HTTP.
+// TestServeShows checks that a reload changes what is shown over HTTP.
 func TestServeShows(t *testing.T) {
 	zone := zoneServer(t)
 	d := serving(t, common(zone, "metrics.author_domains = [\"example.com\"]\nlimits.messages = 7\n"), nil)
@@ -72,8 +72,8 @@ func TestServeShows(t *testing.T) {
 	}
 }
 
-// TestServeStatusPage holds that the page shows what happens, as far as the
-// configuration in force lets it.
+// TestServeStatusPage checks that the page shows what happens, as far as the
+// configuration in force allows.
 func TestServeStatusPage(t *testing.T) {
 	zone := zoneServer(t)
 	override := "[[override]]\nname = \"for the boss\"\nrecipient = [\"boss.example.org\"]\naction = \"accept\"\n"
@@ -99,7 +99,7 @@ func TestServeStatusPage(t *testing.T) {
 
 	d.reload("nonsense = 1\n", "configuration refused")
 	if !strings.Contains(page(), "nonsense: unknown key") {
-		t.Error("the page does not tell of a configuration that was refused")
+		t.Error("the page does not show that a configuration was refused")
 	}
 
 	seen := d.log.Len()
@@ -113,7 +113,7 @@ func TestServeStatusPage(t *testing.T) {
 		}
 	}
 	if !strings.Contains(anonymous, "not authenticated") {
-		t.Error("the page does not tell reasons")
+		t.Error("the page does not show reasons")
 	}
 
 	d.reload(common(zone, "metrics.status_page = \"off\"\n"), "configuration reloaded")

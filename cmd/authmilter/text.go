@@ -2,25 +2,24 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"authmilter/policy"
 	"authmilter/verify/clean"
 )
 
-// Text from outside reaches the log and the terminal through the functions of this
-// file.
+// All external text passes through the functions in this file on its way to the log
+// or the terminal.
 
-// The bounds of one piece of text from outside, in octets.
+// Limits on one piece of external text, in octets.
 const (
 	maxLogged = 256  // in a log line
 	maxShown  = 1024 // on a terminal
 )
 
-// logged returns text from outside as the log has it.
+// logged cleans external text for the log.
 func logged(s string) string { return clean.Text(s, maxLogged) }
 
-// shown returns text from outside as a terminal has it.
+// shown cleans external text for a terminal.
 func shown(s string) string { return clean.Text(s, maxShown) }
 
 func shownAll(list []string) []string {
@@ -31,14 +30,8 @@ func shownAll(list []string) []string {
 	return out
 }
 
-// reason returns the text of err on one line, "" if there is none.
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	// errors.Join puts each error on a line of its own.
-	return logged(strings.ReplaceAll(err.Error(), "\n", ", "))
-}
+// reason returns the text of err as the log has it, "" for nil.
+func reason(err error) string { return logged(clean.Err(err)) }
 
 // replyText returns a reply as the client sees it, "" if there is none.
 func replyText(r policy.Reply) string {

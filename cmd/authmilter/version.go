@@ -9,11 +9,11 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// version is set by the linker; a build without that tells its module version.
+// version is set by the linker. If it is not, the module version is used.
 var version string
 
-// buildVersion returns the version, and the revision it was built from where
-// the build recorded one.
+// buildVersion returns the version and the revision it was built from, "" if the
+// build did not record one.
 func buildVersion() (v, revision string) {
 	v = version
 	info, ok := debug.ReadBuildInfo()
@@ -39,7 +39,7 @@ func versionCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, revision := buildVersion()
 			if version == "" && revision != "" {
-				// Not one of our builds, whose version tells the revision.
+				// Not a release build, whose version includes the revision.
 				v += " (" + revision + ")"
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "authmilter %s %s\n", v, runtime.Version())
@@ -51,7 +51,7 @@ func versionCommand() *cobra.Command {
 func manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
-		Short:  "Write the manual pages into a directory",
+		Short:  "Write manual pages to a directory",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long an answer of the browser may take.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Find returns an error unless a browser is there.
 func Find() error {

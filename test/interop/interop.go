@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"authmilter/test/mta"
+	"authmilter/test/need"
 )
 
 var (
@@ -49,7 +49,7 @@ type Key struct {
 }
 
 // Tools starts every tool; they ask the DNS server at dns, as host:port. Where
-// one is not installed it fails the test, or skips it: see [mta.Require].
+// one is not installed it fails the test, or skips it: see [need.Found].
 func Tools(t testing.TB, dns string) []*Tool {
 	t.Helper()
 	return []*Tool{
@@ -72,7 +72,7 @@ func start(t testing.TB, name, program string, args ...string) *Tool {
 	}
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
-		mta.Require(t, err)
+		need.Found(t, err)
 	}
 	t.Cleanup(func() {
 		in.Close()
@@ -80,7 +80,7 @@ func start(t testing.TB, name, program string, args ...string) *Tool {
 	})
 	tool := &Tool{Name: name, t: t, in: in, out: bufio.NewReader(out)}
 	if _, err := tool.call(request{Verb: "verify_arc", Message: []byte("From: a@example.com\r\n\r\n")}); err != nil {
-		mta.Require(t, err)
+		need.Found(t, err)
 	}
 	return tool
 }

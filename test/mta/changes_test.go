@@ -3,7 +3,6 @@ package mta_test
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -107,26 +106,26 @@ func changeTests() []changeTest {
 // milter, and what they pass on. AUTHMILTER_UPDATE=1 rewrites it. A change of it
 // may make authmilter judge something else than what readers get.
 func TestChanges(t *testing.T) {
-	client := mta.Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "out.example.com", Helo: "helo.example.com"}
 	rec, port := serveRecorder(t)
 	postfix := mta.StartStockPostfix(t, "inet:"+mta.Loopback(port), false)
 	sendmailRec, port := serveRecorder(t)
 	sendmail := mta.StartStockSendmail(t, fmt.Sprintf("inet:%d@127.0.0.1", port))
 	table := "| what is sent | Postfix shows a milter | and passes on | Sendmail shows a milter | and passes on over SMTP | over LMTP |\n| --- | --- | --- | --- | --- | --- |\n"
 	for _, test := range changeTests() {
-		bySMTP := passThrough(t, rec, postfix, client, mta.Domain, test)
-		byLMTP := passThrough(t, rec, postfix, client, mta.LMTPDomain, test)
-		if bySMTP != byLMTP {
-			t.Errorf("%s: Postfix shows and passes on\n%+v over SMTP,\n%+v over LMTP", test.name, bySMTP, byLMTP)
-		}
-		cells := []string{test.name, bySMTP.shown, bySMTP.passed}
-		bySMTP = passThrough(t, sendmailRec, sendmail, client, mta.Domain, test)
-		byLMTP = passThrough(t, sendmailRec, sendmail, client, mta.LMTPDomain, test)
-		if bySMTP.shown != byLMTP.shown {
-			t.Errorf("%s: Sendmail shows\n%s for SMTP,\n%s for LMTP", test.name, bySMTP.shown, byLMTP.shown)
-		}
-		cells = append(cells, bySMTP.shown, bySMTP.passed, byLMTP.passed)
-		table += "| " + strings.Join(cells, " | ") + " |\n"
+		t.Run(test.name, func(t *testing.T) {
+			bySMTP := passThrough(t, rec, postfix, mta.Domain, test)
+			byLMTP := passThrough(t, rec, postfix, mta.LMTPDomain, test)
+			if bySMTP != byLMTP {
+				t.Errorf("Postfix shows and passes on\n%+v over SMTP,\n%+v over LMTP", bySMTP, byLMTP)
+			}
+			cells := []string{test.name, bySMTP.shown, bySMTP.passed}
+			bySMTP = passThrough(t, sendmailRec, sendmail, mta.Domain, test)
+			byLMTP = passThrough(t, sendmailRec, sendmail, mta.LMTPDomain, test)
+			if bySMTP.shown != byLMTP.shown {
+				t.Errorf("Sendmail shows\n%s for SMTP,\n%s for LMTP", bySMTP.shown, byLMTP.shown)
+			}
+			table += row(append(cells, bySMTP.shown, bySMTP.passed, byLMTP.passed)...)
+		})
 	}
 	compareTable(t, "changes", table)
 }
@@ -134,7 +133,6 @@ func TestChanges(t *testing.T) {
 // TestChangesForOwnClients holds another table of docs/mta.md: what Postfix rewrites
 // for its own clients, before milters see it.
 func TestChangesForOwnClients(t *testing.T) {
-	client := mta.Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "out.example.com", Helo: "helo.example.com"}
 	rec, port := serveRecorder(t)
 	postfix := mta.StartStockPostfix(t, "inet:"+mta.Loopback(port), true)
 	table := "| what is sent | Postfix shows a milter | and passes on |\n| --- | --- | --- |\n"
@@ -146,11 +144,16 @@ func TestChangesForOwnClients(t *testing.T) {
 		{name: "a bracket that is not closed", fields: "From: <joe@bank.example"},
 		{name: "neither From nor Date nor Message-ID", bare: true},
 	} {
-		p := passThrough(t, rec, postfix, client, mta.Domain, test)
-		table += "| " + strings.Join([]string{test.name, p.shown, p.passed}, " | ") + " |\n"
+		t.Run(test.name, func(t *testing.T) {
+			p := passThrough(t, rec, postfix, mta.Domain, test)
+			table += row(test.name, p.shown, p.passed)
+		})
 	}
 	compareTable(t, "own", table)
 }
+
+// row returns a row of a table.
+func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
 
 // passage is what became of something in a message: cells of the table.
 type passage struct{ shown, passed string }
@@ -158,7 +161,7 @@ type passage struct{ shown, passed string }
 // changeFields are in every message but a bare one.
 const changeFields = "From: a@example.com\r\nDate: Wed, 25 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n"
 
-func passThrough(t *testing.T, rec recording, m mta.MTA, client mta.Client, domain string, test changeTest) passage {
+func passThrough(t *testing.T, rec recording, m mta.MTA, domain string, test changeTest) passage {
 	t.Helper()
 	first, last := "First: 1\r\n", "Last: 1\r\n"+changeFields
 	if strings.HasPrefix(test.fields, "From") || strings.Contains(test.fields, "\nFrom") {
@@ -178,10 +181,11 @@ func passThrough(t *testing.T, rec recording, m mta.MTA, client mta.Client, doma
 	if test.fields != "" {
 		header = first + sent + last
 	}
+	client := stranger()
 	d := m.Deliver(t, client, mta.Message{
 		From: "a@example.com", To: "x@" + domain, Args: "BODY=8BITMIME", Data: []byte(header + "\r\n" + body),
 	})[0]
-	session := rec.next(t)
+	session := rec.next(t, client)
 	if d.Code >= 300 {
 		return passage{"nothing", "refused: " + code(d.Reply)}
 	}
@@ -298,20 +302,39 @@ func compareTable(t *testing.T, name, table string) {
 		return
 	}
 	if os.Getenv("AUTHMILTER_UPDATE") != "" {
+		if t.Failed() {
+			t.Fatalf("%s is not rewritten: a row of %q failed", page, name)
+		}
 		text = bytes.Join([][]byte{before, begin, []byte(table), end, after}, nil)
 		if err := os.WriteFile(page, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	had := strings.Split(string(documented), "\n")
-	for i, row := range strings.Split(table, "\n") {
-		if i >= len(had) || row != had[i] {
-			was := ""
-			if i < len(had) {
-				was = had[i]
-			}
-			t.Errorf("an MTA does something else than %s says. It does:\n%s\nIt says:\n%s", page, row, was)
+	// Rows are compared by what they are about: that one failed, and so is
+	// missing, is told already.
+	says, does := rows(string(documented)), rows(table)
+	for about, row := range does {
+		if row != says[about] {
+			t.Errorf("an MTA does something else than %s says. It does:\n%s\nIt says:\n%s", page, row, says[about])
 		}
 	}
+	for about, row := range says {
+		if does[about] == "" && !t.Failed() {
+			t.Errorf("%s has a row that is about nothing we know:\n%s", page, row)
+		}
+	}
+	if !t.Failed() {
+		t.Errorf("the rows of table %q in %s are in another order", name, page)
+	}
+}
+
+// rows returns the rows of a table by their first cell.
+func rows(table string) map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(table) {
+		about, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		all[about] = line
+	}
+	return all
 }

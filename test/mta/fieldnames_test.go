@@ -2,7 +2,6 @@ package mta_test
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -38,27 +37,29 @@ func TestFieldNames(t *testing.T) {
 		{"\ufeff" + name, body, body},
 	}
 	run := func(t *testing.T, rec recording, m mta.MTA, want func(i int) string) {
-		client := mta.Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "out.example.com", Helo: "helo.example.com"}
 		for i, test := range tests {
-			d := m.Deliver(t, client, mta.Message{
-				From: "a@example.com",
-				To:   "x@" + mta.Domain,
-				Data: []byte("First: 1\r\n" + test.sent + ": x\r\nLast: 1\r\n\r\nbody\r\n"),
-			})[0]
-			s := rec.next(t)
-			shown := strings.Join(s.fields, " ")
-			var got string
-			switch {
-			case d.Code >= 400:
-				got = refused
-			case shown == `"First" " 1" "`+name+`" " x" "Last" " 1"` && string(d.Header) == "First: 1\r\n"+name+": x\r\nLast: 1\r\n":
-				got = mended
-			case shown == `"First" " 1"` && string(d.Header) == "First: 1\r\n" && strings.HasSuffix(string(d.Body), ": x\r\nLast: 1\r\n\r\nbody\r\n"):
-				got = body
-			}
-			if got != want(i) {
-				t.Errorf("%q: %q, want %q: answered %s, shown %s, passed on %q | %q", test.sent, got, want(i), d.Reply, shown, d.Header, d.Body)
-			}
+			t.Run(fmt.Sprintf("%q", test.sent), func(t *testing.T) {
+				client := stranger()
+				d := m.Deliver(t, client, mta.Message{
+					From: "a@example.com",
+					To:   "x@" + mta.Domain,
+					Data: []byte("First: 1\r\n" + test.sent + ": x\r\nLast: 1\r\n\r\nbody\r\n"),
+				})[0]
+				s := rec.next(t, client)
+				shown := strings.Join(s.fields, " ")
+				var got string
+				switch {
+				case d.Code >= 400:
+					got = refused
+				case shown == `"First" " 1" "`+name+`" " x" "Last" " 1"` && string(d.Header) == "First: 1\r\n"+name+": x\r\nLast: 1\r\n":
+					got = mended
+				case shown == `"First" " 1"` && string(d.Header) == "First: 1\r\n" && strings.HasSuffix(string(d.Body), ": x\r\nLast: 1\r\n\r\nbody\r\n"):
+					got = body
+				}
+				if got != want(i) {
+					t.Errorf("%q: %q, want %q: answered %s, shown %s, passed on %q | %q", test.sent, got, want(i), d.Reply, shown, d.Header, d.Body)
+				}
+			})
 		}
 	}
 	t.Run("Postfix", func(t *testing.T) {

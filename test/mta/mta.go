@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+
+	"authmilter/test/need"
 )
 
 // Hostname is the name of every MTA of this package, and so of the host that
@@ -77,19 +79,6 @@ type Delivery struct {
 	Top, Header, Body []byte
 }
 
-// Require fails the test where something that it needs is missing and must not
-// be: on CI, and where test/install.sh has been run. Elsewhere it skips.
-func Require(t testing.TB, missing error) {
-	t.Helper()
-	if missing == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" || os.Getenv("AUTHMILTER_TEST_REQUIRE") != "" {
-		t.Fatalf("%v, and this run may not skip a test", missing)
-	}
-	t.Skipf("%v: skipped (make test, as root on Debian, installs what is missing)", missing)
-}
-
 // TempDir returns a new directory that is removed at the end of the test. Other
 // than that of t.TempDir, its name is short enough for unix sockets, and every
 // user may enter it, as those must that an MTA's processes run as.
@@ -103,7 +92,7 @@ func TempDir(t testing.TB) string {
 func SafeDir(t testing.TB) string {
 	t.Helper()
 	if os.Getuid() != 0 {
-		Require(t, errNotRoot)
+		need.Found(t, errNotRoot)
 	}
 	return tempDir(t, "/run")
 }

@@ -2,6 +2,7 @@ package mta_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -36,46 +37,50 @@ func plainFields() []fieldTest {
 
 // testFields shows how the octets of header fields reach a milter, and the next
 // hop.
-func testFields(t *testing.T, rec recording, m mta.MTA, client mta.Client, tests []fieldTest) {
+func testFields(t *testing.T, rec recording, m mta.MTA, tests []fieldTest) {
 	for _, tt := range tests {
-		d := m.Deliver(t, client, mta.Message{
-			From: "a@example.com",
-			To:   "x@" + mta.Domain,
-			Data: []byte("First: 1\r\n" + tt.sent + "\r\nLast: 1\r\n\r\n"),
-		})[0]
-		fields := rec.next(t).fields
-		if tt.refused != "" {
-			if d.Reply != tt.refused {
-				t.Errorf("%.60q: answered %q, want %q", tt.sent, d.Reply, tt.refused)
-			}
-			continue
+		t.Run(fmt.Sprintf("%.30q", tt.sent), func(t *testing.T) { testField(t, rec, m, tt) })
+	}
+}
+
+func testField(t *testing.T, rec recording, m mta.MTA, tt fieldTest) {
+	client := stranger()
+	d := m.Deliver(t, client, mta.Message{
+		From: "a@example.com",
+		To:   "x@" + mta.Domain,
+		Data: []byte("First: 1\r\n" + tt.sent + "\r\nLast: 1\r\n\r\n"),
+	})[0]
+	fields := rec.next(t, client).fields
+	if tt.refused != "" {
+		if d.Reply != tt.refused {
+			t.Errorf("answered %q, want %q", d.Reply, tt.refused)
 		}
-		if d.Code != 250 {
-			t.Errorf("%.60q: answered %s", tt.sent, d.Reply)
-			continue
-		}
-		if want := "X-Inserted: first;\r\n\tsecond\r\n"; string(d.Top) != want {
-			t.Errorf("%.60q: %q is above the MTA's own field, want %q", tt.sent, d.Top, want)
-		}
-		passed := tt.passed
-		switch passed {
-		case "":
-			passed = tt.sent + "\r\n"
-		case "-":
-			passed = ""
-		default:
-			passed += "\r\n"
-		}
-		if want := "First: 1\r\n" + passed + "Last: 1\r\n"; string(d.Header) != want {
-			t.Errorf("%.60q: passed on %.200q, want %.200q", tt.sent, d.Header, want)
-		}
-		want := `"First" " 1" "Last" " 1"`
-		if tt.shown != "" {
-			want = `"First" " 1" ` + tt.shown + ` "Last" " 1"`
-		}
-		if got := strings.Join(fields, " "); got != want {
-			t.Errorf("%.60q: shown as %.200s, want %.200s", tt.sent, got, want)
-		}
+		return
+	}
+	if d.Code != 250 {
+		t.Fatalf("answered %s", d.Reply)
+	}
+	if want := "X-Inserted: first;\r\n\tsecond\r\n"; string(d.Top) != want {
+		t.Errorf("%q is above the MTA's own field, want %q", d.Top, want)
+	}
+	passed := tt.passed
+	switch passed {
+	case "":
+		passed = tt.sent + "\r\n"
+	case "-":
+		passed = ""
+	default:
+		passed += "\r\n"
+	}
+	if want := "First: 1\r\n" + passed + "Last: 1\r\n"; string(d.Header) != want {
+		t.Errorf("passed on %.200q, want %.200q", d.Header, want)
+	}
+	want := `"First" " 1" "Last" " 1"`
+	if tt.shown != "" {
+		want = `"First" " 1" ` + tt.shown + ` "Last" " 1"`
+	}
+	if got := strings.Join(fields, " "); got != want {
+		t.Errorf("shown as %.200s, want %.200s", got, want)
 	}
 }
 
@@ -99,27 +104,30 @@ func plainBodies() []bodyTest {
 
 // testBody shows that the body that reaches a milter is the one that reaches the
 // next hop.
-func testBody(t *testing.T, rec recording, m mta.MTA, client mta.Client, tests []bodyTest) {
+func testBody(t *testing.T, rec recording, m mta.MTA, tests []bodyTest) {
 	for _, tt := range tests {
-		d := m.Deliver(t, client, mta.Message{
-			From: "a@example.com",
-			To:   "x@" + mta.Domain,
-			Args: "BODY=8BITMIME",
-			Data: []byte("Subject: body\r\n\r\n" + tt.sent),
-		})[0]
-		shown := rec.next(t).body
-		if tt.refused != "" {
-			if d.Reply != tt.refused {
-				t.Errorf("%s: answered %q, want %q", tt.name, d.Reply, tt.refused)
+		t.Run(tt.name, func(t *testing.T) {
+			client := stranger()
+			d := m.Deliver(t, client, mta.Message{
+				From: "a@example.com",
+				To:   "x@" + mta.Domain,
+				Args: "BODY=8BITMIME",
+				Data: []byte("Subject: body\r\n\r\n" + tt.sent),
+			})[0]
+			shown := rec.next(t, client).body
+			if tt.refused != "" {
+				if d.Reply != tt.refused {
+					t.Errorf("answered %q, want %q", d.Reply, tt.refused)
+				}
+				return
 			}
-			continue
-		}
-		want := tt.passed
-		if want == "" {
-			want = tt.sent
-		}
-		if string(d.Body) != want || !bytes.Equal(shown, d.Body) {
-			t.Errorf("%s: answered %s: shown %.60q, passed on %.60q, want %.60q", tt.name, d.Reply, shown, d.Body, want)
-		}
+			want := tt.passed
+			if want == "" {
+				want = tt.sent
+			}
+			if string(d.Body) != want || !bytes.Equal(shown, d.Body) {
+				t.Errorf("answered %s: shown %.60q, passed on %.60q, want %.60q", d.Reply, shown, d.Body, want)
+			}
+		})
 	}
 }

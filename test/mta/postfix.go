@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"authmilter/test/need"
 )
 
 // maxSocketPath is the longest path of a unix socket, less the longest name
@@ -74,7 +76,7 @@ func StartPostfixBefore(t testing.TB, next *Postfix, name, milter string) *Postf
 func startPostfix(t testing.TB, name, milter string, sink *Sink, next string) *Postfix {
 	t.Helper()
 	postfix, owner, err := findPostfix()
-	Require(t, err)
+	need.Found(t, err)
 	p := &Postfix{name: name}
 	p.relay = relay{program: "Postfix", connect: p.connect, received: p.ownReceived, holds: p.holds, log: p.log, sink: sink}
 	port := FreePort(t)

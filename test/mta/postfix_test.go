@@ -18,10 +18,10 @@ func TestPostfix(t *testing.T) {
 	p := mta.StartPostfix(t, "inet:"+mta.Loopback(port))
 	client := mta.Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "out.example.com", Helo: "helo.example.com"}
 
-	t.Run("fields", func(t *testing.T) { testFields(t, rec, p, client, postfixFields()) })
-	t.Run("body", func(t *testing.T) { testBody(t, rec, p, client, postfixBodies()) })
+	t.Run("fields", func(t *testing.T) { testFields(t, rec, p, postfixFields()) })
+	t.Run("body", func(t *testing.T) { testBody(t, rec, p, postfixBodies()) })
 	t.Run("paths", func(t *testing.T) {
-		testPaths(t, rec, p, client, func(path paths.Path) paths.Word { return path.Postfix })
+		testPaths(t, rec, p, func(path paths.Path) paths.Word { return path.Postfix })
 	})
 	t.Run("dialogue", func(t *testing.T) { testPostfixDialogue(t, rec, p, client) })
 	t.Run("refused", func(t *testing.T) {
@@ -62,9 +62,10 @@ func testPostfixDialogue(t *testing.T, rec recording, p *mta.Postfix, client mta
 	if !strings.Contains(d[1].Args, "BODY=8BITMIME SMTPUTF8") {
 		t.Errorf("passed on with %q", d[1].Args)
 	}
-	p.Deliver(t, mta.Client{Addr: netip.MustParseAddr("2001:db8::1"), Helo: `a(b;c"`, Login: "joe"},
+	user := mta.Client{Addr: netip.MustParseAddr("2001:db8::1"), Helo: `a(b;c"`, Login: "joe"}
+	p.Deliver(t, user,
 		mta.Message{From: "ü@bücher.example", To: "x@" + mta.Domain, Args: "SMTPUTF8", Data: []byte("no header\r\n")})
-	got := append(rec.next(t).events, rec.next(t).events...)
+	got := append(rec.next(t, client).events, rec.next(t, user).events...)
 	want := []string{
 		"CONNECT out.example.com tcp4 192.0.2.1",
 		"HELO helo.example.com",

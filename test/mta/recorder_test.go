@@ -3,11 +3,15 @@ package mta_test
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/d--j/go-milter"
+
+	"authmilter/test/mta"
 )
 
 // session is what an MTA showed, over one milter connection, to a milter that
@@ -51,20 +55,34 @@ func serveRecorder(t *testing.T) (recording, int) {
 	return ended, l.Addr().(*net.TCPAddr).Port
 }
 
-// next returns the next session that is not one of the rig's own address, from
-// where it asks whether the MTA is up, and where every connection to Postfix
-// begins.
-func (r recording) next(t *testing.T) *session {
+// next returns the next session of a client. Others are dropped: those of the
+// rig's own address, from where it asks whether the MTA is up, and where every
+// connection to Postfix begins; and those of tests that failed.
+func (r recording) next(t *testing.T, c mta.Client) *session {
 	t.Helper()
-	for {
+	for end := time.After(3 * time.Minute); ; {
 		select {
 		case s := <-r:
-			if !strings.HasSuffix(s.events[0], " 127.0.0.1") {
+			if strings.HasSuffix(s.events[0], " "+c.Addr.String()) {
 				return s
 			}
-		case <-time.After(time.Minute):
+		case <-end:
 			t.Fatal("the milter session does not end")
 		}
+	}
+}
+
+// strangers counts the clients that stranger made.
+var strangers atomic.Uint32
+
+// stranger returns a client with an address of its own, which tells its sessions
+// from those of all other clients: what a test leaves behind when it fails is not
+// taken for a session of the next one.
+func stranger() mta.Client {
+	n := strangers.Add(1)
+	return mta.Client{
+		Addr: netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}),
+		Name: "out.example.com", Helo: "helo.example.com",
 	}
 }
 

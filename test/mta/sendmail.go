@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"authmilter/test/need"
 )
 
 // sendmailDir is where test/install.sh unpacks Sendmail. Its packages cannot be
@@ -62,7 +64,7 @@ func StartStockSendmail(t testing.TB, milter string) *Sendmail {
 // passes everything on to the sink.
 func startSendmail(t testing.TB, milter, next string) *Sendmail {
 	t.Helper()
-	Require(t, findSendmail())
+	need.Found(t, findSendmail())
 	s := &Sendmail{dir: SafeDir(t)}
 	s.host = newHost(t, s.dir)
 	s.relay = relay{program: "Sendmail", connect: s.connect, received: sendmailReceived, holds: s.holds, log: s.host.log.String}

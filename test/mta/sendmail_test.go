@@ -18,10 +18,10 @@ func TestSendmail(t *testing.T) {
 	s := mta.StartSendmail(t, fmt.Sprintf("inet:%d@127.0.0.1", port))
 	client := mta.Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: "out.example.com", Helo: "helo.example.com"}
 
-	t.Run("fields", func(t *testing.T) { testFields(t, rec, s, client, sendmailFields()) })
-	t.Run("body", func(t *testing.T) { testBody(t, rec, s, client, sendmailBodies()) })
+	t.Run("fields", func(t *testing.T) { testFields(t, rec, s, sendmailFields()) })
+	t.Run("body", func(t *testing.T) { testBody(t, rec, s, sendmailBodies()) })
 	t.Run("paths", func(t *testing.T) {
-		testPaths(t, rec, s, client, func(path paths.Path) paths.Word { return path.Sendmail })
+		testPaths(t, rec, s, func(path paths.Path) paths.Word { return path.Sendmail })
 	})
 	t.Run("dialogue", func(t *testing.T) { testSendmailDialogue(t, rec, s, client) })
 	t.Run("refused", func(t *testing.T) {
@@ -72,9 +72,10 @@ func testSendmailDialogue(t *testing.T, rec recording, s *mta.Sendmail, client m
 		mta.Message{From: "A@Example.Com", To: "x@" + mta.Domain, Data: []byte("Subject: a\r\n\r\nbody\r\n")},
 		mta.Message{To: "x@" + mta.Domain, Args: "BODY=8BITMIME", Data: []byte("Subject: \xfc\r\n\r\n")},
 	)
-	s.Deliver(t, mta.Client{Addr: netip.MustParseAddr("2001:db8::1"), Helo: `a(b;c"`, Login: "joe"},
+	user := mta.Client{Addr: netip.MustParseAddr("2001:db8::1"), Helo: `a(b;c"`, Login: "joe"}
+	s.Deliver(t, user,
 		mta.Message{From: "a@example.com", To: "x@" + mta.Domain, Data: []byte("no header\r\n")})
-	got := append(rec.next(t).events, rec.next(t).events...)
+	got := append(rec.next(t, client).events, rec.next(t, user).events...)
 	want := []string{
 		"CONNECT out.example.com tcp4 192.0.2.1",
 		"HELO helo.example.com",

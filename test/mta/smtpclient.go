@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// smtpTimeout bounds one SMTP session of the client.
-const smtpTimeout = 2 * time.Minute
+// smtpTimeout bounds the time for the beginning of an SMTP session, and for each
+// of its messages.
+const smtpTimeout = 5 * time.Minute
 
 // smtpClient sends exact octets, which net/smtp does not.
 type smtpClient struct {

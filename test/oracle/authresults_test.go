@@ -16,7 +16,7 @@ import (
 	"unicode/utf16"
 
 	"authmilter/policy"
-	"authmilter/test/mta"
+	"authmilter/test/need"
 	"authmilter/verify"
 	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
@@ -79,7 +79,7 @@ func (r resultsReader) ask(t *testing.T, question string, texts []string) []resu
 	cmd.Stdin, cmd.Stderr = &in, &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		mta.Require(t, fmt.Errorf("%s: %w: %.200s", r.name, err, stderr.Bytes()))
+		need.Found(t, fmt.Errorf("%s: %w: %.200s", r.name, err, stderr.Bytes()))
 	}
 	answers := make([]resultsAnswer, 0, len(texts))
 	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/net/idna"
 
-	"authmilter/test/mta"
+	"authmilter/test/need"
 	"authmilter/verify/domain"
 	"authmilter/verify/message"
 )
@@ -56,7 +56,7 @@ func show(t *testing.T, fields []string) [][]shown {
 		cmd.Stderr = t.Output()
 		out, err := cmd.Output()
 		if err != nil {
-			mta.Require(t, err)
+			need.Found(t, err)
 		}
 		lines := bytes.Split(bytes.TrimSuffix(out, []byte("\n")), []byte("\n"))
 		if len(lines) != len(fields) {

@@ -15,14 +15,15 @@ import (
 	"time"
 
 	"authmilter/test/mta"
+	"authmilter/test/need"
 	"authmilter/test/output"
 )
 
 // Times within which the server must be ready, and have stopped.
 const (
-	startTime = 30 * time.Second
-	stopTime  = 20 * time.Second
-	queryTime = 30 * time.Second
+	startTime = 2 * time.Minute
+	stopTime  = time.Minute
+	queryTime = 2 * time.Minute
 )
 
 // Server is a private Prometheus server on loopback.
@@ -34,11 +35,11 @@ type Server struct {
 
 // Start runs a server with a configuration file until the end of the test, and
 // waits until it is ready. features are those that --enable-feature takes. Where
-// no Prometheus is installed it fails the test, or skips it: see [mta.Require].
+// no Prometheus is installed it fails the test, or skips it: see [need.Found].
 func Start(t testing.TB, config string, features ...string) *Server {
 	t.Helper()
 	program, err := exec.LookPath("prometheus")
-	mta.Require(t, err)
+	need.Found(t, err)
 	addr := mta.Loopback(mta.FreePort(t))
 	s := &Server{url: "http://" + addr, client: http.Client{Timeout: queryTime}}
 	args := []string{
@@ -179,11 +180,11 @@ func (s *Server) get(path string, data any) error {
 
 // Promtool runs promtool with a text as its input, and returns what it wrote and
 // whether it is content. Where it is not installed it fails the test, or skips
-// it: see [mta.Require].
+// it: see [need.Found].
 func Promtool(t testing.TB, input string, args ...string) (output string, err error) {
 	t.Helper()
 	program, err := exec.LookPath("promtool")
-	mta.Require(t, err)
+	need.Found(t, err)
 	cmd := exec.Command(program, args...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()

@@ -44,8 +44,8 @@ func loadKeys(t testing.TB, dir string) keyring {
 	return k
 }
 
-// fillIn replaces the names of keys in braces by their records (RFC 6376
-// section 3.6.1, RFC 8463 section 4), split into strings.
+// fillIn replaces the names of keys in braces by their records
+// (RFC 6376 section 3.6.1, RFC 8463 section 4), split into strings.
 func (k keyring) fillIn(zone string) string {
 	for name, key := range k {
 		var kind string

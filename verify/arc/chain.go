@@ -7,18 +7,45 @@ import (
 
 	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
+	"authmilter/verify/fault"
 	"authmilter/verify/message"
 )
 
 // MaxSets is how many sets a chain may have (RFC 8617 section 4.2.1).
 const MaxSets = 50
 
-// The names of the fields of a set, in lower case.
+// kind is one of the three fields of a set.
+type kind int
+
+// The kinds, in the order in which a seal signs them (RFC 8617 section 5.1.1).
 const (
-	authResultsName      = "arc-authentication-results"
-	messageSignatureName = "arc-message-signature"
-	sealName             = "arc-seal"
+	authResults kind = iota
+	messageSignature
+	seal
+
+	kinds = iota
 )
+
+// fieldNames are the names of the fields of a set: in lower case to compare
+// with, and as people write them.
+var fieldNames = [kinds]struct{ lower, title string }{
+	authResults:      {"arc-authentication-results", "ARC-Authentication-Results"},
+	messageSignature: {"arc-message-signature", "ARC-Message-Signature"},
+	seal:             {"arc-seal", "ARC-Seal"},
+}
+
+// String returns the name of the field as people write it.
+func (k kind) String() string { return fieldNames[k].title }
+
+// kindOf returns which field of a set f is. ok is false for any other field.
+func kindOf(f message.Field) (k kind, ok bool) {
+	for k := range fieldNames {
+		if f.Is(fieldNames[k].lower) {
+			return kind(k), true
+		}
+	}
+	return 0, false
+}
 
 // Set is one ARC Set (RFC 8617 section 4.2).
 type Set struct {
@@ -32,8 +59,8 @@ type Set struct {
 	// Seal is the ARC-Seal field.
 	Seal *Seal
 
-	// Positions of the fields in the header.
-	authResults, messageSignature, seal int
+	// at are the positions of the fields in the header.
+	at [kinds]int
 	// signatureErr is why MessageSignature cannot verify.
 	signatureErr error
 }
@@ -67,9 +94,11 @@ func (c *Chain) Newest() *Set {
 // fields are the positions of the fields of one instance, -1 where there is
 // none, and what was read of them to find the instance.
 type fields struct {
-	authResults, messageSignature, seal int
-	results                             string
-	signatureTags, sealTags             dkim.Tags
+	at [kinds]int
+	// results is the value of the ARC-Authentication-Results field after its
+	// instance; tags are the tag lists of the other two.
+	results string
+	tags    [kinds]dkim.Tags
 }
 
 // collect finds the fields of each instance (RFC 8617 section 5.2 step 1), the
@@ -79,8 +108,8 @@ type fields struct {
 func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure error) {
 	count := 0
 	for i := range h {
-		kind := kindOf(h[i])
-		if kind == "" {
+		k, ok := kindOf(h[i])
+		if !ok {
 			continue
 		}
 		if c == nil {
@@ -89,7 +118,7 @@ func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure err
 		if count++; count > 3*MaxSets {
 			return c, sets, errTooMany
 		}
-		if err := c.place(sets, h[i], kind, i); err != nil && failure == nil {
+		if err := c.place(sets, h[i], k, i); err != nil && failure == nil {
 			failure = err
 		}
 	}
@@ -97,8 +126,8 @@ func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure err
 		return nil, nil, nil
 	}
 	// Step 2, before the structure is looked at.
-	if newest := &sets[c.Highest]; newest.sealTags != nil {
-		cv, _ := newest.sealTags.Get("cv")
+	if newest := &sets[c.Highest]; newest.tags[seal] != nil {
+		cv, _ := newest.tags[seal].Get("cv")
 		c.Broken = strings.EqualFold(cv, string(Fail))
 	}
 	return c, sets, failure
@@ -108,7 +137,7 @@ func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure err
 func noFields() *[MaxSets + 1]fields {
 	sets := new([MaxSets + 1]fields)
 	for i := range sets {
-		sets[i] = fields{authResults: -1, messageSignature: -1, seal: -1}
+		sets[i].at = [kinds]int{-1, -1, -1}
 	}
 	return sets
 }
@@ -121,14 +150,14 @@ func readChain(h message.Header) (*Chain, error) {
 	case c == nil:
 		return nil, nil
 	case c.Broken:
-		return c, &Error{Reason: ReasonBroken, text: fmt.Sprintf("the seal i=%d says that the chain has failed", c.Highest)}
+		return c, fault.New(Fail, ReasonBroken, fmt.Sprintf("the seal i=%d says that the chain has failed", c.Highest))
 	case failure != nil:
 		return c, failure
 	}
 	// RFC 8617 section 5.2 step 3: each set whole, without a gap from 1.
 	for n := 1; n <= c.Highest; n++ {
-		if missing := sets[n].missing(); missing != "" {
-			return c, structure("no %s i=%d", missing, n)
+		if k, missing := sets[n].missing(); missing {
+			return c, structure("no %s i=%d", k, n)
 		}
 	}
 	all := make([]Set, 0, c.Highest)
@@ -147,73 +176,40 @@ func readChain(h message.Header) (*Chain, error) {
 	return c, nil
 }
 
-var errTooMany = &Error{Reason: ReasonTooMany, text: fmt.Sprintf("more than %d ARC sets", MaxSets)}
+var errTooMany = fault.New(Fail, ReasonTooMany, fmt.Sprintf("more than %d ARC sets", MaxSets))
 
 func structure(format string, args ...any) *Error {
-	return &Error{Reason: ReasonStructure, text: fmt.Sprintf(format, args...)}
-}
-
-// kindOf returns which field of a set f is, or "".
-func kindOf(f message.Field) string {
-	for _, name := range [...]string{sealName, messageSignatureName, authResultsName} {
-		if f.Is(name) {
-			return name
-		}
-	}
-	return ""
-}
-
-// title is the name of a field as people write it.
-func title(kind string) string {
-	switch kind {
-	case sealName:
-		return "ARC-Seal"
-	case messageSignatureName:
-		return "ARC-Message-Signature"
-	}
-	return "ARC-Authentication-Results"
+	return fault.New(Fail, ReasonStructure, fmt.Sprintf(format, args...))
 }
 
 // place finds the instance of the field f, at position at of the header, and
 // puts it into its set.
-func (c *Chain) place(sets *[MaxSets + 1]fields, f message.Field, kind string, at int) error {
+func (c *Chain) place(sets *[MaxSets + 1]fields, f message.Field, k kind, at int) error {
 	var instance int
 	var results string
 	var tags dkim.Tags
 	var err error
-	if kind == authResultsName {
+	if k == authResults {
 		instance, results, err = authres.CutInstance(f.Raw)
 	} else {
 		instance, tags, err = readTags(f.Raw)
 	}
 	switch {
 	case err != nil:
-		return &Error{Reason: ReasonSyntax, text: "malformed " + title(kind), cause: err}
+		return fault.New(Fail, ReasonSyntax, "malformed "+k.String()).Because(err)
 	case instance > MaxSets:
 		return errTooMany
 	case instance < 1:
-		return structure("%s i=%d", title(kind), instance)
+		return structure("%s i=%d", k, instance)
 	}
 	c.Highest = max(c.Highest, instance)
 	set := &sets[instance]
-	position := &set.authResults
-	switch kind {
-	case sealName:
-		position = &set.seal
-	case messageSignatureName:
-		position = &set.messageSignature
+	if set.at[k] >= 0 {
+		return structure("more than one %s i=%d", k, instance)
 	}
-	if *position >= 0 {
-		return structure("more than one %s i=%d", title(kind), instance)
-	}
-	*position = at
-	switch kind {
-	case authResultsName:
+	set.at[k], set.tags[k] = at, tags
+	if k == authResults {
 		set.results = results
-	case messageSignatureName:
-		set.signatureTags = tags
-	case sealName:
-		set.sealTags = tags
 	}
 	return nil
 }
@@ -240,8 +236,8 @@ func readTags(raw string) (instance int, tags dkim.Tags, err error) {
 
 // hasEmptyTag reports whether two semicolons of a tag list have nothing between
 // them. [dkim.ParseTags] passes over that, because DKIM signatures are met with
-// it; in a chain, where each sealer vouches for the syntax before him, RFC 6376
-// section 3.2 holds.
+// it. In a chain each sealer vouches for the syntax of what came before, so
+// RFC 6376 section 3.2 holds.
 func hasEmptyTag(list string) bool {
 	end := strings.TrimRight(list, " \t\r\n")
 	end = strings.TrimSuffix(end, ";") // one may end the list
@@ -253,41 +249,33 @@ func hasEmptyTag(list string) bool {
 	return false
 }
 
-// missing returns the name of a field that the set has not, or "".
-func (f *fields) missing() string {
-	switch {
-	case f.authResults < 0:
-		return title(authResultsName)
-	case f.messageSignature < 0:
-		return title(messageSignatureName)
-	case f.seal < 0:
-		return title(sealName)
+// missing returns the first field that the set does not have. ok is false if it
+// has all.
+func (f *fields) missing() (k kind, ok bool) {
+	for k, at := range f.at {
+		if at < 0 {
+			return kind(k), true
+		}
 	}
-	return ""
+	return 0, false
 }
 
 // read reads the set of instance n, of which nothing is missing and whose seal
 // must say cv.
 func (f *fields) read(h message.Header, n int, cv Status) (Set, error) {
-	s := Set{
-		Instance:         n,
-		Results:          f.results,
-		authResults:      f.authResults,
-		messageSignature: f.messageSignature,
-		seal:             f.seal,
-	}
+	s := Set{Instance: n, Results: f.results, at: f.at}
 	var err error
-	if s.Seal, err = readSeal(h[f.seal], f.sealTags, n, cv); err != nil {
+	if s.Seal, err = readSeal(h[f.at[seal]], f.tags[seal], n, cv); err != nil {
 		return s, err
 	}
 	// A message signature of an older set may be damaged without harm to the
 	// chain (RFC 8617 section 5.2 step 5).
-	s.MessageSignature, s.signatureErr = dkim.ParseMessageSignature(h[f.messageSignature], f.signatureTags)
+	s.MessageSignature, s.signatureErr = dkim.ParseMessageSignature(h[f.at[messageSignature]], f.tags[messageSignature])
 	if s.signatureErr == nil {
 		for _, name := range s.MessageSignature.Fields {
-			// RFC 8617 section 4.1.2. Seals that sign
+			// RFC 8617 section 4.1.2. Signatures of
 			// ARC-Authentication-Results are in use, and mean no harm.
-			if strings.EqualFold(name, sealName) {
+			if strings.EqualFold(name, fieldNames[seal].lower) {
 				s.signatureErr = fmt.Errorf("it signs ARC-Seal")
 			}
 		}
@@ -298,7 +286,7 @@ func (f *fields) read(h message.Header, n int, cv Status) (Set, error) {
 // readSeal reads the seal of instance n, which must say want.
 func readSeal(f message.Field, tags dkim.Tags, n int, want Status) (*Seal, error) {
 	bad := func(cause error) error {
-		return &Error{Reason: ReasonSyntax, text: fmt.Sprintf("ARC-Seal i=%d", n), cause: cause}
+		return fault.New(Fail, ReasonSyntax, fmt.Sprintf("ARC-Seal i=%d", n)).Because(cause)
 	}
 	// RFC 8617 section 4.1.3: h= MUST make the chain fail.
 	if _, ok := tags.Get("h"); ok {

@@ -1,12 +1,6 @@
-// Package arc verifies Authenticated Received Chains and adds to them (RFC
-// 8617).
-//
-// [Begin] reads the chain of a message whose body is still arriving;
-// [Verification] is that chain on its way to a [Result]; a [Sealer] makes the
-// next set. Signatures, keys and digests are those of package dkim, so that one
-// pass over the body serves both. Nothing here starts a goroutine or reads a
-// clock.
 package arc
+
+import "authmilter/verify/fault"
 
 // Status is the state of a chain (RFC 8617 section 4.4), as a cv= tag and as
 // the arc method of Authentication-Results have it.
@@ -82,18 +76,10 @@ type Result struct {
 const Absent = -1
 
 // Error is why a chain failed.
-type Error struct {
-	Reason Reason
-	text   string
-	cause  error
-}
+type Error = fault.Error[Status, Reason]
 
-// Error returns what is wrong, and why where a cause is known.
-func (e *Error) Error() string {
-	if e.cause != nil {
-		return e.text + ": " + e.cause.Error()
-	}
-	return e.text
+// because returns r with the status and the reason of err, which explains them.
+func (r Result) because(err *Error) Result {
+	r.Status, r.Reason, r.Err = err.Status, err.Reason, err
+	return r
 }
-
-func (e *Error) Unwrap() error { return e.cause }

@@ -78,8 +78,8 @@ func cleanReason(s string) string {
 var reasonReplacer = strings.NewReplacer(`"`, "'", `\`, "/", ";", ",")
 
 // cleanValue returns s as a value that is written as it is, or as a
-// quoted-string without escapes. A domain is written in A-labels (RFC 8601
-// section 1.5.2 allows both) and the local part of an address without its
+// quoted-string without escapes. A domain is written in A-labels
+// (RFC 8601 section 1.5.2 allows both) and the local part of an address without its
 // quotes. Characters that neither an address, nor a signature, nor an address
 // literal has are replaced.
 func cleanValue(s string) string {
@@ -104,8 +104,8 @@ func cleanValue(s string) string {
 // oddInValue are the characters that no value but an address has.
 const oddInValue = ` "\(),;<>`
 
-// cleanLocal returns the local part of an address as a dot-atom (RFC 5322
-// section 3.2.3), or as nothing where it is empty.
+// cleanLocal returns the local part of an address as a dot-atom
+// (RFC 5322 section 3.2.3), or as nothing where it is empty.
 func cleanLocal(s string) string {
 	if s == "" || isDotAtom(s) && !isOddFirst(s[0]) {
 		return s

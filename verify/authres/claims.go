@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/domain"
 )
 
@@ -51,7 +52,7 @@ func (c *Claimant) Claims(field string) bool {
 	switch {
 	case !ok:
 		return c.mentioned(field)
-	case domain.IsASCII(id):
+	case ascii.Is(id):
 		return c.named(id)
 	}
 	return c.mentioned(id) // as readers have it that do not know U-labels, too
@@ -79,8 +80,8 @@ const (
 	// an MTA to break it on the way on.
 	maxPlain = 512
 	// longLine is the length, in octets without the field name, beyond which
-	// an MTA on the way on may break a line and so make a space of nothing. RFC
-	// 5322 section 2.1.1 allows 998; Sendmail breaks at 990.
+	// an MTA on the way on may break a line and so make a space of nothing.
+	// RFC 5322 section 2.1.1 allows 998; Sendmail breaks at 990.
 	longLine = 900
 )
 
@@ -115,7 +116,7 @@ func plainID(field string) (id string, ok bool) {
 		return "", false
 	}
 	if p.pos > before {
-		for !p.end() && '0' <= p.s[p.pos] && p.s[p.pos] <= '9' { // the version
+		for !p.end() && ascii.IsDigit(p.s[p.pos]) { // the version
 			p.pos++
 		}
 		if !p.cfws() {
@@ -188,5 +189,5 @@ func isName(s string) bool {
 
 // isNameChar reports whether c is one of those that names are written with.
 func isNameChar(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
+	return ascii.IsLetter(c) || ascii.IsDigit(c) || c == '-' || c == '.' || c == '_'
 }

@@ -7,14 +7,14 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"authmilter/verify/domain"
+	"authmilter/verify/ascii"
 )
 
 // mentioned reports whether one of our ids stands in text by some reading, as a
-// whole name or below one. An encoded-word (RFC 2047) hides what stands there,
-// in one of many charsets, and must not stand in an authserv-id at all (RFC 2047
-// section 5): text with one mentions everything. In a line that is long enough
-// to be broken on the way on, any part of a name may become a whole one.
+// whole name or below one. An encoded-word (RFC 2047) hides what stands there, in
+// one of many charsets, and must not stand in an authserv-id at all
+// (RFC 2047 section 5): text with one mentions everything. In a line that is long
+// enough to be broken on the way on, any part of a name may become a whole one.
 func (c *Claimant) mentioned(text string) bool {
 	if len(c.ids) == 0 {
 		return false
@@ -24,7 +24,7 @@ func (c *Claimant) mentioned(text string) bool {
 	if strings.IndexByte(text, '(') >= 0 {
 		readings = append(readings, withoutComments(text))
 	}
-	if !domain.IsASCII(text) {
+	if !ascii.Is(text) {
 		readings = append(readings, onlyASCII(text))
 	}
 	if c.international() && !utf8.ValidString(text) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 // Bounds of what is parsed.
@@ -20,10 +22,10 @@ var (
 	ErrSyntax   = errors.New("malformed authentication results")
 )
 
-// Parse reads the value of an Authentication-Results field, as RFC 8601 section
-// 2.2 defines it and as it is met: a semicolon may end it, and the authserv-id
-// may be missing, as it is from fields that some large providers write. Methods
-// and properties that nobody registered are kept.
+// Parse reads the value of an Authentication-Results field, as RFC 8601 section 2.2
+// defines it and as it is met: a semicolon may end it, and the authserv-id may be
+// missing, as it is from fields that some large providers write. Methods and
+// properties that nobody registered are kept.
 func Parse(field string) (*Results, error) {
 	if len(field) > maxField {
 		return nil, ErrTooLarge
@@ -229,7 +231,7 @@ func (p *parser) keyword() string {
 	start := p.pos
 	for !p.end() {
 		c := p.s[p.pos]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+		if !(ascii.IsLetter(c) || ascii.IsDigit(c) || c == '-' || c == '_') {
 			break
 		}
 		p.pos++
@@ -238,7 +240,7 @@ func (p *parser) keyword() string {
 }
 
 func (p *parser) digits() {
-	for !p.end() && '0' <= p.s[p.pos] && p.s[p.pos] <= '9' {
+	for !p.end() && ascii.IsDigit(p.s[p.pos]) {
 		p.pos++
 	}
 }

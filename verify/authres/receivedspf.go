@@ -2,11 +2,11 @@ package authres
 
 import "strings"
 
-// ClaimsSPF reports whether the value of a Received-SPF field (RFC 7208 section
-// 9.1) claims to be ours: whether its receiver, or the host that its comment
-// begins with, is one of our ids or a name below one, in whatever spelling. Where
-// it cannot be read who has added it, it is ours if one of our ids stands
-// anywhere in it. Its time is linear in the field, whatever the size.
+// ClaimsSPF reports whether the value of a Received-SPF field
+// (RFC 7208 section 9.1) claims to be ours: whether its receiver, or the host that
+// its comment begins with, is one of our ids or a name below one, in whatever
+// spelling. Where it cannot be read who has added it, it is ours if one of our ids
+// stands anywhere in it. Its time is linear in the field, whatever the size.
 func (c *Claimant) ClaimsSPF(field string) bool {
 	receivers, ok := spfReceivers(field)
 	if !ok || len(receivers) == 0 {

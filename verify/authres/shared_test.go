@@ -2,19 +2,20 @@ package authres
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"authmilter/test/need"
 )
 
-// TestClaimsShared reads messages of a folder beside the project, where there is
-// one: each begins with a forged field.
+// TestClaimsShared reads messages of the optional folder beside the repository.
+// Each begins with a forged field.
 func TestClaimsShared(t *testing.T) {
 	c := NewClaimant("mx.receiver.example")
 	for _, name := range []string{"ar-encoded-word", "ar-line-998"} {
-		text, err := os.ReadFile(filepath.Join("../../../shared/faults", name, "message.eml"))
+		text, err := os.ReadFile(need.Shared(t, "faults/"+name+"/message.eml"))
 		if err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		line, _, _ := strings.Cut(string(text), "\n")
 		value, ok := strings.CutPrefix(strings.TrimSuffix(line, "\r"), "Authentication-Results:")

@@ -3,11 +3,13 @@ package authres
 import (
 	"strconv"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 const (
-	// foldAt is the line length that folding aims at, without the CRLF (RFC
-	// 5322 section 2.1.1).
+	// foldAt is the line length that folding aims at, without the CRLF
+	// (RFC 5322 section 2.1.1).
 	foldAt = 78
 	// tabWidth is what a TAB counts for in that.
 	tabWidth = 8
@@ -30,10 +32,10 @@ func Format(authservID string, methods []Method) string {
 	return w.b.String()
 }
 
-// FormatARC returns the value of an ARC-Authentication-Results field (RFC 8617
-// section 4.1.1), without white space at its start. It has neither comments nor
-// reasons: readers in use split the field at each semicolon, and then refuse
-// the chain.
+// FormatARC returns the value of an ARC-Authentication-Results field
+// (RFC 8617 section 4.1.1), without white space at its start. It has neither
+// comments nor reasons: readers in use split the field at each semicolon, and then
+// refuse the chain.
 func FormatARC(instance int, authservID string, methods []Method) string {
 	w := writer{column: len(arcFieldName)}
 	w.b.Grow(64 + 128*len(methods))
@@ -98,8 +100,8 @@ func (w *writer) word(s string) {
 }
 
 // text adds s, a comment or a quoted string, which may be folded at its spaces:
-// folding white space is a part of both that means the space (RFC 5322 sections
-// 3.2.2 and 3.2.4).
+// folding white space is a part of both that means the space
+// (RFC 5322 sections 3.2.2 and 3.2.4).
 func (w *writer) text(s string) {
 	// A fold after a space would add to a run of spaces; only single ones are
 	// places to fold.
@@ -144,13 +146,13 @@ func isTokenChar(c byte) bool {
 	return c > ' ' && c < 0x7f && strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
 }
 
-// isDomain reports whether s has the form of a domain name (RFC 6376 section
-// 3.5), with underscores. What was cut has not: it ends in dots.
+// isDomain reports whether s has the form of a domain name
+// (RFC 6376 section 3.5), with underscores. What was cut has not: it ends in dots.
 func isDomain(s string) bool {
 	label := 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		case ascii.IsLetter(c), ascii.IsDigit(c), c == '-', c == '_':
 			label++
 		case c == '.' && label > 0:
 			label = 0

@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode"
@@ -85,4 +86,19 @@ func FuzzText(f *testing.F) {
 			t.Fatalf("%q in ASCII", ascii)
 		}
 	})
+}
+
+func TestErr(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{nil, ""},
+		{errors.New("one"), "one"},
+		{errors.Join(errors.New("one"), errors.New("two")), "one, two"},
+	} {
+		if got := Err(test.err); got != test.want {
+			t.Errorf("%v: %q, want %q", test.err, got, test.want)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"authmilter/verify/fault"
 	"authmilter/verify/message"
 )
 
@@ -15,12 +16,12 @@ import (
 const goMinRSABits = 1024
 
 var (
-	errSignature = fault(Fail, ReasonSignature, "signature did not verify")
-	errSize      = fault(PermError, ReasonSignatureSize, "signature of an impossible length")
-	errKeyType   = fault(PermError, ReasonKeyUse, "key is of another type than the signature")
-	errKeyHash   = fault(PermError, ReasonKeyUse, "key does not allow the hash")
-	errKeyUse    = fault(PermError, ReasonKeyUse, "key is not for email")
-	errKeyStrict = fault(PermError, ReasonKeyUse, "key does not allow a subdomain in i=")
+	errSignature = fault.New(Fail, ReasonSignature, "signature did not verify")
+	errSize      = fault.New(PermError, ReasonSignatureSize, "signature of an impossible length")
+	errKeyType   = fault.New(PermError, ReasonKeyUse, "key is of another type than the signature")
+	errKeyHash   = fault.New(PermError, ReasonKeyUse, "key does not allow the hash")
+	errKeyUse    = fault.New(PermError, ReasonKeyUse, "key is not for email")
+	errKeyStrict = fault.New(PermError, ReasonKeyUse, "key does not allow a subdomain in i=")
 )
 
 // allows reports whether key may be used for s (RFC 6376 section 6.1.2).
@@ -53,9 +54,10 @@ const maxKeys = 3
 // not verify; and policy where it does, but by a key that is not acceptable
 // here. Both errors are an *[Error].
 //
-// What several key records at one name mean is undefined (RFC 6376 section
-// 3.6.2.2), and their order changes from answer to answer. Of those that are
-// meant for such a signature each is tried until one verifies (section 6.1.2).
+// What several key records at one name mean is undefined
+// (RFC 6376 section 3.6.2.2), and their order changes from answer to answer. Of
+// those that are meant for such a signature each is tried until one verifies
+// (section 6.1.2).
 func (o Options) VerifyDigest(s *Signature, keys []*Key, digest []byte) (key *Key, policy, err error) {
 	o = o.withDefaults()
 	if fit := s.fitting(keys); len(fit) > 0 {
@@ -102,11 +104,11 @@ func (o Options) verifyDigest(s *Signature, key *Key, digest []byte) (policy, er
 }
 
 func weakKey(bits int) error {
-	return fault(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", bits))
+	return fault.New(Policy, ReasonWeakKey, fmt.Sprintf("key too weak: %d bits", bits))
 }
 
 func largeKey(bits int) error {
-	return fault(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", bits))
+	return fault.New(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", bits))
 }
 
 // minSignature is the length of the smallest RSA signature that anybody makes,
@@ -114,8 +116,8 @@ func largeKey(bits int) error {
 const minSignature = 512 / 8
 
 // checkSize returns why no acceptable key can have made a signature of this
-// length. An RSA signature is as long as the modulus of its key (RFC 8017 section
-// 8.2.1), one by Ed25519 has 64 octets (RFC 8032 section 5.1.6).
+// length. An RSA signature is as long as the modulus of its key
+// (RFC 8017 section 8.2.1), one by Ed25519 has 64 octets (RFC 8032 section 5.1.6).
 func (o Options) checkSize(s *Signature) error {
 	length := len(s.Value)
 	bits := 8 * length
@@ -163,8 +165,8 @@ func (s *Signature) headerDigest(h message.Header, index *message.Index, own int
 }
 
 // DigestHeader returns the digest of the selected fields of h, those of them
-// that are not -1, and of the signature field without its signature (RFC 6376
-// section 3.7).
+// that are not -1, and of the signature field without its signature
+// (RFC 6376 section 3.7).
 func DigestHeader(hash crypto.Hash, c message.Canon, h message.Header, selected []int, unsigned message.Field) []byte {
 	state := hash.New()
 	buf := make([]byte, 0, 1024)
@@ -177,40 +179,4 @@ func DigestHeader(hash crypto.Hash, c message.Canon, h message.Header, selected 
 	buf = c.AppendField(buf[:0], unsigned)
 	state.Write(buf[:len(buf)-len("\r\n")])
 	return state.Sum(buf[:0])
-}
-
-// singular are the fields that a message has at most one of (RFC 5322 section
-// 3.6; RFC 2045 section 3 for those of MIME) and that decide what a reader shows
-// or answers to. A second one, put above the signed one, is the one that counts
-// for most readers.
-var singular = []string{
-	"from", "subject", "reply-to", "to", "cc", "date", "sender", "message-id",
-	"content-type", "content-transfer-encoding", "mime-version",
-}
-
-// singularInChain are those of an ARC-Message-Signature. Intermediaries add a
-// second MIME-Version, which changes nothing for a reader, and the validation
-// suite for RFC 8617 has such chains pass.
-var singularInChain = singular[:len(singular)-1]
-
-// unsignedDuplicate returns the first of names, in lower case, that is the name
-// of several fields of which s signs some but not all, or "" (RFC 6376 section
-// 8.15).
-func (s *Signature) unsignedDuplicate(names []string, index *message.Index) string {
-	for _, name := range names {
-		signed := 0
-		for _, f := range s.Fields {
-			if strings.EqualFold(f, name) {
-				signed++
-			}
-		}
-		present := 0
-		for i := index.Last(name); i >= 0; i = index.Above(i) {
-			present++
-		}
-		if signed > 0 && present > signed {
-			return name
-		}
-	}
-	return ""
 }

@@ -1,7 +1,6 @@
 package dkim
 
 import (
-	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -10,7 +9,7 @@ import (
 	"math"
 	"strings"
 
-	"authmilter/verify/dns"
+	"authmilter/verify/fault"
 )
 
 // maxKeyText bounds the base64 text of a key, in octets: an RSA key of 16384
@@ -41,21 +40,19 @@ type Key struct {
 }
 
 var (
-	errNoKey     = fault(PermError, ReasonNoKey, "no key for signature")
-	errKeySyntax = fault(PermError, ReasonKeySyntax, "malformed key record")
-	errRevoked   = fault(PermError, ReasonRevoked, "key revoked")
-	errKeyDNS    = fault(TempError, ReasonDNS, "key not available now")
+	errKeySyntax = fault.New(PermError, ReasonKeySyntax, "malformed key record")
+	errRevoked   = fault.New(PermError, ReasonRevoked, "key revoked")
 )
 
 func keySyntax(text string) *Error {
-	return fault(PermError, ReasonKeySyntax, "malformed key record: "+text)
+	return fault.New(PermError, ReasonKeySyntax, "malformed key record: "+text)
 }
 
 // ParseKey parses the text of a key record. An error is an *[Error].
 func ParseKey(txt string) (*Key, error) {
 	tags, err := ParseTags(txt)
 	if err != nil {
-		return nil, errKeySyntax.because(err)
+		return nil, errKeySyntax.Because(err)
 	}
 	// RFC 6376 section 3.6.1: v= comes first where it is there at all.
 	if v, ok := tags.Get("v"); ok && (tags[0].Name != "v" || v != "DKIM1") {
@@ -145,47 +142,4 @@ func (k *Key) parsePublic(data []byte) error {
 // message is signed.
 func isUsable(key *rsa.PublicKey) bool {
 	return key.N.Bit(0) == 1 && key.E%2 == 1 && 3 <= key.E && key.E <= math.MaxInt32
-}
-
-// LookupKey returns the key that domain publishes for selector: of several, the
-// first. An error is an *[Error]: a TempError where it is unknown what is
-// published.
-func LookupKey(ctx context.Context, r dns.Resolver, selector, domain string) (*Key, error) {
-	keys, err := LookupKeys(ctx, r, selector, domain)
-	if err != nil {
-		return nil, err
-	}
-	return keys[0], nil
-}
-
-// LookupKeys returns the keys that domain publishes for selector, one or more.
-// Records that are no keys are passed over (RFC 6376 section 6.1.2), so that
-// other text at the name, or a key half replaced, is no reason to distrust good
-// mail. The error, an *[Error], is that of the first record where none is a key.
-func LookupKeys(ctx context.Context, r dns.Resolver, selector, domain string) ([]*Key, error) {
-	answer, err := r.TXT(ctx, selector+"._domainkey."+domain)
-	switch {
-	case dns.IsNotFound(err):
-		return nil, errNoKey
-	case err != nil:
-		return nil, errKeyDNS.because(err)
-	case len(answer.Values) == 0:
-		return nil, errNoKey
-	}
-	var keys []*Key
-	var first error
-	for _, txt := range answer.Values {
-		key, err := ParseKey(txt)
-		switch {
-		case err == nil:
-			key.CNAMEs, key.Authentic = answer.CNAMEs, answer.Authentic
-			keys = append(keys, key)
-		case first == nil:
-			first = err
-		}
-	}
-	if len(keys) == 0 {
-		return nil, first
-	}
-	return keys, nil
 }

@@ -217,8 +217,8 @@ func (k *PrivateKey) Public() *Key {
 	return &Key{Type: k.Type, Public: k.signer.Public(), Bits: k.Bits}
 }
 
-// Record returns the key record to publish (RFC 6376 section 3.6.1; RFC 8463
-// section 4.2). It has no tag h=: SHA-256 is the only hash that verifiers
+// Record returns the key record to publish (RFC 6376 section 3.6.1;
+// RFC 8463 section 4.2). It has no tag h=: SHA-256 is the only hash that verifiers
 // accept anyway (RFC 8301 section 3.1).
 func (k *PrivateKey) Record() string {
 	return "v=DKIM1; k=" + string(k.Type) + "; p=" + base64.StdEncoding.EncodeToString(k.public())

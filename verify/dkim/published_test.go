@@ -81,7 +81,7 @@ $TRUNCATE truncated._domainkey.example.com
 `)
 	zone.AddTXT("target.example.net", rsa.Record())
 	zone.AddTXT("truncated._domainkey.example.com", rsa.Record())
-	client := dns.New(dns.Config{Servers: []string{dnstest.Serve(t, zone)}, Timeout: 300 * time.Millisecond})
+	client := dns.New(dns.Config{Servers: []string{dnstest.Serve(t, zone)}, Timeout: 2 * time.Second})
 	check := func(name, selector string, key *dkim.PrivateKey, want dkim.Published, reason string) {
 		for how, r := range map[string]dns.Resolver{"memory": zone, "packets": client} {
 			t.Run(name+"/"+how, func(t *testing.T) {

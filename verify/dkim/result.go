@@ -1,14 +1,9 @@
-// Package dkim verifies DomainKeys Identified Mail signatures: RFC 6376 with
-// the algorithms of RFC 8301 and RFC 8463 and the internationalized names of
-// RFC 8616.
-//
-// [ParseSignature] and [ParseKey] parse, [LookupKey] looks up, and [Begin] puts
-// them together for a message whose body is still arriving: a [Verification] is
-// one signature of it. Nothing here starts a goroutine or reads a clock.
 package dkim
 
-// Status is the result of one signature, in the words of RFC 8601 section
-// 2.7.1.
+import "authmilter/verify/fault"
+
+// Status is the result of one signature, in the words of
+// RFC 8601 section 2.7.1.
 type Status string
 
 // The statuses, and when each is given.
@@ -117,28 +112,10 @@ type Result struct {
 
 // Error is why a signature did not pass. Every error of this package's parsers
 // and look-ups is one.
-type Error struct {
-	Status Status
-	Reason Reason
-	text   string
-	cause  error
-}
+type Error = fault.Error[Status, Reason]
 
-// Error returns what is wrong, and why where a cause is known.
-func (e *Error) Error() string {
-	if e.cause != nil {
-		return e.text + ": " + e.cause.Error()
-	}
-	return e.text
-}
-
-func (e *Error) Unwrap() error { return e.cause }
-
-func fault(s Status, r Reason, text string) *Error { return &Error{Status: s, Reason: r, text: text} }
-
-// because returns a copy of e with a cause.
-func (e *Error) because(cause error) *Error {
-	c := *e
-	c.cause = cause
-	return &c
+// because returns r with the status and the reason of err, which explains them.
+func (r Result) because(err *Error) Result {
+	r.Status, r.Reason, r.Err = err.Status, err.Reason, err
+	return r
 }

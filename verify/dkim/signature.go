@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/domain"
+	"authmilter/verify/fault"
 	"authmilter/verify/message"
 )
 
@@ -70,18 +72,18 @@ type Signature struct {
 }
 
 var (
-	errSyntax     = fault(Neutral, ReasonSyntax, "malformed signature field")
-	errVersion    = fault(Neutral, ReasonVersion, "unknown signature version")
-	errAlgorithm  = fault(Neutral, ReasonAlgorithm, "unknown signature algorithm")
-	errCanon      = fault(Neutral, ReasonCanonicalization, "unknown canonicalization")
-	errQuery      = fault(Neutral, ReasonQuery, "unknown key query method")
-	errFromAbsent = fault(PermError, ReasonFromNotSigned, "From field not signed")
-	errWeakHash   = fault(Policy, ReasonWeakHash, "hash too weak: rsa-sha1")
+	errSyntax     = fault.New(Neutral, ReasonSyntax, "malformed signature field")
+	errVersion    = fault.New(Neutral, ReasonVersion, "unknown signature version")
+	errAlgorithm  = fault.New(Neutral, ReasonAlgorithm, "unknown signature algorithm")
+	errCanon      = fault.New(Neutral, ReasonCanonicalization, "unknown canonicalization")
+	errQuery      = fault.New(Neutral, ReasonQuery, "unknown key query method")
+	errFromAbsent = fault.New(PermError, ReasonFromNotSigned, "From field not signed")
+	errWeakHash   = fault.New(Policy, ReasonWeakHash, "hash too weak: rsa-sha1")
 )
 
 // syntax returns an error about one tag.
 func syntax(tag string) *Error {
-	return fault(Neutral, ReasonSyntax, "malformed signature field: tag "+tag)
+	return fault.New(Neutral, ReasonSyntax, "malformed signature field: tag "+tag)
 }
 
 // ParseSignature parses a DKIM-Signature field. An error is an *[Error]; the
@@ -89,7 +91,7 @@ func syntax(tag string) *Error {
 func ParseSignature(f message.Field) (*Signature, error) {
 	tags, err := ParseTags(f.Raw)
 	if err != nil {
-		return newSignature(), errSyntax.because(err)
+		return newSignature(), errSyntax.Because(err)
 	}
 	// Whom the signature is from is read first, so that every error tells.
 	s, err := parseSigner(f, tags)
@@ -110,8 +112,8 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	return s, s.checkHash()
 }
 
-// checkHash refuses the hash that is not to be used for verifying any more (RFC
-// 8301 section 3.1).
+// checkHash refuses the hash that is not to be used for verifying any more
+// (RFC 8301 section 3.1).
 func (s *Signature) checkHash() error {
 	if s.Hash == crypto.SHA1 {
 		return errWeakHash
@@ -143,8 +145,8 @@ func ParseSeal(f message.Field, tags Tags) (*Signature, error) {
 }
 
 // ParseMessageSignature reads of the field f, whose tags those are, what an
-// ARC-Message-Signature shares with a DKIM-Signature: all but v= and i= (RFC
-// 8617 section 4.1.2).
+// ARC-Message-Signature shares with a DKIM-Signature: all but v= and i=
+// (RFC 8617 section 4.1.2).
 func ParseMessageSignature(f message.Field, tags Tags) (*Signature, error) {
 	s, err := parseSigner(f, tags)
 	if err != nil {
@@ -339,7 +341,7 @@ func number(tags Tags, name string, maxDigits int) (n int64, ok bool) {
 		return Absent, false
 	}
 	for i := 0; i < len(text); i++ {
-		if text[i] < '0' || text[i] > '9' {
+		if !ascii.IsDigit(text[i]) {
 			return Absent, false
 		}
 	}
@@ -377,9 +379,9 @@ func (s *Signature) parseIdentity(tags Tags) error {
 	return nil
 }
 
-// decodeQuoted decodes dkim-quoted-printable without white space (RFC 6376
-// section 2.11). An equals sign that begins no octet stands for itself: some
-// signers copy addresses that hold one, and only the domain is relied on.
+// decodeQuoted decodes dkim-quoted-printable without white space
+// (RFC 6376 section 2.11). An equals sign that begins no octet stands for itself:
+// some signers copy addresses that hold one, and only the domain is relied on.
 func decodeQuoted(s string) string {
 	if !strings.Contains(s, "=") {
 		return s

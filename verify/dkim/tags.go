@@ -3,6 +3,8 @@ package dkim
 import (
 	"errors"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 // Bounds of a tag list.
@@ -93,8 +95,8 @@ func (t Tags) String() string {
 }
 
 // without returns list, which t was parsed from, with the value of the tag
-// called name deleted, and the white space around it too (RFC 6376 section
-// 3.7). Every other octet is kept.
+// called name deleted, and the white space around it too
+// (RFC 6376 section 3.7). Every other octet is kept.
 func (t Tags) without(name, list string) string {
 	for _, tag := range t {
 		if tag.Name == name {
@@ -117,8 +119,7 @@ func peek(list, name string) string {
 func isTagName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		alpha := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		if !alpha && (i == 0 || !('0' <= c && c <= '9' || c == '_')) {
+		if !ascii.IsLetter(c) && (i == 0 || !ascii.IsDigit(c) && c != '_') {
 			return false
 		}
 	}
@@ -143,8 +144,8 @@ func isTagValue(s string) bool {
 // trimFWS returns s without folding white space at its ends.
 func trimFWS(s string) string { return strings.Trim(s, " \t\r\n") }
 
-// removeFWS returns s without any white space, as base64 text is read (RFC 6376
-// section 3.5, tag b=).
+// removeFWS returns s without any white space, as base64 text is read
+// (RFC 6376 section 3.5, tag b=).
 func removeFWS(s string) string {
 	if !strings.ContainsAny(s, " \t\r\n") {
 		return s

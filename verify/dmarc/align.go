@@ -2,31 +2,52 @@ package dmarc
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	"authmilter/verify/domain"
+	"authmilter/verify/fault"
 )
+
+// The methods that authenticate identifiers (RFC 9989 section 4.3).
+const (
+	MethodDKIM = "dkim"
+	MethodSPF  = "spf"
+)
+
+// Identifier is a domain that a method vouches for, or could have vouched for:
+// the d= domain of a signature, the domain of MAIL FROM.
+type Identifier struct {
+	// Method is MethodDKIM or MethodSPF; an Identifier of any other never
+	// aligns.
+	Method string
+	// Domain is a domain name in any form. What is not one never aligns.
+	Domain string
+	// Pass reports that the method authenticated the domain; TempError that it
+	// could not finish.
+	Pass, TempError bool
+}
+
+var errNoOrgDomain = fault.New(TempError, ReasonAlignmentLookup, "organizational domain was not looked up")
 
 // orgDomains are the Organizational Domains known.
 type orgDomains struct {
 	known []orgDomain
 	// find finds more; nil before and after the look-ups.
-	find func(name string, c claim) (string, error)
+	find func(name string, c claim) (string, *Error)
 }
 
 type orgDomain struct {
 	name, org string
-	err       error
+	err       *Error
 }
 
-func (o *orgDomains) set(name, org string, err error) {
+func (o *orgDomains) set(name, org string, err *Error) {
 	o.known = append(o.known, orgDomain{name, org, err})
 }
 
 // of returns the Organizational Domain of name.
-func (o *orgDomains) of(name string, c claim) (string, error) {
+func (o *orgDomains) of(name string, c claim) (string, *Error) {
 	i := slices.IndexFunc(o.known, func(k orgDomain) bool { return k.name == name })
 	if i >= 0 {
 		return o.known[i].org, o.known[i].err
@@ -39,13 +60,13 @@ func (o *orgDomains) of(name string, c claim) (string, error) {
 	return org, err
 }
 
-func (f *finder) orgDomain(ctx context.Context, name string, c claim) (string, error) {
+func (f *finder) orgDomain(ctx context.Context, name string, c claim) (string, *Error) {
 	if f.mode == PSL {
 		return registered(name), nil
 	}
 	steps, err := f.treeWalk(ctx, name, c)
 	if err != nil {
-		return "", fmt.Errorf("organizational domain of %s: %w", name, err)
+		return "", fault.New(TempError, ReasonAlignmentLookup, "organizational domain of "+name).Because(err)
 	}
 	return organizational(name, steps), nil
 }
@@ -53,7 +74,7 @@ func (f *finder) orgDomain(ctx context.Context, name string, c claim) (string, e
 // aligned reports whether id, authenticated or not, aligns with the author domain
 // of p (RFC 9989 section 4.10.2). An error says that this is not known. No more
 // is looked up than decides.
-func (o *orgDomains) aligned(p *Policy, id Identifier) (bool, error) {
+func (o *orgDomains) aligned(p *Policy, id Identifier) (bool, *Error) {
 	name, m := p.compare(id)
 	if m != matchOrg {
 		return m == matchEqual, nil

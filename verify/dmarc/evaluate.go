@@ -1,11 +1,150 @@
 package dmarc
 
 import (
-	"fmt"
 	"slices"
 
 	"authmilter/verify/domain"
+	"authmilter/verify/fault"
 )
+
+const (
+	// MaxAuthors is how many author domains a message may have. One with more is a
+	// permerror, but those of its authors whose look-ups are within maxReserved are
+	// judged all the same, maxJudged at most: nobody escapes a policy by naming
+	// others beside the author that readers are to see.
+	MaxAuthors  = 5
+	maxJudged   = 20
+	maxReserved = 60
+	// MaxCandidates is how many candidates are looked up for each author domain.
+	// The rest are as if their look-ups did not finish.
+	MaxCandidates = 32
+)
+
+var (
+	errNotLookedUp      = fault.New(TempError, ReasonPolicyLookup, "not looked up")
+	errIdentifier       = fault.New(TempError, ReasonIdentifier, "check of an identifier that aligns did not finish")
+	errNotAuthenticated = fault.New(Fail, ReasonNotAuthenticated, "no authenticated identifier")
+	errNotAligned       = fault.New(Fail, ReasonNotAligned, "no authenticated identifier aligns with the author domain")
+	errNoAuthor         = fault.New(PermError, ReasonNoAuthor, "no author domain")
+	errAuthorSyntax     = fault.New(PermError, ReasonAuthorSyntax, "author domain is not a valid domain name")
+	errUnjudged         = fault.New(PermError, ReasonAuthorSyntax, "an author that cannot be judged")
+	errTooManyAuthors   = fault.New(PermError, ReasonTooManyAuthors, "too many author domains")
+)
+
+// Query is what the look-ups for a message are about.
+type Query struct {
+	// Authors are the author domains of the message, distinct, in any form.
+	Authors []string
+	// Unjudged is set if the message has, or may have, an author besides whose
+	// domain is not known.
+	Unjudged bool
+	// Candidates are the identifiers that may turn out to be authenticated. Only
+	// their Method and Domain count.
+	Candidates []Identifier
+	Mode       Mode
+}
+
+// Evaluation is a message's author domains with everything that their
+// evaluation needs from the DNS.
+type Evaluation struct {
+	// names are the author domains, "" for what is not a domain name. They do not
+	// change, unlike authors, which has what was found of each.
+	names      []string
+	authors    []author
+	candidates []Identifier
+	unjudged   bool
+	// tooMany reports that there are more author domains than MaxAuthors.
+	tooMany  bool
+	exceeded bool
+	mode     Mode
+	// spare is how many look-ups each author domain has for its candidates.
+	spare int
+}
+
+// author is one author domain.
+type author struct {
+	name   string  // "" for what is not a domain name
+	policy *Policy // nil before it is looked up, and for what is not a domain name
+	err    *Error  // why the policy is not known
+	orgs   orgDomains
+	stage  stage
+}
+
+// stage is how far the look-ups for an author domain have come.
+type stage uint8
+
+const (
+	stageNothing stage = iota // nothing is known yet
+	stagePolicy               // policy and err are known
+	stageAll                  // so is orgs
+)
+
+func (a *author) applies() bool { return a.err == nil && a.policy.Applies() }
+
+// Prepare returns an Evaluation without any look-up made. For each author domain
+// LookupPolicy is to be called, and LookupAlignment after it, and what they find is
+// to be added. Author domains may be looked up at the same time. What is not
+// looked up is a temporary error of the evaluation.
+func Prepare(q Query) *Evaluation {
+	e := &Evaluation{
+		candidates: q.Candidates[:min(len(q.Candidates), MaxCandidates)],
+		unjudged:   q.Unjudged,
+		tooMany:    len(q.Authors) > MaxAuthors,
+	}
+	names, reserved := judged(q.Authors)
+	e.mode = q.Mode
+	// No candidate can use up the look-ups that a fail of an author depends on.
+	e.spare = (MaxLookups - reserved) / max(1, len(names))
+	e.names = make([]string, len(names))
+	e.authors = make([]author, len(names))
+	for i, name := range names {
+		a := &e.authors[i]
+		var err error
+		if a.name, err = domain.ToASCII(name); err != nil {
+			a.err = errAuthorSyntax
+			a.stage = stageAll
+			continue
+		}
+		e.names[i] = a.name
+		a.err = errNotLookedUp
+	}
+	return e
+}
+
+// judged returns the author domains that are judged, in their order, and how many
+// look-ups they need at most. Of too many, those with the fewest labels come first:
+// they cost least, and organizations have short names.
+func judged(authors []string) (names []string, lookups int) {
+	// One for each record of the walk, and one for whether the domain exists.
+	cost := func(name string) int { return min(domain.Labels(name), MaxWalk) + 1 }
+	if len(authors) <= MaxAuthors {
+		for _, name := range authors {
+			lookups += cost(name)
+		}
+		return authors, lookups
+	}
+	order := make([]int, len(authors))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cost(authors[a]) - cost(authors[b]) })
+	n := 0
+	for n < min(len(order), maxJudged) && lookups+cost(authors[order[n]]) <= maxReserved {
+		lookups += cost(authors[order[n]])
+		n++
+	}
+	slices.Sort(order[:n])
+	for _, i := range order[:n] {
+		names = append(names, authors[i])
+	}
+	return names, lookups
+}
+
+// Authors returns the number of author domains that are judged.
+func (e *Evaluation) Authors() int { return len(e.names) }
+
+// Exceeded reports whether MaxLookups look-ups were not enough.
+func (e *Evaluation) Exceeded() bool { return e.exceeded }
 
 // Evaluate judges the message by the identifiers as they turned out: the
 // strictest result over its author domains. It looks nothing up.
@@ -24,12 +163,12 @@ func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 	// RFC 9989 section 11.5: none of these may escape.
 	switch {
 	case len(e.authors) == 0:
-		results = append(results, Result{Status: PermError, Reason: ReasonNoAuthor, Err: errNoAuthor})
+		results = append(results, Result{}.because(errNoAuthor))
 	case e.unjudged:
-		results = append(results, Result{Status: PermError, Reason: ReasonAuthorSyntax, Err: errUnjudged})
+		results = append(results, Result{}.because(errUnjudged))
 	}
 	if e.tooMany {
-		results = append(results, Result{Status: PermError, Reason: ReasonTooManyAuthors, Err: errTooManyAuthors})
+		results = append(results, Result{}.because(errTooManyAuthors))
 	}
 	for i := range results {
 		r := &results[i]
@@ -46,11 +185,11 @@ func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 // evaluate judges one author domain by what is known of it.
 func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	if a.name == "" {
-		return Result{}.because(PermError, ReasonAuthorSyntax, a.err)
+		return Result{}.because(a.err)
 	}
 	if a.stage == stageNothing {
 		res := Result{Author: a.name, Policy: &Policy{AuthorDomain: a.name, Percent: DefaultPercent}}
-		return res.because(TempError, ReasonPolicyLookup, errNotLookedUp)
+		return res.because(errNotLookedUp)
 	}
 	res := Result{Author: a.name, Policy: a.policy, Pending: a.policy.pending}
 	switch {
@@ -58,10 +197,9 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 		if a.vouched(ids) {
 			res.Pending = DispositionNone
 		}
-		return res.because(TempError, ReasonPolicyLookup, a.err)
+		return res.because(a.err)
 	case !a.policy.Applies():
-		reason, err := a.policy.noneReason()
-		return res.because(None, reason, err)
+		return res.because(a.policy.none())
 	}
 	// open is why the message cannot fail, although nothing aligns.
 	var open Result
@@ -74,11 +212,11 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 		aligned, err := a.orgs.aligned(a.policy, id)
 		switch {
 		case err != nil:
-			open = res.because(TempError, ReasonAlignmentLookup, err)
+			open = res.because(err)
 		case aligned && id.Pass:
 			res.Aligned = append(res.Aligned, id)
 		case aligned:
-			open = res.because(TempError, ReasonIdentifier, fmt.Errorf("%s of %s: %w", id.Method, id.Domain, errIdentifier))
+			open = res.because(fault.New(TempError, ReasonIdentifier, id.Method+" of "+id.Domain).Because(errIdentifier))
 		}
 	}
 	switch {
@@ -92,13 +230,13 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 		}
 		return open
 	case a.policy.existence != nil:
-		return res.because(TempError, ReasonExistenceLookup, a.policy.existence)
+		return res.because(a.policy.existence)
 	}
 	res.Disposition = a.policy.Effective()
 	if !authenticated {
-		return res.because(Fail, ReasonNotAuthenticated, errNotAuthenticated)
+		return res.because(errNotAuthenticated)
 	}
-	return res.because(Fail, ReasonNotAligned, errNotAligned)
+	return res.because(errNotAligned)
 }
 
 // vouched reports whether an identifier passed that is the author domain itself: it
@@ -140,10 +278,4 @@ func (a *author) settled(ids []Identifier) bool {
 		})
 	}
 	return true
-}
-
-// because returns r with a status that is explained.
-func (r Result) because(s Status, reason Reason, err error) Result {
-	r.Status, r.Reason, r.Err = s, reason, err
-	return r
 }

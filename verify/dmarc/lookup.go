@@ -3,137 +3,123 @@ package dmarc
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"authmilter/verify/dns"
 	"authmilter/verify/domain"
+	"authmilter/verify/fault"
 )
 
-const (
-	// MaxAuthors is how many author domains a message may have. One with more is a
-	// permerror, but those of its authors whose look-ups are within maxReserved are
-	// judged all the same, maxJudged at most: nobody escapes a policy by naming
-	// others beside the author that readers are to see.
-	MaxAuthors  = 5
-	maxJudged   = 20
-	maxReserved = 60
-	// MaxCandidates is how many candidates are looked up for each author domain.
-	// The rest are as if their look-ups did not finish.
-	MaxCandidates = 32
-)
+// MaxLookups is how many look-ups are made for one message at most. What remains
+// unknown then is a temporary error.
+const MaxLookups = 70
 
-var (
-	errNotLookedUp = errors.New("not looked up")
-	errNoOrgDomain = errors.New("organizational domain was not looked up")
-)
+// prefix is the label under which records are published, with its dot.
+const prefix = "_dmarc."
 
-// Query is what the look-ups for a message are about.
-type Query struct {
-	// Authors are the author domains of the message, distinct, in any form.
-	Authors []string
-	// Unjudged is set if the message has, or may have, an author besides whose
-	// domain is not known.
-	Unjudged bool
-	// Candidates are the identifiers that may turn out to be authenticated. Only
-	// their Method and Domain count.
-	Candidates []Identifier
-	Mode       Mode
+var errTooManyLookups = errors.New("too many DMARC look-ups for one message")
+
+// Step is one look-up of a DMARC Policy Record.
+type Step struct {
+	// Domain is the domain whose record was asked for; Name is the name of that
+	// record.
+	Domain, Name string
+	// CNAMEs are the aliases that led to the answer.
+	CNAMEs []string
+	// Values are the TXT records found, whatever they are. They belong to the
+	// resolver: do not modify them.
+	Values []string
+	// Found is how many of Values are DMARC Policy Records. More than one count
+	// as none, but are told.
+	Found int
+	// Record is the policy record, where there is exactly one.
+	Record *Record
+	// Err is the error of the look-up. It may say that the name does not exist,
+	// or leave everything open: see [dns.IsTemporary].
+	Err error
 }
 
-// Evaluation is a message's author domains with everything that their
-// evaluation needs from the DNS.
-type Evaluation struct {
-	// names are the author domains, "" for what is not a domain name. They do not
-	// change, unlike authors, which has what was found of each.
-	names      []string
-	authors    []author
-	candidates []Identifier
-	unjudged   bool
-	// tooMany reports that there are more author domains than MaxAuthors.
-	tooMany  bool
+// finder makes the look-ups for one author domain, each once. It is used by one
+// goroutine.
+type finder struct {
+	dns   dns.Resolver
+	mode  Mode
+	steps []*Step
+	// spare is how many look-ups are left for those that have none reserved, and
+	// exceeded reports that they were not enough.
+	spare    int
 	exceeded bool
-	mode     Mode
-	// spare is how many look-ups each author domain has for its candidates.
-	spare int
 }
 
-// author is one author domain.
-type author struct {
-	name   string  // "" for what is not a domain name
-	policy *Policy // nil before it is looked up, and for what is not a domain name
-	err    error   // why the policy is not known
-	orgs   orgDomains
-	stage  stage
-}
-
-// stage is how far the look-ups for an author domain have come.
-type stage uint8
+// claim says out of which look-ups of a message one is made.
+type claim uint8
 
 const (
-	stageNothing stage = iota // nothing is known yet
-	stagePolicy               // policy and err are known
-	stageAll                  // so is orgs
+	// reserved is for the policies of the authors: [Prepare] keeps what they need.
+	reserved claim = iota
+	// spare is for the rest.
+	spare
 )
 
-func (a *author) applies() bool { return a.err == nil && a.policy.Applies() }
-
-// Prepare returns an Evaluation without any look-up made. For each author domain
-// LookupPolicy is to be called, and LookupAlignment after it, and what they find is
-// to be added. Author domains may be looked up at the same time. What is not
-// looked up is a temporary error of the evaluation.
-func Prepare(q Query) *Evaluation {
-	e := &Evaluation{
-		candidates: q.Candidates[:min(len(q.Candidates), MaxCandidates)],
-		unjudged:   q.Unjudged,
-		tooMany:    len(q.Authors) > MaxAuthors,
-	}
-	names, reserved := judged(q.Authors)
-	e.mode = q.Mode
-	// No candidate can use up the look-ups that a fail of an author depends on.
-	e.spare = (MaxLookups - reserved) / max(1, len(names))
-	e.names = make([]string, len(names))
-	e.authors = make([]author, len(names))
-	for i, name := range names {
-		a := &e.authors[i]
-		var err error
-		if a.name, err = domain.ToASCII(name); err != nil {
-			a.err = errAuthorSyntax
-			a.stage = stageAll
-			continue
+// at returns the step for one domain.
+func (f *finder) at(ctx context.Context, name string, c claim) *Step {
+	for _, s := range f.steps {
+		if s.Domain == name {
+			return s
 		}
-		e.names[i] = a.name
-		a.err = errNotLookedUp
 	}
-	return e
+	s := &Step{Domain: name, Name: prefix + name}
+	if c == spare {
+		if f.spare == 0 {
+			f.exceeded = true
+			s.Err = errTooManyLookups
+			return s
+		}
+		f.spare--
+	}
+	f.steps = append(f.steps, s)
+	s.look(ctx, f.dns)
+	return s
 }
 
-// judged returns the author domains that are judged, in their order, and how many
-// look-ups they need at most. Of too many, those with the fewest labels come first:
-// they cost least, and organizations have short names.
-func judged(authors []string) (names []string, lookups int) {
-	// One for each record of the walk, and one for whether the domain exists.
-	cost := func(name string) int { return min(domain.Labels(name), MaxWalk) + 1 }
-	if len(authors) <= MaxAuthors {
-		for _, name := range authors {
-			lookups += cost(name)
+// look makes the look-up of s.
+func (s *Step) look(ctx context.Context, r dns.Resolver) {
+	answer, err := r.TXT(ctx, s.Name)
+	s.CNAMEs, s.Err = answer.CNAMEs, err
+	if err != nil {
+		return
+	}
+	s.Values = answer.Values
+	var text string
+	for _, v := range s.Values {
+		if IsRecord(v) {
+			s.Found++
+			text = v
 		}
-		return authors, lookups
 	}
-	order := make([]int, len(authors))
-	for i := range order {
-		order[i] = i
+	// RFC 9989 section 4.10 steps 2 and 6: several are all discarded.
+	if s.Found == 1 {
+		s.Record, _ = ParseRecord(text) // cannot fail: it is a record
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cost(authors[a]) - cost(authors[b]) })
-	n := 0
-	for n < min(len(order), maxJudged) && lookups+cost(authors[order[n]]) <= maxReserved {
-		lookups += cost(authors[order[n]])
-		n++
+}
+
+// exists reports whether the domain of an author exists
+// (RFC 9989 section 3.2.13), given the step that looked for its record.
+func (f *finder) exists(ctx context.Context, s *Step) (bool, error) {
+	// A name exists if one below it does, or is an alias (RFC 8020 section 2).
+	if s.Err == nil || len(s.CNAMEs) > 0 {
+		return true, nil
 	}
-	slices.Sort(order[:n])
-	for _, i := range order[:n] {
-		names = append(names, authors[i])
+	// The type does not matter, but servers that wrongly deny names for types
+	// they do not know, know this one.
+	answer, err := f.dns.A(ctx, s.Domain)
+	switch {
+	case err == nil:
+		return true, nil
+	case dns.IsTemporary(err):
+		return false, err
 	}
-	return names, lookups
+	// Behind an alias, NXDOMAIN is about its target (RFC 8020 section 2).
+	return len(answer.CNAMEs) > 0, nil
 }
 
 // Lookup is [Prepare] with every look-up made, one after the other. It makes
@@ -151,8 +137,33 @@ func Lookup(ctx context.Context, r dns.Resolver, q Query) *Evaluation {
 	return e
 }
 
-// Authors returns the number of author domains that are judged.
-func (e *Evaluation) Authors() int { return len(e.names) }
+// Discover finds the policy for an author domain and its Organizational Domain.
+// It makes at most [MaxWalk]+1 look-ups. A domain without a policy is not an
+// error. An error either wraps [domain.ErrInvalid], and there is no Policy, or
+// says that a look-up did not finish, and the Policy holds what is known.
+func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*Policy, error) {
+	name, err := domain.ToASCII(author)
+	if err != nil {
+		return nil, fault.New(PermError, ReasonAuthorSyntax, "author domain").Because(err)
+	}
+	f := &finder{dns: r, mode: mode}
+	p, unknown := f.policy(ctx, name)
+	if unknown != nil {
+		return p, unknown
+	}
+	if p.OrgDomain == "" {
+		steps, err := f.treeWalk(ctx, name, reserved)
+		p.Walk = steps
+		if err != nil {
+			return p, fault.New(TempError, ReasonAlignmentLookup, "organizational domain").Because(err)
+		}
+		p.OrgDomain = organizational(name, steps)
+	}
+	if p.existence != nil {
+		return p, p.existence
+	}
+	return p, nil
+}
 
 // Found is what look-ups have found out about an author domain.
 type Found struct {
@@ -185,7 +196,7 @@ func (e *Evaluation) LookupAlignment(ctx context.Context, f Found) Found {
 		return f
 	}
 	p, orgs := f.author.policy, &f.author.orgs
-	orgs.find = func(name string, c claim) (string, error) { return f.finder.orgDomain(ctx, name, c) }
+	orgs.find = func(name string, c claim) (string, *Error) { return f.finder.orgDomain(ctx, name, c) }
 	if p.OrgDomain != "" {
 		orgs.set(p.AuthorDomain, p.OrgDomain, nil)
 	}
@@ -222,6 +233,3 @@ func (e *Evaluation) Records(number int) []string {
 	}
 	return names
 }
-
-// Exceeded reports whether MaxLookups look-ups were not enough.
-func (e *Evaluation) Exceeded() bool { return e.exceeded }

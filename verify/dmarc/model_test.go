@@ -11,9 +11,9 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// model is the DNS of one random test, and a second reading of RFC 9989 section
-// 4.10 over it: by the letter, with every walk made in full and nothing shared,
-// skipped or bounded.
+// model is the DNS of one random test, and a second reading of
+// RFC 9989 section 4.10 over it: by the letter, with every walk made in full and
+// nothing shared, skipped or bounded.
 type model struct {
 	records map[string]modelRecord
 	exists  map[string]bool

@@ -1,13 +1,13 @@
 package dmarc
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"authmilter/verify/clean"
+	"authmilter/verify/fault"
 )
 
 // Bounds of a record.
@@ -24,11 +24,11 @@ const (
 
 // ErrNotDMARC is returned for text that is not a DMARC Policy Record at all:
 // what else may be found in TXT records.
-var ErrNotDMARC = errors.New("not a DMARC policy record")
+var ErrNotDMARC = fault.New(None, ReasonNoPolicy, "not a DMARC policy record")
 
 // IsRecord tells whether txt is a DMARC Policy Record, however bad: whether it
-// begins with the tag v and the value DMARC1, in that case (RFC 9989 section
-// 4.7, tag v).
+// begins with the tag v and the value DMARC1, in that case
+// (RFC 9989 section 4.7, tag v).
 func IsRecord(txt string) bool {
 	_, ok := cutVersion(txt)
 	return ok
@@ -36,8 +36,8 @@ func IsRecord(txt string) bool {
 
 // cutVersion returns what follows the version and its separator in txt, and
 // false where txt does not begin with a version. The name of the tag is a
-// quoted string of RFC 5234 and so of any case; its value is not (RFC 9989
-// section 4.8).
+// quoted string of RFC 5234 and so of any case; its value is not
+// (RFC 9989 section 4.8).
 func cutVersion(txt string) (rest string, ok bool) {
 	if len(txt) > MaxRecord || txt == "" || txt[0]|0x20 != 'v' {
 		return "", false
@@ -47,11 +47,11 @@ func cutVersion(txt string) (rest string, ok bool) {
 	return rest, ok && trimWSP(spec) == "DMARC1"
 }
 
-// ParseRecord parses a DMARC Policy Record. Text that is not one gives an error
-// for which errors.Is(err, [ErrNotDMARC]) is true, which is the only error.
-// Unknown tags are ignored, and so is whatever of a tag is not valid (RFC 9989
-// section 4.8). Of a tag that occurs several times the first counts. It takes
-// time linear in the text.
+// ParseRecord parses a DMARC Policy Record. Text that is not one gives an error for
+// which errors.Is(err, [ErrNotDMARC]) is true, which is the only error. Unknown
+// tags are ignored, and so is whatever of a tag is not valid
+// (RFC 9989 section 4.8). Of a tag that occurs several times the first counts. It
+// takes time linear in the text.
 func ParseRecord(txt string) (*Record, error) {
 	rest, ok := cutVersion(txt)
 	if !ok {
@@ -168,8 +168,8 @@ func (p *parser) policy(value string) (Disposition, bool) {
 	return d, ok
 }
 
-// choose sets what to the choice that value is, in any case (RFC 5234 section
-// 2.3), and returns false where it is none.
+// choose sets what to the choice that value is, in any case
+// (RFC 5234 section 2.3), and returns false where it is none.
 func choose[T ~string](what *T, value string, choices ...T) bool {
 	for _, c := range choices {
 		if strings.EqualFold(value, string(c)) {

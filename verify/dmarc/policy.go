@@ -7,7 +7,13 @@ import (
 	"slices"
 
 	"authmilter/verify/dns"
-	"authmilter/verify/domain"
+	"authmilter/verify/fault"
+)
+
+var (
+	errNoPolicy        = fault.New(None, ReasonNoPolicy, "no DMARC policy record")
+	errSeveralPolicies = fault.New(None, ReasonSeveralPolicies, "more than one DMARC policy record")
+	errUnusablePolicy  = fault.New(None, ReasonUnusablePolicy, "DMARC policy record without a valid policy or reporting address")
 )
 
 // Policy is what was found out about the policy for an author domain.
@@ -29,8 +35,9 @@ type Policy struct {
 	// author domain exists: such a message is never judged to fail.
 	Published Disposition
 	Tag       string
-	// Testing reports that Published is to be applied one level below (RFC 9989
-	// section 4.7, tag t). It is false where no policy applies. See Effective.
+	// Testing reports that Published is to be applied one level below
+	// (RFC 9989 section 4.7, tag t). It is false where no policy applies. See
+	// Effective.
 	Testing bool
 	// Percent is the tag pct of RFC 7489, for which share of messages Published
 	// is to be applied: 100 in the mode TreeWalk. Nothing here depends on it.
@@ -40,7 +47,7 @@ type Policy struct {
 
 	// existence is why it is unknown whether the author domain exists, where
 	// Published depends on it.
-	existence error
+	existence *Error
 	// pending is what to expect if the message fails, where that is not known for
 	// sure; see [Result.Pending].
 	pending Disposition
@@ -51,8 +58,8 @@ type Policy struct {
 func (p *Policy) Applies() bool { return p.Published != "" }
 
 // Effective returns what is to be done with a message that fails: Published after
-// the test flag, "" where no policy applies. It is what policy.dmarc reports (RFC
-// 9989 section 9.1).
+// the test flag, "" where no policy applies. It is what policy.dmarc reports
+// (RFC 9989 section 9.1).
 func (p *Policy) Effective() Disposition {
 	if p.Testing {
 		return p.Published.oneLevelBelow()
@@ -60,42 +67,18 @@ func (p *Policy) Effective() Disposition {
 	return p.Published
 }
 
-// Discover finds the policy for an author domain and its Organizational Domain.
-// It makes at most [MaxWalk]+1 look-ups. A domain without a policy is not an
-// error. An error either wraps [domain.ErrInvalid], and there is no Policy, or
-// says that a look-up did not finish, and the Policy holds what is known.
-func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*Policy, error) {
-	name, err := domain.ToASCII(author)
-	if err != nil {
-		return nil, fmt.Errorf("author domain: %w", err)
-	}
-	f := &finder{dns: r, mode: mode}
-	p, err := f.policy(ctx, name)
-	if err != nil {
-		return p, err
-	}
-	if p.OrgDomain == "" {
-		steps, err := f.treeWalk(ctx, name, reserved)
-		p.Walk = steps
-		if err != nil {
-			return p, fmt.Errorf("organizational domain: %w", err)
-		}
-		p.OrgDomain = organizational(name, steps)
-	}
-	return p, p.existence
-}
-
 // policy finds the policy for author. An error says that a look-up that it
 // depends on did not finish.
-func (f *finder) policy(ctx context.Context, author string) (p *Policy, err error) {
-	p = &Policy{AuthorDomain: author, Percent: DefaultPercent, pending: DispositionNone}
+func (f *finder) policy(ctx context.Context, author string) (*Policy, *Error) {
+	p := &Policy{AuthorDomain: author, Percent: DefaultPercent, pending: DispositionNone}
+	var err error
 	if f.mode == PSL {
 		err = f.policyByList(ctx, p)
 	} else {
 		err = f.policyByWalk(ctx, p)
 	}
 	if err != nil {
-		return p, p.withheld(err)
+		return p, fault.Wrap(TempError, ReasonPolicyLookup, p.withheld(err))
 	}
 	f.apply(ctx, p)
 	return p, nil
@@ -196,8 +179,8 @@ func (p *Policy) found(s *Step) {
 	p.Record, p.RecordDomain = s.Record, s.Domain
 }
 
-// apply derives from the record the policy for the author domain (RFC 9989
-// section 4.10.1).
+// apply derives from the record the policy for the author domain
+// (RFC 9989 section 4.10.1).
 func (f *finder) apply(ctx context.Context, p *Policy) {
 	r := p.Record
 	if r == nil || !r.Usable() {
@@ -218,22 +201,22 @@ func (f *finder) apply(ctx context.Context, p *Policy) {
 	// Only now it matters whether the author domain exists.
 	exists, err := f.exists(ctx, p.Walk[0])
 	if err != nil {
-		p.existence = fmt.Errorf("existence of %s: %w", p.AuthorDomain, err)
+		p.existence = fault.New(TempError, ReasonExistenceLookup, "existence of "+p.AuthorDomain).Because(err)
 		p.pending = r.worst(false)
 	} else if !exists {
 		p.Published, p.Tag = r.NP, "np"
 	}
 }
 
-// noneReason returns why no policy applies, though every look-up finished.
-func (p *Policy) noneReason() (Reason, error) {
+// none returns why no policy applies, though every look-up finished.
+func (p *Policy) none() *Error {
 	if p.Record != nil {
-		return ReasonUnusablePolicy, errUnusablePolicy
+		return errUnusablePolicy
 	}
 	for _, s := range p.Walk {
 		if s.Found > 1 {
-			return ReasonSeveralPolicies, errSeveralPolicies
+			return errSeveralPolicies
 		}
 	}
-	return ReasonNoPolicy, errNoPolicy
+	return errNoPolicy
 }

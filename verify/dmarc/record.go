@@ -12,8 +12,42 @@ const (
 	DefaultInterval = 24 * time.Hour
 )
 
-// Alignment is how an identifier must match the author domain (RFC 9989 section
-// 3.2.10).
+// Disposition is a Domain Owner Assessment Policy (RFC 9989 section 3.2.8): what
+// the domain owner prefers to be done with a message that fails.
+type Disposition string
+
+// The dispositions of RFC 9989 section 4.7, tag p.
+const (
+	DispositionNone       Disposition = "none"
+	DispositionQuarantine Disposition = "quarantine"
+	DispositionReject     Disposition = "reject"
+)
+
+// severity orders dispositions, the mildest first.
+func (d Disposition) severity() int {
+	switch d {
+	case DispositionReject:
+		return 2
+	case DispositionQuarantine:
+		return 1
+	}
+	return 0
+}
+
+// stricter reports whether a asks for more than b.
+func stricter(a, b Disposition) bool { return a.severity() > b.severity() }
+
+// oneLevelBelow returns the disposition that a domain in test mode expects
+// (RFC 9989 section 4.7, tag t).
+func (d Disposition) oneLevelBelow() Disposition {
+	if d == DispositionReject {
+		return DispositionQuarantine
+	}
+	return DispositionNone
+}
+
+// Alignment is how an identifier must match the author domain
+// (RFC 9989 section 3.2.10).
 type Alignment string
 
 // The values of the tags adkim and aspf.
@@ -22,8 +56,8 @@ const (
 	Strict  Alignment = "s" // the same domain
 )
 
-// PSD is what a record says of its domain being a public suffix (RFC 9989
-// section 4.7, tag psd).
+// PSD is what a record says of its domain being a public suffix
+// (RFC 9989 section 4.7, tag psd).
 type PSD string
 
 // The values of the tag psd.
@@ -79,8 +113,8 @@ type Record struct {
 	RUA, RUF []URI
 	// FO has a meaning only where RUF is not empty.
 	FO FailureOptions
-	// Percent and Interval are the tags pct and ri of RFC 7489, which RFC 9989
-	// ignores.
+	// Percent and Interval are the tags pct and ri of RFC 7489, which
+	// RFC 9989 ignores.
 	Percent  int
 	Interval time.Duration
 	// Warnings tell what is odd about the record, at most MaxWarnings. They do
@@ -89,8 +123,8 @@ type Record struct {
 }
 
 // Usable tells whether DMARC applies to mail under this record: where it holds
-// no valid policy, only if it asks for aggregate reports (RFC 9989 section
-// 4.10.1).
+// no valid policy, only if it asks for aggregate reports
+// (RFC 9989 section 4.10.1).
 func (r *Record) Usable() bool { return !r.NoPolicy || len(r.RUA) > 0 }
 
 // For returns how strictly identifiers of method must align, and false for a

@@ -3,14 +3,15 @@ package dmarc
 import (
 	"strings"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/domain"
 )
 
 const (
 	// maxURI is the longest URI in octets.
 	maxURI = 1024
-	// maxAddress is the longest mail address in octets (RFC 5321 section
-	// 4.5.3.1.3, without the angle brackets).
+	// maxAddress is the longest mail address in octets
+	// (RFC 5321 section 4.5.3.1.3, without the angle brackets).
 	maxAddress = 254
 )
 
@@ -76,7 +77,7 @@ func isSize(s string) bool {
 // isScheme follows RFC 3986 section 3.1.
 func isScheme(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if !isAlpha(s[i]) && (i == 0 || !isDigit(s[i]) && strings.IndexByte("+-.", s[i]) < 0) {
+		if !ascii.IsLetter(s[i]) && (i == 0 || !ascii.IsDigit(s[i]) && strings.IndexByte("+-.", s[i]) < 0) {
 			return false
 		}
 	}
@@ -89,8 +90,8 @@ func isScheme(s string) bool {
 func isURIText(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case isAlpha(c), isDigit(c), strings.IndexByte("-._~:/?#[]@$&'()*+=", c) >= 0:
-		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+		case ascii.IsLetter(c), ascii.IsDigit(c), strings.IndexByte("-._~:/?#[]@$&'()*+=", c) >= 0:
+		case c == '%' && i+2 < len(s) && ascii.Hex(s[i+1]) >= 0 && ascii.Hex(s[i+2]) >= 0:
 			i += 2
 		default:
 			return false
@@ -126,7 +127,7 @@ func percentDecode(s string) string {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c == '%' {
-			c = unhex(s[i+1])<<4 | unhex(s[i+2])
+			c = byte(ascii.Hex(s[i+1])<<4 | ascii.Hex(s[i+2]))
 			i += 2
 		}
 		b = append(b, c)
@@ -138,20 +139,9 @@ func percentDecode(s string) string {
 // are: addresses that break that rule exist, and work.
 func isDotString(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; !isAlpha(c) && !isDigit(c) && strings.IndexByte(".!#$%&'*+-/=?^_`{|}~", c) < 0 {
+		if c := s[i]; !ascii.IsLetter(c) && !ascii.IsDigit(c) && strings.IndexByte(".!#$%&'*+-/=?^_`{|}~", c) < 0 {
 			return false
 		}
 	}
 	return s != ""
-}
-
-func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-func isHex(c byte) bool   { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
-
-func unhex(c byte) byte {
-	if isDigit(c) {
-		return c - '0'
-	}
-	return c | 0x20 - 'a' + 10
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"authmilter/verify/ascii"
 )
 
 const (
@@ -174,8 +176,8 @@ func negativeTTL(m *dns.Msg, name string) (ttl time.Duration, known bool) {
 	return 0, false
 }
 
-// seconds returns a TTL as a duration. A TTL with its top bit set is 0 (RFC
-// 2181 section 8).
+// seconds returns a TTL as a duration. A TTL with its top bit set is 0
+// (RFC 2181 section 8).
 func seconds(ttl uint32) time.Duration {
 	if ttl >= 1<<31 {
 		return 0
@@ -194,7 +196,7 @@ func joinText(parts []string) string {
 		for i := 0; i < len(s); i++ {
 			c := s[i]
 			if c == '\\' && i+1 < len(s) {
-				if i+3 < len(s) && isDigit(s[i+1]) && isDigit(s[i+2]) && isDigit(s[i+3]) {
+				if i+3 < len(s) && ascii.IsDigit(s[i+1]) && ascii.IsDigit(s[i+2]) && ascii.IsDigit(s[i+3]) {
 					c = (s[i+1]-'0')*100 + (s[i+2]-'0')*10 + (s[i+3] - '0')
 					i += 3
 				} else {
@@ -207,5 +209,3 @@ func joinText(parts []string) string {
 	}
 	return b.String()
 }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -150,7 +150,7 @@ func TestThoseWhoStayGetTheAnswer(t *testing.T) {
 			_, _ = conn.Write(answer[len(answer)/2:])
 		}),
 	} {
-		c := dns.New(dns.Config{Servers: []string{addr}, Timeout: 10 * time.Second})
+		c := dns.New(dns.Config{Servers: []string{addr}, Timeout: patience})
 		ctx, cancel := context.WithCancel(context.Background())
 		var stay, leave sync.WaitGroup
 		for range 10 {
@@ -171,7 +171,7 @@ func TestThoseWhoStayGetTheAnswer(t *testing.T) {
 		expectBusy(t, c, 1, 1)
 		release <- struct{}{}
 		stay.Wait()
-		for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 			if flights, packets := c.Busy(); flights == 0 && packets == 0 {
 				break
 			} else if time.Now().After(end) {
@@ -247,7 +247,7 @@ func TestCacheUnderLoad(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if flights, packets := c.Busy(); flights == 0 && packets == 0 {
 			break
 		} else if time.Now().After(end) {

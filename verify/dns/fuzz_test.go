@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"authmilter/verify/ascii"
 )
 
 // oneAnswer is a Transport that answers with a packet, where the network's would
@@ -61,7 +63,7 @@ func wireName(packet []byte, at int) (name string, end int, ok bool) {
 			return "", 0, false
 		default:
 			for _, c := range packet[at : at+1+n] {
-				name += string(rune(lower(c)))
+				name += string(rune(ascii.Lower(c)))
 			}
 			at += 1 + n
 		}
@@ -232,7 +234,7 @@ func FuzzName(f *testing.F) {
 			possible = possible && 0 < len(label) && len(label) <= 63
 			want = append(want, byte(len(label)))
 			for i := 0; i < len(label); i++ {
-				want = append(want, lower(label[i]))
+				want = append(want, ascii.Lower(label[i]))
 			}
 		}
 		fqdn, ok := question(canonical(name))

@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"authmilter/verify/ascii"
 )
 
 // maxName bounds the text of a name, unescaped and without a trailing dot: on
-// the wire it takes two octets more, of the 255 that there may be (RFC 1035
-// section 2.3.4).
+// the wire it takes two octets more, of the 255 that there may be
+// (RFC 1035 section 2.3.4).
 const maxName = 253
 
 // canonical returns name as a cache key: without a trailing dot, and with ASCII
@@ -19,10 +21,10 @@ const maxName = 253
 func canonical(name string) string {
 	name = strings.TrimSuffix(name, ".")
 	for i := 0; i < len(name); i++ {
-		if name[i] != lower(name[i]) {
+		if name[i] != ascii.Lower(name[i]) {
 			b := []byte(name)
 			for ; i < len(b); i++ {
-				b[i] = lower(b[i])
+				b[i] = ascii.Lower(b[i])
 			}
 			return string(b)
 		}
@@ -75,8 +77,8 @@ func escape(name string) string {
 // asking for the escaped text finds nothing.
 func unqualified(name string) string { return strings.TrimSuffix(name, ".") }
 
-// reverseName returns the name of addr in the reverse tree (RFC 1035 section
-// 3.5, RFC 3596 section 2.5), without a trailing dot.
+// reverseName returns the name of addr in the reverse tree
+// (RFC 1035 section 3.5, RFC 3596 section 2.5), without a trailing dot.
 func reverseName(addr netip.Addr) string {
 	name, err := dns.ReverseAddr(addr.Unmap().WithZone("").String())
 	if err != nil {

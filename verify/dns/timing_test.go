@@ -369,7 +369,7 @@ func TestNothingLeaks(t *testing.T) {
 		t.Cleanup(cancel)
 	}
 	wg.Wait()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for open() > files || runtime.NumGoroutine() > routines {
 		if time.Now().After(deadline) {
 			t.Fatalf("files: %d before, %d after; goroutines: %d before, %d after", files, open(), routines, runtime.NumGoroutine())

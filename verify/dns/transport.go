@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"authmilter/verify/ascii"
 )
 
 // packets is the Transport of the network.
@@ -48,8 +50,8 @@ func (packets) Exchange(ctx context.Context, network, server string, query []byt
 	}
 }
 
-// readStream reads one message with its length before it (RFC 1035 section
-// 4.2.2).
+// readStream reads one message with its length before it
+// (RFC 1035 section 4.2.2).
 func readStream(ctx context.Context, conn net.Conn, query []byte) ([]byte, error) {
 	var length [2]byte
 	if _, err := io.ReadFull(conn, length[:]); err != nil {
@@ -103,20 +105,13 @@ func answers(message, query []byte) bool {
 		string(message[end-4:end]) == string(query[end-4:end])
 }
 
-// equalFold compares names on the wire, where only ASCII letters have case (RFC
-// 4343 section 3).
+// equalFold compares names on the wire, where only ASCII letters have case
+// (RFC 4343 section 3).
 func equalFold(a, b []byte) bool {
 	for i := range a {
-		if lower(a[i]) != lower(b[i]) {
+		if ascii.Lower(a[i]) != ascii.Lower(b[i]) {
 			return false
 		}
 	}
 	return len(a) == len(b)
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c += 'a' - 'A'
-	}
-	return c
 }

@@ -256,7 +256,7 @@ func TestAnswers(t *testing.T) {
 			_ = w.WriteMsg(response(t, q, test.says[question]...))
 		})
 		now := time.Unix(1_000_000, 0)
-		c := dns.New(dns.Config{Servers: []string{addr}, Timeout: 5 * time.Second, Now: func() time.Time { return now }})
+		c := dns.New(dns.Config{Servers: []string{addr}, Timeout: patience, Now: func() time.Time { return now }})
 		if test.ask == "" {
 			test.ask = "TXT a.example"
 		}
@@ -333,11 +333,11 @@ func TestBrokenResponses(t *testing.T) {
 		},
 	} {
 		bad := script(t, func(w mdns.ResponseWriter, q *mdns.Msg) { _, _ = w.Write(broken(q)) })
-		c := dns.New(dns.Config{Servers: []string{bad}, Timeout: 5 * time.Second})
+		c := dns.New(dns.Config{Servers: []string{bad}, Timeout: patience})
 		if a, err := c.TXT(context.Background(), "a.example"); !dns.IsTemporary(err) || err.Error() != "TXT a.example: malformed answer" {
 			t.Errorf("%s: got %q, %v", name, a.Values, err)
 		}
-		c = dns.New(dns.Config{Servers: []string{bad, good}, Timeout: 5 * time.Second})
+		c = dns.New(dns.Config{Servers: []string{bad, good}, Timeout: patience})
 		if a, err := c.TXT(context.Background(), "a.example"); err != nil || !slices.Equal(a.Values, []string{"good"}) {
 			t.Errorf("%s, then another server: got %q, %v", name, a.Values, err)
 		}
@@ -368,7 +368,7 @@ func TestSpoofedResponsesAreNotTheAnswer(t *testing.T) {
 		_, _ = w.Write([]byte("not DNS"))
 		_, _ = w.Write(pack(t, response(t, q, `a.example. 60 TXT "true"`)))
 	})
-	c := dns.New(dns.Config{Servers: []string{addr}, Timeout: 5 * time.Second})
+	c := dns.New(dns.Config{Servers: []string{addr}, Timeout: patience})
 	if a, err := c.TXT(context.Background(), "a.example"); err != nil || !slices.Equal(a.Values, []string{"true"}) {
 		t.Errorf("got %q, %v", a.Values, err)
 	}
@@ -444,7 +444,7 @@ func TestTruncationAndOldServers(t *testing.T) {
 			_ = w.WriteMsg(m)
 		}},
 	} {
-		c := dns.New(dns.Config{Servers: []string{script(t, test.handle)}, Timeout: 5 * time.Second})
+		c := dns.New(dns.Config{Servers: []string{script(t, test.handle)}, Timeout: patience})
 		a, err := c.TXT(context.Background(), "a.example")
 		switch {
 		case test.err != "":

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"authmilter/verify/ascii"
 )
 
 // MaxLength is the longest domain name in octets, in text form without a
@@ -43,7 +45,7 @@ func ToASCII(name string) (string, error) {
 	if len(name) > 4*MaxLength {
 		return "", ErrInvalid
 	}
-	if !IsASCII(name) {
+	if !ascii.Is(name) {
 		if !utf8.ValidString(name) || hasLongLabel(name) {
 			return "", ErrInvalid
 		}
@@ -121,14 +123,4 @@ func Labels(name string) int {
 		return 0
 	}
 	return strings.Count(name, ".") + 1
-}
-
-// IsASCII reports whether all octets of s are ASCII.
-func IsASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

@@ -3,6 +3,8 @@ package domain
 import (
 	"strings"
 	"testing"
+
+	"authmilter/verify/ascii"
 )
 
 func TestToASCII(t *testing.T) {
@@ -93,7 +95,7 @@ func FuzzToASCII(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(once) > MaxLength || strings.ToLower(once) != once || strings.Contains(once, "..") || !IsASCII(once) {
+		if len(once) > MaxLength || strings.ToLower(once) != once || strings.Contains(once, "..") || !ascii.Is(once) {
 			t.Fatalf("%q became %q", s, once)
 		}
 		if twice, err := ToASCII(once); err != nil || twice != once {

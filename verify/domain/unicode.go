@@ -1,6 +1,10 @@
 package domain
 
-import "strings"
+import (
+	"strings"
+
+	"authmilter/verify/ascii"
+)
 
 // ToUnicode returns name with its A-labels decoded, in lower case and as
 // UTS #46 maps it (RFC 5890 section 2.3.2.1). A label that cannot be decoded
@@ -22,7 +26,7 @@ func ToUnicode(name string) string {
 func AddressToASCII(address string) string {
 	at := strings.LastIndexByte(address, '@')
 	name := address[at+1:]
-	if IsASCII(name) {
+	if ascii.Is(name) {
 		return address
 	}
 	ascii, err := ToASCII(name)

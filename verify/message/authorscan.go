@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/domain"
 )
 
@@ -253,7 +254,7 @@ func (s *scanner) address(at, open int) {
 	if !found {
 		s.tryStart(token)
 	}
-	if s.foreign && !domain.IsASCII(s.text[at:d.end]+token) {
+	if s.foreign && !ascii.Is(s.text[at:d.end]+token) {
 		s.finder.note(ErrNoDomain)
 	}
 	if !s.judging {

@@ -3,6 +3,8 @@ package message
 import (
 	"errors"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 // Canon is a canonicalization algorithm (RFC 6376 section 3.4).
@@ -75,7 +77,7 @@ func appendRelaxedName(dst []byte, name string) []byte {
 		end--
 	}
 	for i := 0; i < end; i++ {
-		dst = append(dst, lower(name[i]))
+		dst = append(dst, ascii.Lower(name[i]))
 	}
 	return dst
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"authmilter/verify/domain"
+	"authmilter/verify/ascii"
 )
 
 // decodedText is a text with its encoded words decoded.
@@ -44,7 +44,7 @@ func decodeWords(s string, spaced bool) (d decodedText) {
 			continue
 		}
 		d.hidden = d.hidden || !holdsASCII(w.charset)
-		d.foreign = d.foreign || !domain.IsASCII(w.text) && !strings.EqualFold(w.charset, "utf-8")
+		d.foreign = d.foreign || !ascii.Is(w.text) && !strings.EqualFold(w.charset, "utf-8")
 		b.WriteString(s[:start])
 		b.WriteString(w.text)
 		b.WriteByte(' ')
@@ -139,23 +139,12 @@ func decodeQ(s string) string {
 		switch {
 		case s[i] == '_':
 			b.WriteByte(' ')
-		case s[i] == '=' && i+2 < len(s) && hex(s[i+1]) >= 0 && hex(s[i+2]) >= 0:
-			b.WriteByte(byte(hex(s[i+1])<<4 | hex(s[i+2])))
+		case s[i] == '=' && i+2 < len(s) && ascii.Hex(s[i+1]) >= 0 && ascii.Hex(s[i+2]) >= 0:
+			b.WriteByte(byte(ascii.Hex(s[i+1])<<4 | ascii.Hex(s[i+2])))
 			i += 2
 		default:
 			b.WriteByte(s[i])
 		}
 	}
 	return b.String()
-}
-
-// hex returns the value of a hexadecimal digit, or -1.
-func hex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return int(c|0x20-'a') + 10
-	}
-	return -1
 }

@@ -3,7 +3,11 @@
 // body digests of DKIM and ARC, and the author domain.
 package message
 
-import "strings"
+import (
+	"strings"
+
+	"authmilter/verify/ascii"
+)
 
 // Field is one header field as it was received.
 type Field struct {
@@ -29,7 +33,7 @@ func (f Field) Is(name string) bool {
 		return false
 	}
 	for i := 0; i < len(own); i++ {
-		if lower(own[i]) != name[i] {
+		if ascii.Lower(own[i]) != name[i] {
 			return false
 		}
 	}
@@ -44,20 +48,13 @@ func Named(name, want string) bool {
 	for i := 0; i < len(name); i++ {
 		switch c := name[i]; {
 		case c <= ' ' || c >= 0x7f:
-		case at < len(want) && lower(c) == lower(want[at]):
+		case at < len(want) && ascii.Lower(c) == ascii.Lower(want[at]):
 			at++
 		default:
 			return false
 		}
 	}
 	return at == len(want)
-}
-
-func lower(b byte) byte {
-	if 'A' <= b && b <= 'Z' {
-		b += 'a' - 'A'
-	}
-	return b
 }
 
 // Header holds the fields of a message in the order received, top first.

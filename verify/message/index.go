@@ -74,3 +74,12 @@ func (x *Index) Last(name string) int {
 // Above returns the position of the next field above field i with the same name,
 // or -1.
 func (x *Index) Above(i int) int { return int(x.above[i]) }
+
+// Count returns how many fields called name there are.
+func (x *Index) Count(name string) int {
+	n := 0
+	for i := x.Last(name); i >= 0; i = x.Above(i) {
+		n++
+	}
+	return n
+}

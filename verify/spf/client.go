@@ -43,7 +43,7 @@ type clientName struct {
 
 // askNames looks the client's names up, unless that was done. Where that fails
 // there are none (RFC 7208 section 5.5).
-func (e *evaluation) askNames(ctx context.Context) *exception {
+func (e *evaluation) askNames(ctx context.Context) *Error {
 	if e.client.asked {
 		return nil
 	}
@@ -69,7 +69,7 @@ func (e *evaluation) askNames(ctx context.Context) *exception {
 // validate reports whether n has the client's address. Where the look-up fails it
 // has not, and neither that nor a look-up that finds nothing counts against the
 // record's publisher (RFC 7208 section 5.5).
-func (e *evaluation) validate(ctx context.Context, n *clientName) (bool, *exception) {
+func (e *evaluation) validate(ctx context.Context, n *clientName) (bool, *Error) {
 	if n.checked || !isName(n.name) {
 		return n.valid, nil
 	}
@@ -82,19 +82,10 @@ func (e *evaluation) validate(ctx context.Context, n *clientName) (bool, *except
 	return n.valid, nil
 }
 
-// unfinished returns the exception for a look-up that was ended on our side. It
-// says nothing of the client, unlike the DNS errors that "ptr" passes over.
-func unfinished(ctx context.Context, err error) *exception {
-	if err != nil && (ctx.Err() != nil || dns.IsBudget(err)) {
-		return tempError(err)
-	}
-	return nil
-}
-
 // matchPTR evaluates "ptr" (RFC 7208 section 5.5). The second statement there
 // of when it matches has the two names the wrong way round; the text before it
 // and the example after it have them right.
-func (e *evaluation) matchPTR(ctx context.Context, target string) (bool, *exception) {
+func (e *evaluation) matchPTR(ctx context.Context, target string) (bool, *Error) {
 	if x := e.askNames(ctx); x != nil {
 		return false, x
 	}
@@ -114,7 +105,7 @@ func (e *evaluation) matchPTR(ctx context.Context, target string) (bool, *except
 // validatedName returns the expansion of %{p}: the validated name that equals
 // current, else one below it, else any (RFC 7208 section 7.3). The look-up
 // counts as that of a term does (section 4.6.4).
-func (e *evaluation) validatedName(ctx context.Context, current string) (string, *exception) {
+func (e *evaluation) validatedName(ctx context.Context, current string) (string, *Error) {
 	if !e.client.asked {
 		void := e.termVoid
 		if x := e.countLookup(); x != nil {

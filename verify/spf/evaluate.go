@@ -2,12 +2,62 @@ package spf
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"authmilter/verify/clean"
 	"authmilter/verify/dns"
+	"authmilter/verify/fault"
+)
+
+// Args are what an evaluation is about.
+type Args struct {
+	// IP is the address of the client. An IPv4-mapped IPv6 address counts as
+	// the IPv4 address.
+	IP netip.Addr
+	// Helo is the argument of HELO or EHLO.
+	Helo string
+	// MailFrom is the reverse-path without angle brackets; "" is the null
+	// sender.
+	MailFrom string
+	// Receiver is the name of this host, for the macro %{r} of explanations.
+	Receiver string
+	// Now is the time for the macro %{t} of explanations.
+	Now time.Time
+	// MaxVoid is how many terms may find nothing before the evaluation ends
+	// with [PermError]. 0 means DefaultMaxVoid, a negative number none.
+	MaxVoid int
+	// Explain asks for the explanation of a [Fail]. It costs a look-up, and
+	// brings text that the domain owner chose.
+	Explain bool
+	// Trace, if set, is called for each step.
+	Trace func(Step)
+}
+
+// Check evaluates SPF for the MAIL FROM identity, or for the HELO identity where
+// the sender is null (RFC 7208 section 2.4). It ends with [TempError] soon after
+// ctx ends. It makes at most [MaxQueries] look-ups, and [MaxExplainQueries] more
+// where Args.Explain is set.
+func Check(ctx context.Context, r dns.Resolver, a Args) Result {
+	if a.MailFrom == "" {
+		return CheckHelo(ctx, r, a)
+	}
+	local, name := splitSender(a.MailFrom)
+	e := newEvaluation(r, &a, local)
+	return e.check(ctx, MailFrom, name, errBadSender)
+}
+
+// CheckHelo evaluates SPF for the HELO identity (RFC 7208 section 2.3).
+func CheckHelo(ctx context.Context, r dns.Resolver, a Args) Result {
+	e := newEvaluation(r, &a, "")
+	return e.check(ctx, Helo, a.Helo, errBadHelo)
+}
+
+var (
+	errNoAddress   = fault.New(None, ReasonNoAddress, "client address unknown")
+	errTarget      = fault.New(PermError, ReasonTarget, "not a possible domain name")
+	errTargetLabel = fault.New(PermError, ReasonTarget, oneLabel)
 )
 
 // evaluation is the state of one evaluation, which all the records it meets
@@ -25,23 +75,13 @@ type evaluation struct {
 	lookups int
 	void    int
 	maxVoid int
-	// termVoid tells that the current term is among void.
+	// termVoid reports that the current term is counted in void.
 	termVoid bool
-	// explaining tells that the result is known and limits matter no more.
+	// explaining reports that the result is known and limits matter no more.
 	explaining bool
 
 	client clientNames
 }
-
-// exception is an error that ends an evaluation (RFC 7208 section 4.6.2).
-type exception struct {
-	status Status
-	err    error
-}
-
-func tempError(err error) *exception { return &exception{TempError, err} }
-
-func permError(err error) *exception { return &exception{PermError, err} }
 
 // outcome is how check_host() ended.
 type outcome struct {
@@ -49,24 +89,65 @@ type outcome struct {
 	term   string // what decided
 	domain string // whose record decided; "" where none was found
 	exp    MacroString
-	err    error
+	err    *Error // nil for the statuses that the record itself gives
+}
+
+func newEvaluation(r dns.Resolver, a *Args, local string) *evaluation {
+	e := &evaluation{resolver: r, args: a, local: local, maxVoid: a.MaxVoid}
+	if local == "" {
+		// RFC 7208 section 4.3.
+		e.local = "postmaster"
+	}
+	switch {
+	case a.MaxVoid == 0:
+		e.maxVoid = DefaultMaxVoid
+	case a.MaxVoid < 0:
+		e.maxVoid = 0
+	}
+	e.ip = a.IP.Unmap().WithZone("")
+	return e
+}
+
+// check evaluates the identity whose domain is text.
+func (e *evaluation) check(ctx context.Context, id Identity, text string, malformed *Error) Result {
+	r := Result{Identity: id}
+	name, err := initialDomain(text, malformed)
+	if err != nil {
+		return r.because(err)
+	}
+	r.Domain = name
+	if !e.ip.IsValid() {
+		return r.because(errNoAddress)
+	}
+	e.senderDomain = name
+	defer e.client.end()
+	o := e.checkHost(ctx, name, 0)
+	r.Status, r.Mechanism, r.Record = o.status, o.term, o.domain
+	if o.err != nil {
+		r = r.because(o.err)
+	}
+	if o.status == Fail && e.args.Explain {
+		r.Explanation = e.explain(ctx, o)
+	}
+	r.Lookups, r.Void = e.lookups, e.void
+	return r
 }
 
 // checkHost is the function check_host() of RFC 7208 section 4. Its recursion
 // ends because each call but the first is a term that counts.
 func (e *evaluation) checkHost(ctx context.Context, name string, depth int) outcome {
-	text, o := e.findRecord(ctx, name)
-	if o.status != "" {
-		e.trace(Step{Depth: depth, Domain: name, Outcome: string(o.status), Reason: reason(o.err)})
-		return o
+	text, err := e.findRecord(ctx, name)
+	if err != nil {
+		e.trace(Step{Depth: depth, Domain: name, Outcome: string(err.Status), Reason: err.Error()})
+		return outcome{status: err.Status, err: err}
 	}
 	if e.args.Trace != nil {
 		e.trace(Step{Depth: depth, Domain: name, Record: text})
 	}
-	record, err := ParseRecord(text)
+	record, err := parseRecord(text)
 	if err != nil {
-		e.trace(Step{Depth: depth, Domain: name, Outcome: string(PermError), Reason: reason(err)})
-		return outcome{status: PermError, domain: name, err: err}
+		e.trace(Step{Depth: depth, Domain: name, Outcome: string(err.Status), Reason: err.Error()})
+		return outcome{status: err.Status, domain: name, err: err}
 	}
 	for i := range record.Mechanisms {
 		m := &record.Mechanisms[i]
@@ -92,51 +173,13 @@ func (e *evaluation) checkHost(ctx context.Context, name string, depth int) outc
 }
 
 // failed is the outcome of a term of the record of name that ended in x.
-func (e *evaluation) failed(term, name string, x *exception) outcome {
-	err := fmt.Errorf("%s: %w", clean.Text(term, maxShown), x.err)
-	return outcome{status: x.status, term: term, domain: name, err: err}
+func (e *evaluation) failed(term, name string, x *Error) outcome {
+	err := fault.New(x.Status, x.Reason, clean.Text(term, maxShown)).Because(x)
+	return outcome{status: x.Status, term: term, domain: name, err: err}
 }
 
-// findRecord looks up the record of name (RFC 7208 sections 4.4 and 4.5). Where
-// there is none to evaluate, the outcome has a status.
-func (e *evaluation) findRecord(ctx context.Context, name string) (string, outcome) {
-	if err := ctx.Err(); err != nil {
-		return "", outcome{status: TempError, err: err}
-	}
-	a, err := e.resolver.TXT(ctx, name)
-	if err != nil && !dns.IsNotFound(err) {
-		return "", outcome{status: TempError, err: err}
-	}
-	if err != nil || len(a.Values) == 0 {
-		// The first look-up is not that of a term.
-		if e.lookups > 0 {
-			if x := e.countVoid(); x != nil {
-				return "", outcome{status: x.status, err: x.err}
-			}
-		}
-		if err != nil {
-			return "", outcome{status: None, err: errNotFound}
-		}
-		return "", outcome{status: None, err: errNoRecord}
-	}
-	text, found := "", false
-	for _, txt := range a.Values {
-		if !IsRecord(txt) {
-			continue
-		}
-		if found {
-			return "", outcome{status: PermError, err: errManyRecords}
-		}
-		text, found = txt, true
-	}
-	if !found {
-		return "", outcome{status: None, err: errNoRecord}
-	}
-	return text, outcome{}
-}
-
-// redirect goes on with the record that a redirect names (RFC 7208 section
-// 6.1).
+// redirect goes on with the record that a redirect names
+// (RFC 7208 section 6.1).
 func (e *evaluation) redirect(ctx context.Context, record *Record, name string, depth int) outcome {
 	target, x := "", e.countLookup()
 	if x == nil {
@@ -146,7 +189,7 @@ func (e *evaluation) redirect(ctx context.Context, record *Record, name string, 
 		s := Step{Depth: depth, Domain: name, Term: "redirect=" + record.Redirect.String(), Target: target}
 		s.Outcome = "redirect"
 		if x != nil {
-			s.Outcome, s.Reason = string(x.status), reason(x.err)
+			s.Outcome, s.Reason = string(x.Status), x.Error()
 		}
 		e.trace(s)
 	}
@@ -156,72 +199,31 @@ func (e *evaluation) redirect(ctx context.Context, record *Record, name string, 
 		case o.domain != "":
 			return o
 		case o.status == None:
-			x = permError(o.err)
+			x = withoutRecord(o.err)
 		default:
-			x = &exception{o.status, o.err}
+			x = o.err
 		}
 	}
 	return e.failed("redirect="+record.Redirect.String(), name, x)
 }
 
+// withoutRecord is an "include" or a "redirect" to a domain without a record, for
+// the reason err (RFC 7208 sections 5.2 and 6.1).
+func withoutRecord(err *Error) *Error { return fault.Wrap(PermError, ReasonInclude, err) }
+
 // recordTarget returns the name of the record that an "include" or "redirect"
 // of spec asks for. The result "none" that RFC 7208 section 4.3 has for other
 // names is a permerror for both (sections 5.2 and 6.1).
-func (e *evaluation) recordTarget(ctx context.Context, spec MacroString, current string) (string, *exception) {
+func (e *evaluation) recordTarget(ctx context.Context, spec MacroString, current string) (string, *Error) {
 	target, ok, x := e.target(ctx, spec, current)
 	if x != nil {
 		return target, x
 	}
 	if !ok {
-		return target, permError(errTarget)
+		return target, errTarget
 	}
 	if strings.IndexByte(target, '.') < 0 {
-		return target, permError(errOneLabel)
+		return target, errTargetLabel
 	}
 	return target, nil
-}
-
-// countLookup begins a term that causes look-ups.
-func (e *evaluation) countLookup() *exception {
-	if e.explaining {
-		return nil
-	}
-	if e.lookups == MaxLookups {
-		return permError(errLookups)
-	}
-	e.lookups++
-	e.termVoid = false
-	return nil
-}
-
-// countVoid notes that a look-up of the current term found nothing. RFC 7208
-// section 4.6.4 limits the number of terms of which that is true, so that a
-// term counts once, however many exchangers of an "mx" have no address of the
-// client's family.
-func (e *evaluation) countVoid() *exception {
-	if e.termVoid || e.explaining {
-		return nil
-	}
-	if e.void == e.maxVoid {
-		return permError(errVoid)
-	}
-	e.void++
-	e.termVoid = true
-	return nil
-}
-
-// empty is what a look-up without values means for the term it was for: err is
-// its error, if it had one (RFC 7208 section 5).
-func (e *evaluation) empty(err error) *exception {
-	if err != nil && !dns.IsNotFound(err) {
-		return tempError(err)
-	}
-	return e.countVoid()
-}
-
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

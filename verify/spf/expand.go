@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/domain"
 )
 
@@ -19,8 +20,8 @@ const (
 	nameTail = domain.MaxLength + 2
 	// maxExplanation is where explanations are cut.
 	maxExplanation = 400
-	// unknownName is what %{p} and %{r} expand to where there is no name (RFC
-	// 7208 section 7.3).
+	// unknownName is what %{p} and %{r} expand to where there is no name
+	// (RFC 7208 section 7.3).
 	unknownName = "unknown"
 )
 
@@ -29,7 +30,7 @@ const (
 // nothing. We treat local-parts and HELO arguments of absurd length alike.
 func (e *evaluation) expandable(m MacroString) bool {
 	if m.letters.has('s') || m.letters.has('l') {
-		if len(e.local) > maxIdentity || !domain.IsASCII(e.local) {
+		if len(e.local) > maxIdentity || !ascii.Is(e.local) {
 			return false
 		}
 	}
@@ -41,7 +42,7 @@ func (e *evaluation) expandable(m MacroString) bool {
 // 7.3); or current where spec is zero. ok is false where that is no name that
 // the DNS could hold. Where spec is not expandable there is no target to ask
 // for.
-func (e *evaluation) target(ctx context.Context, spec MacroString, current string) (name string, ok bool, x *exception) {
+func (e *evaluation) target(ctx context.Context, spec MacroString, current string) (name string, ok bool, x *Error) {
 	switch {
 	case spec.IsZero():
 		return current, true, nil
@@ -101,7 +102,7 @@ func (e *evaluation) explanation(ctx context.Context, m MacroString, current str
 	}
 	var b []byte
 	for _, s := range m.segments {
-		var x *exception
+		var x *Error
 		if b, x = e.appendSegment(ctx, b, s, current); x != nil {
 			return "", false
 		}
@@ -121,7 +122,7 @@ func (e *evaluation) explanation(ctx context.Context, m MacroString, current str
 }
 
 // appendSegment appends the expansion of s to b.
-func (e *evaluation) appendSegment(ctx context.Context, b []byte, s segment, current string) ([]byte, *exception) {
+func (e *evaluation) appendSegment(ctx context.Context, b []byte, s segment, current string) ([]byte, *Error) {
 	switch s.letter {
 	case 0:
 		return append(b, s.literal...), nil
@@ -150,7 +151,7 @@ func (e *evaluation) appendSegment(ctx context.Context, b []byte, s segment, cur
 
 // macroValue returns what a macro-letter stands for (RFC 7208 sections 7.2 and
 // 7.3).
-func (e *evaluation) macroValue(ctx context.Context, letter byte, current string) (string, *exception) {
+func (e *evaluation) macroValue(ctx context.Context, letter byte, current string) (string, *Error) {
 	switch letter {
 	case 's':
 		return e.local + "@" + e.senderDomain, nil
@@ -183,10 +184,10 @@ func (e *evaluation) macroValue(ctx context.Context, letter byte, current string
 	}
 }
 
-// helo returns the HELO argument, in A-labels where it is a domain name: RFC
-// 8616 section 4 has U-labels converted before macros use them.
+// helo returns the HELO argument, in A-labels where it is a domain name:
+// RFC 8616 section 4 has U-labels converted before macros use them.
 func (e *evaluation) helo() string {
-	if domain.IsASCII(e.args.Helo) {
+	if ascii.Is(e.args.Helo) {
 		return e.args.Helo
 	}
 	if name, err := domain.ToASCII(e.args.Helo); err == nil {
@@ -247,14 +248,14 @@ func (s segment) appendParts(b []byte, value string) []byte {
 	return b
 }
 
-// escapeURL escapes all octets that are not in the "unreserved" set of RFC 3986
-// section 2.3.
+// escapeURL escapes all octets that are not in the "unreserved" set of
+// RFC 3986 section 2.3.
 func escapeURL(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if isAlpha(c) || isDigit(c) || strings.IndexByte("-._~", c) >= 0 {
+		if ascii.IsLetter(c) || ascii.IsDigit(c) || strings.IndexByte("-._~", c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}

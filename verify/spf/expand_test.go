@@ -107,7 +107,7 @@ func expand(t *testing.T, a Args, spec MacroString) string {
 	e := testEvaluation(t, a)
 	name, _, x := e.target(context.Background(), spec, e.senderDomain)
 	if x != nil {
-		t.Errorf("%s: %v", spec, x.err)
+		t.Errorf("%s: %v", spec, x)
 	}
 	return name
 }

@@ -1,5 +1,23 @@
 package spf
 
+import (
+	"strings"
+
+	"authmilter/verify/ascii"
+	"authmilter/verify/domain"
+	"authmilter/verify/fault"
+)
+
+// oneLabel says why a name is not asked for: it is of the local network, or a
+// top-level domain.
+const oneLabel = "domain name of a single label"
+
+var (
+	errBadSender = fault.New(None, ReasonNoDomain, "sender has no valid domain name")
+	errBadHelo   = fault.New(None, ReasonNoDomain, "HELO is not a domain name")
+	errOneLabel  = fault.New(None, ReasonNoDomain, oneLabel)
+)
+
 // Identify returns the identity that [Check] evaluates for a sender, and its
 // domain, "" where there is none that is valid.
 func Identify(mailFrom, helo string) (id Identity, name string) {
@@ -13,4 +31,41 @@ func Identify(mailFrom, helo string) (id Identity, name string) {
 		return id, ""
 	}
 	return id, name
+}
+
+// splitSender splits a reverse-path at the last "@". The domain is "" where
+// there is none.
+func splitSender(path string) (local, name string) {
+	at := strings.LastIndexByte(path, '@')
+	if at < 0 {
+		return path, ""
+	}
+	local, name = path[:at], path[at+1:]
+	if strings.HasPrefix(local, "@") {
+		// A source route, which RFC 5321 appendix F.2 has us ignore.
+		if colon := strings.IndexByte(local, ':'); colon >= 0 {
+			local = local[colon+1:]
+		}
+	}
+	return local, name
+}
+
+// initialDomain returns the domain to begin with, as A-labels. RFC 7208 section 4.3
+// has no use for names that are malformed or of a single label, and a name whose
+// last label is a number is an address (RFC 3696 section 2).
+func initialDomain(text string, malformed *Error) (string, *Error) {
+	name, err := domain.ToASCII(text)
+	if err != nil {
+		return "", malformed
+	}
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return "", errOneLabel
+	}
+	for i := dot + 1; i < len(name); i++ {
+		if !ascii.IsDigit(name[i]) {
+			return name, nil
+		}
+	}
+	return "", malformed
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"authmilter/verify/ascii"
 )
 
 const (
@@ -149,7 +151,7 @@ func parseMacroString(text string, use macroUse) (MacroString, error) {
 		if err != nil {
 			return MacroString{}, err
 		}
-		if isAlpha(s.letter) {
+		if ascii.IsLetter(s.letter) {
 			m.letters.add(s.letter)
 		}
 		m.segments = append(m.segments, s)
@@ -176,7 +178,7 @@ func parseMacro(text string, use macroUse) (segment, int, error) {
 		return segment{}, 0, errUnclosed
 	}
 	body := text[2:end]
-	if body == "" || !isAlpha(body[0]) {
+	if body == "" || !ascii.IsLetter(body[0]) {
 		return segment{}, 0, errLetter
 	}
 	s := segment{letter: body[0] | 0x20, escape: body[0] < 'a'}
@@ -188,7 +190,7 @@ func parseMacro(text string, use macroUse) (segment, int, error) {
 		return segment{}, 0, errExplainOnly
 	}
 	i := 1
-	for ; i < len(body) && isDigit(body[i]); i++ {
+	for ; i < len(body) && ascii.IsDigit(body[i]); i++ {
 		// More parts than there can be are all of them (section 7.3).
 		s.parts = min(s.parts*10+int(body[i]-'0'), maxParts)
 	}
@@ -258,16 +260,12 @@ func isTopLabel(label string) bool {
 	digits := true
 	for i := 0; i < len(label); i++ {
 		c := label[i]
-		if !isAlpha(c) && !isDigit(c) && c != '-' {
+		if !ascii.IsLetter(c) && !ascii.IsDigit(c) && c != '-' {
 			return false
 		}
-		digits = digits && isDigit(c)
+		digits = digits && ascii.IsDigit(c)
 	}
 	return !digits
 }
-
-func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isDelimiter(c byte) bool { return strings.IndexByte(".-+,/_=", c) >= 0 }

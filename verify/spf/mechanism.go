@@ -3,13 +3,11 @@ package spf
 import (
 	"context"
 	"net/netip"
-
-	"authmilter/verify/dns"
 )
 
 // match evaluates m, a mechanism of the record of current (RFC 7208 section 5).
 // target is the name it was about, where it has one.
-func (e *evaluation) match(ctx context.Context, m *Mechanism, current string, depth int) (target string, match bool, x *exception) {
+func (e *evaluation) match(ctx context.Context, m *Mechanism, current string, depth int) (target string, match bool, x *Error) {
 	switch m.Kind {
 	case All:
 		return "", true, nil
@@ -44,7 +42,7 @@ func (e *evaluation) match(ctx context.Context, m *Mechanism, current string, de
 }
 
 // matchInclude evaluates "include" (RFC 7208 section 5.2).
-func (e *evaluation) matchInclude(ctx context.Context, m *Mechanism, current string, depth int) (string, bool, *exception) {
+func (e *evaluation) matchInclude(ctx context.Context, m *Mechanism, current string, depth int) (string, bool, *Error) {
 	target, x := e.recordTarget(ctx, m.Domain, current)
 	if x != nil {
 		return target, false, x
@@ -52,26 +50,18 @@ func (e *evaluation) matchInclude(ctx context.Context, m *Mechanism, current str
 	switch o := e.checkHost(ctx, target, depth+1); o.status {
 	case Pass:
 		return target, true, nil
-	case TempError:
-		return target, false, tempError(o.err)
-	case PermError, None:
-		return target, false, permError(o.err)
+	case TempError, PermError:
+		return target, false, o.err
+	case None:
+		return target, false, withoutRecord(o.err)
 	default:
 		return target, false, nil
 	}
 }
 
-// addresses looks up the addresses of name that can equal the client's.
-func (e *evaluation) addresses(ctx context.Context, name string) (dns.Answer[netip.Addr], error) {
-	if e.ip.Is4() {
-		return e.resolver.A(ctx, name)
-	}
-	return e.resolver.AAAA(ctx, name)
-}
-
 // matchHost tells whether name has the client's address, within the prefix
 // length of m (RFC 7208 section 5.3).
-func (e *evaluation) matchHost(ctx context.Context, m *Mechanism, name string) (bool, *exception) {
+func (e *evaluation) matchHost(ctx context.Context, m *Mechanism, name string) (bool, *Error) {
 	a, err := e.addresses(ctx, name)
 	if err != nil || len(a.Values) == 0 {
 		return false, e.empty(err)
@@ -89,7 +79,7 @@ func (e *evaluation) matchHost(ctx context.Context, m *Mechanism, name string) (
 }
 
 // matchMX evaluates "mx" (RFC 7208 section 5.4).
-func (e *evaluation) matchMX(ctx context.Context, m *Mechanism, name string) (bool, *exception) {
+func (e *evaluation) matchMX(ctx context.Context, m *Mechanism, name string) (bool, *Error) {
 	a, err := e.resolver.MX(ctx, name)
 	if err != nil || len(a.Values) == 0 {
 		return false, e.empty(err)
@@ -97,7 +87,7 @@ func (e *evaluation) matchMX(ctx context.Context, m *Mechanism, name string) (bo
 	if len(a.Values) > MaxNames {
 		// Before any is asked for: what comes of an "mx" must not depend on the
 		// order of exchangers of equal preference.
-		return false, permError(errNames)
+		return false, errNames
 	}
 	for _, mx := range a.Values {
 		if !isName(mx.Host) {
@@ -112,7 +102,7 @@ func (e *evaluation) matchMX(ctx context.Context, m *Mechanism, name string) (bo
 
 // matchExists evaluates "exists": the look-up is for IPv4 addresses whatever
 // the client's is (RFC 7208 section 5.7).
-func (e *evaluation) matchExists(ctx context.Context, name string) (bool, *exception) {
+func (e *evaluation) matchExists(ctx context.Context, name string) (bool, *Error) {
 	a, err := e.resolver.A(ctx, name)
 	if err != nil || len(a.Values) == 0 {
 		return false, e.empty(err)

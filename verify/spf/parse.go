@@ -2,11 +2,12 @@ package spf
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 
+	"authmilter/verify/ascii"
 	"authmilter/verify/clean"
+	"authmilter/verify/fault"
 )
 
 // version is how every record begins (RFC 7208 section 4.5).
@@ -23,9 +24,13 @@ const (
 const maxShown = 100
 
 var (
-	errVersion       = errors.New(`record does not begin with "v=spf1"`)
-	errRecordLength  = errors.New("record is too long")
-	errTermCount     = errors.New("record has too many terms")
+	errVersion      = fault.New(PermError, ReasonSyntax, `record does not begin with "v=spf1"`)
+	errRecordLength = fault.New(PermError, ReasonSyntax, "record is too long")
+	errTermCount    = fault.New(PermError, ReasonSyntax, "record has too many terms")
+)
+
+// What can be wrong with a term.
+var (
 	errName          = errors.New("malformed name of a mechanism or modifier")
 	errMechanism     = errors.New("unknown mechanism")
 	errArgument      = errors.New("mechanism takes no argument")
@@ -43,9 +48,17 @@ func IsRecord(txt string) bool {
 }
 
 // ParseRecord parses the text of an SPF record, all of it: an error anywhere
-// makes the whole record unusable (RFC 7208 section 4.6). The error names the
-// term at fault.
+// makes the whole record unusable (RFC 7208 section 4.6). The error, an *[Error],
+// names the term at fault.
 func ParseRecord(txt string) (*Record, error) {
+	r, err := parseRecord(txt)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func parseRecord(txt string) (*Record, *Error) {
 	if !IsRecord(txt) {
 		return nil, errVersion
 	}
@@ -65,7 +78,7 @@ func ParseRecord(txt string) (*Record, error) {
 			return nil, errTermCount
 		}
 		if err := r.addTerm(term); err != nil {
-			return nil, fmt.Errorf("%s: %w", clean.Text(term, maxShown), err)
+			return nil, fault.New(PermError, ReasonSyntax, clean.Text(term, maxShown)).Because(err)
 		}
 	}
 	return r, nil
@@ -88,12 +101,12 @@ func (r *Record) addTerm(term string) error {
 
 // nameLength returns the length of the name that text begins with.
 func nameLength(text string) int {
-	if text == "" || !isAlpha(text[0]) {
+	if text == "" || !ascii.IsLetter(text[0]) {
 		return 0
 	}
 	for i := 1; i < len(text); i++ {
 		c := text[i]
-		if !isAlpha(c) && !isDigit(c) && c != '-' && c != '_' && c != '.' {
+		if !ascii.IsLetter(c) && !ascii.IsDigit(c) && c != '-' && c != '_' && c != '.' {
 			return i
 		}
 	}
@@ -211,7 +224,7 @@ func (m *Mechanism) parsePrefixes(argument string) (string, error) {
 // text as it is and no digits where it does not end so.
 func cutPrefixLength(text string) (rest, digits string) {
 	i := len(text)
-	for i > 0 && isDigit(text[i-1]) {
+	for i > 0 && ascii.IsDigit(text[i-1]) {
 		i--
 	}
 	if i == len(text) || i == 0 || text[i-1] != '/' {
@@ -228,7 +241,7 @@ func parsePrefixLength(digits string, limit int) (int, error) {
 	}
 	n := 0
 	for i := 0; i < len(digits); i++ {
-		if !isDigit(digits[i]) {
+		if !ascii.IsDigit(digits[i]) {
 			return 0, errPrefix
 		}
 		if n = n*10 + int(digits[i]-'0'); n > limit {

@@ -18,8 +18,8 @@ type Record struct {
 	Unknown []Modifier
 }
 
-// Qualifier says which result a mechanism that matches gives (RFC 7208 section
-// 4.6.2).
+// Qualifier says which result a mechanism that matches gives
+// (RFC 7208 section 4.6.2).
 type Qualifier byte
 
 // Status returns the result that the qualifier stands for.

@@ -1,9 +1,6 @@
-// Package spf evaluates the Sender Policy Framework, RFC 7208: whether the
-// domain in MAIL FROM or HELO lets a client send mail in its name.
-//
-// [ParseRecord] parses a record, [Check] finds and evaluates one. Both are pure:
-// they look nothing up but through the [dns.Resolver] they are given.
 package spf
+
+import "authmilter/verify/fault"
 
 // Status is the outcome of an evaluation, in the words of RFC 7208 section 2.6.
 type Status string
@@ -34,6 +31,57 @@ func Statuses() []Status {
 	return []Status{None, Neutral, Pass, Fail, SoftFail, TempError, PermError}
 }
 
+// Reason names why an evaluation came to [None], [TempError] or [PermError],
+// from a fixed set, for counting.
+type Reason string
+
+// The reasons, by the status they lead to.
+const (
+	// None.
+	ReasonNoAddress Reason = "no_address"
+	ReasonNoDomain  Reason = "no_domain"
+	ReasonNotFound  Reason = "domain_not_found"
+	ReasonNoRecord  Reason = "no_record"
+	// TempError.
+	ReasonDNS Reason = "dns"
+	// PermError.
+	ReasonSeveralRecords Reason = "several_records"
+	ReasonSyntax         Reason = "syntax"
+	ReasonTarget         Reason = "target"
+	ReasonLookups        Reason = "too_many_lookups"
+	ReasonVoidLookups    Reason = "too_many_void_lookups"
+	ReasonNames          Reason = "too_many_names"
+	ReasonInclude        Reason = "include_without_record"
+)
+
+// Outcome is a status with a reason for it.
+type Outcome struct {
+	Status Status
+	Reason Reason
+}
+
+// Outcomes returns every Outcome there is.
+func Outcomes() []Outcome {
+	return []Outcome{
+		{Neutral, ""},
+		{Pass, ""},
+		{Fail, ""},
+		{SoftFail, ""},
+		{None, ReasonNoAddress},
+		{None, ReasonNoDomain},
+		{None, ReasonNotFound},
+		{None, ReasonNoRecord},
+		{TempError, ReasonDNS},
+		{PermError, ReasonSeveralRecords},
+		{PermError, ReasonSyntax},
+		{PermError, ReasonTarget},
+		{PermError, ReasonLookups},
+		{PermError, ReasonVoidLookups},
+		{PermError, ReasonNames},
+		{PermError, ReasonInclude},
+	}
+}
+
 // Default is the Mechanism of a [Result] where no mechanism of the record
 // matched (RFC 7208 sections 4.7 and 9.1).
 const Default = "default"
@@ -41,7 +89,9 @@ const Default = "default"
 // Result is the outcome of an evaluation. Its texts may hold anything that the
 // client or a domain owner wrote: clean them before they are shown.
 type Result struct {
-	Status   Status
+	Status Status
+	// Reason is empty for the statuses that the record itself gives.
+	Reason   Reason
 	Identity Identity
 	// Domain is the identity's domain in A-labels; "" where it has none that is
 	// valid.
@@ -54,7 +104,7 @@ type Result struct {
 	// none matched; "" where no term was reached.
 	Mechanism string
 	// Explanation is what the domain says about a [Fail], if [Args] asks for it:
-	// printable US-ASCII, written by whoever controls the domain.
+	// printable US-ASCII, chosen by the domain owner.
 	Explanation string
 	// Err is the cause of [None], [TempError] and [PermError], and otherwise
 	// nil.
@@ -62,6 +112,16 @@ type Result struct {
 	// Lookups is how many terms with look-ups were met, and Void how many of
 	// those found nothing (RFC 7208 section 4.6.4).
 	Lookups, Void int
+}
+
+// Error is why an evaluation came to [None], [TempError] or [PermError]. Every
+// error of this package is one.
+type Error = fault.Error[Status, Reason]
+
+// because returns r with the status and the reason of err, which explains them.
+func (r Result) because(err *Error) Result {
+	r.Status, r.Reason, r.Err = err.Status, err.Reason, err
+	return r
 }
 
 // Text says in a few words why the result is what it is.

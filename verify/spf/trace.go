@@ -32,10 +32,10 @@ func (e *evaluation) trace(s Step) {
 }
 
 // traceTerm traces s, a step of a mechanism that ended so.
-func (e *evaluation) traceTerm(s Step, match bool, x *exception) {
+func (e *evaluation) traceTerm(s Step, match bool, x *Error) {
 	switch {
 	case x != nil:
-		s.Outcome, s.Reason = string(x.status), reason(x.err)
+		s.Outcome, s.Reason = string(x.Status), x.Error()
 	case match:
 		s.Outcome = "match"
 	default:

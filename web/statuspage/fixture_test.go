@@ -111,13 +111,13 @@ var senders = []sender{
 	},
 	{
 		weight: 8, ip: "192.0.2.130", name: "smtp.club.example", from: "", author: "club.example",
-		spf:   spf.Result{Status: spf.None, Identity: spf.Helo, Domain: "smtp.club.example", Err: errors.New("no SPF record")},
+		spf:   spf.Result{Status: spf.None, Reason: spf.ReasonNoDomain, Identity: spf.Helo, Domain: "smtp.club.example", Err: errors.New("no SPF record")},
 		dmarc: dmarc.Result{Status: dmarc.None, Reason: dmarc.ReasonNoPolicy, Err: errors.New("no DMARC policy record")}, arc: noChain,
 	},
 	{
 		weight: 2, ip: "192.0.2.140", name: "mx.slow-dns.example", from: "billing@slow-dns.example", author: "slow-dns.example",
 		dkim:  []dkim.Result{{Status: dkim.TempError, Reason: dkim.ReasonDNS, Err: errors.New("key look-up did not finish: TXT 2026._domainkey.slow-dns.example: no answer within 5s"), Signature: signature("slow-dns.example", "2026")}},
-		spf:   spf.Result{Status: spf.TempError, Identity: spf.MailFrom, Domain: "slow-dns.example", Err: errors.New("TXT slow-dns.example: no answer within 5s")},
+		spf:   spf.Result{Status: spf.TempError, Reason: spf.ReasonDNS, Identity: spf.MailFrom, Domain: "slow-dns.example", Err: errors.New("TXT slow-dns.example: no answer within 5s")},
 		dmarc: dmarc.Result{Status: dmarc.TempError, Reason: dmarc.ReasonPolicyLookup, Err: errors.New("TXT _dmarc.slow-dns.example: no answer within 5s")},
 		arc:   noChain,
 		decide: policy.Decision{Disposition: policy.Defer, Intended: policy.Defer, Reason: policy.ReasonTempError,

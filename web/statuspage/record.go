@@ -191,7 +191,7 @@ func result(m int, status, reason string) method {
 }
 
 func spfResult(w *writer, s *spf.Result) method {
-	m := result(methodSPF, string(s.Status), string(s.Reason()))
+	m := result(methodSPF, string(s.Status), string(s.Reason))
 	if !w.anonymous {
 		m.domain, m.text = w.personal(s.Domain), w.personal(s.Text())
 	}

@@ -69,8 +69,8 @@ func newPrime(r *rand.Rand, bits int) *big.Int {
 	}
 }
 
-// rsaRecord and ed25519Record return key records (RFC 6376 section 3.6.1, RFC
-// 8463 section 4).
+// rsaRecord and ed25519Record return key records (RFC 6376 section 3.6.1,
+// RFC 8463 section 4).
 func rsaRecord(key *rsa.PrivateKey) string {
 	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {

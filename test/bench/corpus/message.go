@@ -179,8 +179,8 @@ func verdict(d *domain, s *Session, msg *Message, signers []signer, spoilt bool)
 	return v
 }
 
-// aligned tells whether name is in alignment with the author domain (RFC 9989
-// section 4.4).
+// aligned tells whether name is in alignment with the author domain
+// (RFC 9989 section 4.4).
 func (d *domain) aligned(name string) bool {
 	if d.strict {
 		return name == d.author()

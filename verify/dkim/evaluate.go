@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"authmilter/verify/dns"
+	"authmilter/verify/fault"
 	"authmilter/verify/message"
 )
 
@@ -86,12 +87,12 @@ type Verification struct {
 }
 
 var (
-	errTooMany     = fault(Policy, ReasonTooMany, "too many signatures")
-	errExpired     = fault(Neutral, ReasonExpired, "signature expired")
-	errFuture      = fault(Neutral, ReasonFuture, "signature is from the future")
-	errBodyHash    = fault(Fail, ReasonBodyHash, "body hash did not verify")
-	errBodyLength  = fault(Fail, ReasonBodyLength, "body is shorter than the signed length")
-	errInterrupted = fault(TempError, ReasonDNS, "key not available now: not looked up")
+	errTooMany     = fault.New(Policy, ReasonTooMany, "too many signatures")
+	errExpired     = fault.New(Neutral, ReasonExpired, "signature expired")
+	errFuture      = fault.New(Neutral, ReasonFuture, "signature is from the future")
+	errBodyHash    = fault.New(Fail, ReasonBodyHash, "body hash did not verify")
+	errBodyLength  = fault.New(Fail, ReasonBodyLength, "body is shorter than the signed length")
+	errInterrupted = fault.New(TempError, ReasonDNS, "key not available now: not looked up")
 )
 
 // Begin parses the signatures of a message and says to its body which digests
@@ -226,7 +227,7 @@ func (v *Verification) UseKeys(keys []*Key, err error) {
 		return
 	}
 	if name := v.signature.unsignedDuplicate(v.singular, v.in.Index); name != "" {
-		v.policy = fault(Policy, ReasonUnsignedDuplicate, "a second "+name+" field is not signed")
+		v.policy = fault.New(Policy, ReasonUnsignedDuplicate, "a second "+name+" field is not signed")
 	}
 }
 
@@ -259,9 +260,8 @@ func (v *Verification) Result(body *message.Body) Result {
 		err = v.policy
 	}
 	r := Result{Status: Pass, Signature: v.signature, Key: v.key, Err: err}
-	var e *Error
-	if errors.As(err, &e) {
-		r.Status, r.Reason = e.Status, e.Reason
+	if e, ok := errors.AsType[*Error](err); ok {
+		return r.because(e)
 	}
 	return r
 }
@@ -285,7 +285,7 @@ func (v *Verification) checkBody(body *message.Body) error {
 		// RFC 6376 section 3.5, tag l=: not larger than the body.
 		return errBodyLength
 	case length > s.Length && !v.opts.AllowPartialBody && v.policy == nil:
-		v.policy = fault(Policy, ReasonPartialBody, "l= leaves a part of the body unsigned")
+		v.policy = fault.New(Policy, ReasonPartialBody, "l= leaves a part of the body unsigned")
 	}
 	return nil
 }

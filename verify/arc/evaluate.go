@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"authmilter/verify/dkim"
+	"authmilter/verify/fault"
 	"authmilter/verify/message"
 )
 
@@ -43,7 +44,7 @@ func Begin(opts dkim.Options, in *dkim.Input) *Verification {
 	for i := range chain.Sets {
 		set := &chain.Sets[i]
 		if set.signatureErr == nil {
-			v.messages[i] = dkim.BeginOne(opts, in, set.messageSignature, set.MessageSignature)
+			v.messages[i] = dkim.BeginOne(opts, in, set.at[messageSignature], set.MessageSignature)
 		}
 	}
 	return v
@@ -67,11 +68,8 @@ func (v *Verification) CheckHeader(keys Keys) {
 	for i := len(digests) - 1; i >= 0; i-- {
 		seal := v.chain.Sets[i].Seal
 		if err := v.checkSeal(keys, seal.Signature, digests[i]); err != nil {
-			v.err = &Error{
-				Reason: reasonOf(err, ReasonSeal),
-				text:   fmt.Sprintf("ARC-Seal i=%d of %s", i+1, seal.Domain),
-				cause:  err,
-			}
+			text := fmt.Sprintf("ARC-Seal i=%d of %s", i+1, seal.Domain)
+			v.err = fault.New(Fail, reasonOf(err, ReasonSeal), text).Because(err)
 			return
 		}
 	}
@@ -114,10 +112,10 @@ func sealDigests(h message.Header, c *Chain) [][]byte {
 	d := newSealDigest()
 	for i := range c.Sets {
 		set := &c.Sets[i]
-		d.add(h[set.authResults])
-		d.add(h[set.messageSignature])
+		d.add(h[set.at[authResults]])
+		d.add(h[set.at[messageSignature]])
 		digests[i] = d.sum(set.Seal.Unsigned())
-		d.add(h[set.seal])
+		d.add(h[set.at[seal]])
 	}
 	return digests
 }
@@ -140,14 +138,13 @@ func (v *Verification) Result(body *message.Body) Result {
 		return Result{Status: Pass, Chain: v.chain, OldestPass: oldest}
 	}
 	r := Result{Status: Fail, Chain: v.chain, OldestPass: Absent, Err: err}
-	var e *Error
-	if errors.As(err, &e) {
-		r.Reason = e.Reason
+	if e, ok := errors.AsType[*Error](err); ok {
+		return r.because(e)
 	}
 	return r
 }
 
-var errInterrupted = &Error{Reason: ReasonDNS, text: "keys of the chain not available now: not looked up"}
+var errInterrupted = fault.New(Fail, ReasonDNS, "keys of the chain not available now: not looked up")
 
 // checkBodies completes the message signatures, newest first. It returns the
 // lowest instance down to which they verify, 0 where all do.
@@ -171,7 +168,7 @@ func (v *Verification) messageError(set *Set, cause error) *Error {
 	if d := set.MessageSignature.Domain; d != "" {
 		text += " of " + d
 	}
-	return &Error{Reason: reasonOf(cause, ReasonMessageSignature), text: text, cause: cause}
+	return fault.New(Fail, reasonOf(cause, ReasonMessageSignature), text).Because(cause)
 }
 
 // reasonOf returns [ReasonDNS] for a look-up that did not end, otherwise other.

@@ -390,7 +390,7 @@ func TestUnfinished(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		begun := time.Now()
 		r := spf.Check(ctx, c, spf.Args{IP: ip, MailFrom: from})
-		if r.Status != spf.TempError || time.Since(begun) > 3*time.Second {
+		if r.Status != spf.TempError || time.Since(begun) > time.Minute {
 			t.Errorf("%s: %s (%s) after %v", from, r.Status, r.Text(), time.Since(begun))
 		}
 		cancel()

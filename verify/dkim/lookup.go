@@ -1,0 +1,56 @@
+package dkim
+
+import (
+	"context"
+
+	"authmilter/verify/dns"
+	"authmilter/verify/fault"
+)
+
+var (
+	errNoKey  = fault.New(PermError, ReasonNoKey, "no key for signature")
+	errKeyDNS = fault.New(TempError, ReasonDNS, "key not available now")
+)
+
+// LookupKey returns the key that domain publishes for selector: of several, the
+// first. An error is an *[Error]: a TempError where it is unknown what is
+// published.
+func LookupKey(ctx context.Context, r dns.Resolver, selector, domain string) (*Key, error) {
+	keys, err := LookupKeys(ctx, r, selector, domain)
+	if err != nil {
+		return nil, err
+	}
+	return keys[0], nil
+}
+
+// LookupKeys returns the keys that domain publishes for selector, one or more.
+// Records that are no keys are passed over (RFC 6376 section 6.1.2), so that
+// other text at the name, or a key half replaced, is no reason to distrust good
+// mail. The error, an *[Error], is that of the first record where none is a key.
+func LookupKeys(ctx context.Context, r dns.Resolver, selector, domain string) ([]*Key, error) {
+	answer, err := r.TXT(ctx, selector+"._domainkey."+domain)
+	switch {
+	case dns.IsNotFound(err):
+		return nil, errNoKey
+	case err != nil:
+		return nil, errKeyDNS.Because(err)
+	case len(answer.Values) == 0:
+		return nil, errNoKey
+	}
+	var keys []*Key
+	var first error
+	for _, txt := range answer.Values {
+		key, err := ParseKey(txt)
+		switch {
+		case err == nil:
+			key.CNAMEs, key.Authentic = answer.CNAMEs, answer.Authentic
+			keys = append(keys, key)
+		case first == nil:
+			first = err
+		}
+	}
+	if len(keys) == 0 {
+		return nil, first
+	}
+	return keys, nil
+}

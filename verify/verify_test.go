@@ -151,7 +151,7 @@ func TestChunksDoNotMatter(t *testing.T) {
 	}
 }
 
-// TestFailedIsCounted holds that a fault of ours has reasons that are counted.
+// TestFailedIsCounted checks that the results of Failed have reasons that are counted.
 func TestFailedIsCounted(t *testing.T) {
 	r := verify.Failed(errors.New("internal error"))
 	if o := (spf.Outcome{Status: r.SPF.Status, Reason: r.SPF.Reason}); !slices.Contains(spf.Outcomes(), o) {

@@ -67,7 +67,7 @@ func findScenario(t *testing.T, all []*scenario.Scenario, name string) *scenario
 	return nil
 }
 
-// runOneConnection sends several messages over one connection: those of all
+// runOneConnection sends several messages over one connection: the messages of all
 // scenarios without config that have the same client as the scenario first. The
 // results for one message must not depend on the messages before it.
 func runOneConnection(t *testing.T, r rig, first string) {

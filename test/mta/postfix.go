@@ -17,8 +17,8 @@ import (
 	"authmilter/test/need"
 )
 
-// maxSocketPath is the maximum length of the instance's directory: that of a unix
-// socket's path, less the longest name that Postfix gives a socket.
+// maxSocketPath is the maximum length of the instance's directory: the longest path
+// of a unix socket, less the longest name that Postfix gives a socket.
 const maxSocketPath = 107 - len("/queue/private/postscreen_cache")
 
 // Postfix is a private instance of Postfix. It has its own configuration, queue

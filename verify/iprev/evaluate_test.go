@@ -47,7 +47,7 @@ func TestCheck(t *testing.T) {
 		{"192.0.2.9", Pass, "mx9.example.com"},
 		{"192.0.2.2", Fail, ""},
 		{"192.0.2.3", Fail, ""},
-		{"192.0.2.7", Fail, ""}, // has addresses of the other family only
+		{"192.0.2.7", Fail, ""}, // its name has addresses of the other family only
 		{"192.0.2.4", TempError, ""},
 		{"192.0.2.5", Pass, "five.example.com"}, // despite the other name
 		{"192.0.2.6", TempError, ""},

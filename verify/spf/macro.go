@@ -83,7 +83,7 @@ var (
 // IsZero reports whether m is the zero value: the record has no such macro-string.
 func (m MacroString) IsZero() bool { return m.literal == "" && m.segments == nil }
 
-// String returns the macro-string as a record holds it.
+// String returns the macro-string as it appears in a record.
 func (m MacroString) String() string {
 	if m.segments == nil {
 		return m.literal

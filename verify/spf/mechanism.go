@@ -6,7 +6,7 @@ import (
 )
 
 // match evaluates m, a mechanism in the record of the domain current
-// (RFC 7208 section 5). target is the name that m looks up, if any.
+// (RFC 7208 section 5). target is the name that m refers to, if any.
 func (e *evaluation) match(ctx context.Context, m *Mechanism, current string, depth int) (target string, match bool, x *Error) {
 	switch m.Kind {
 	case All:

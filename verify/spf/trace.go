@@ -15,7 +15,7 @@ type Step struct {
 	Record string
 	// Term is the term evaluated; "" if the step concerns the record as a whole.
 	Term string
-	// Target is the domain-spec of the term with its macros expanded.
+	// Target is the name that the term refers to, with macros expanded.
 	Target string
 	// Outcome is "match", "no match", "redirect", or the final status of the
 	// record.

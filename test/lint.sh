@@ -10,20 +10,20 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 
-# What tidy compares with may have to be downloaded first. Without a network it
-# cannot tell; whatever else it says is a failure.
+# go mod tidy may have to download modules first. Without a network the check is
+# skipped; any other error is a failure.
 complaints=$(mktemp)
 trap 'rm -f "$complaints"' EXIT
 if ! untidy=$(go mod tidy -diff 2>"$complaints"); then
 	report=$(cat "$complaints")
 	case $untidy$report in
 	diff\ *)
-		echo "go.mod or go.sum is not as go mod tidy writes it:" >&2
+		echo "go.mod or go.sum is not tidy; run go mod tidy:" >&2
 		echo "$untidy" >&2
 		exit 1
 		;;
 	*"dial tcp"* | *"proxyconnect"* | *"i/o timeout"* | *"handshake timeout"* | *"lookup disabled by GOPROXY=off"*)
-		echo "not compared with go mod tidy: $report" >&2
+		echo "skipped go mod tidy: $report" >&2
 		;;
 	*)
 		echo "$report" >&2
@@ -34,11 +34,11 @@ fi
 go vet ./...
 go tool staticcheck ./...
 
-# Without its database govulncheck cannot tell anything about this module.
-# Whatever else it says is a failure.
+# Without its database govulncheck cannot check anything, and is skipped. Any other
+# error is a failure.
 if ! report=$(go tool govulncheck ./... 2>&1); then
 	case $report in
-	*"fetching vulnerabilities"*) echo "not checked for known vulnerabilities: $report" >&2 ;;
+	*"fetching vulnerabilities"*) echo "skipped govulncheck: $report" >&2 ;;
 	*)
 		echo "$report" >&2
 		exit 1

@@ -10,7 +10,7 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// TestPostfix runs the whole system with a real Postfix.
+// TestPostfix tests the whole system with a real Postfix.
 func TestPostfix(t *testing.T) {
 	port := mta.FreePort(t)
 	r := rig{
@@ -36,8 +36,8 @@ func TestDirect(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { runAtOnce(t, r) })
 }
 
-// TestPostfixUnixSocket holds that a Postfix whose processes are not root finds
-// the milter by a unix socket of the mode that the config gives it.
+// TestPostfixUnixSocket checks that Postfix, whose processes do not run as root,
+// can connect to a unix socket with the mode that the config sets.
 func TestPostfixUnixSocket(t *testing.T) {
 	socket := "unix:" + filepath.Join(mta.TempDir(t), "milter.sock")
 	r := rig{mta: mta.StartPostfix(t, socket), listen: socket}

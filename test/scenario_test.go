@@ -14,22 +14,22 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-var update = flag.Bool("update", false, "rewrite what the scenarios expect by what they get")
+var update = flag.Bool("update", false, "rewrite the expected results of the scenarios")
 
 func TestMain(m *testing.M) { daemon.Main(m) }
 
-// rig is an MTA, and the address where it looks for its milter. The milter comes
-// and goes with each scenario, which has a zone and a config of its own.
+// rig is an MTA and the address of its milter. Each scenario starts and stops its
+// own milter, with its own zone and config.
 type rig struct {
 	mta    mta.MTA
-	listen string // in our notation
-	// update tells to rewrite what the scenarios expect. What one MTA writes the
-	// others are held to.
+	listen string // in authmilter's notation
+	// update is set to rewrite the expected results of the scenarios, which are
+	// the same for every MTA.
 	update bool
 }
 
-// serve runs authmilter behind the rig's MTA until the end of the test, with the
-// DNS of a zone and with more configuration.
+// serve runs authmilter behind the rig's MTA until the end of the test. zone
+// answers its DNS queries, and config is added to its configuration.
 func (r rig) serve(t *testing.T, zone *dnstest.Zone, config string) *daemon.Daemon {
 	t.Helper()
 	return daemon.Start(t, daemon.Config{
@@ -67,15 +67,15 @@ func findScenario(t *testing.T, all []*scenario.Scenario, name string) *scenario
 	return nil
 }
 
-// runOneConnection sends, over one connection, every message of those
-// scenarios that share the client of the one named first and need no config:
-// what is known of one message must not show in the next.
+// runOneConnection sends several messages over one connection: the messages of all
+// scenarios without config that have the same client as the scenario first. The
+// results for one message must not depend on the messages before it.
 func runOneConnection(t *testing.T, r rig, first string) {
 	all := loadScenarios(t)
 	client := findScenario(t, all, first).Client
 	chosen := choose(all, func(s *scenario.Scenario) bool { return s.Client == client && s.Config == "" })
 	if len(chosen) < 3 {
-		t.Fatalf("%d scenarios share the client of %q", len(chosen), first)
+		t.Fatalf("only %d scenarios have the same client as %q", len(chosen), first)
 	}
 	r.serve(t, dnstest.MustParse(t, mergeZones(chosen)), "")
 	var messages []mta.Message
@@ -87,12 +87,12 @@ func runOneConnection(t *testing.T, r rig, first string) {
 	}
 }
 
-// runAtOnce sends every message that needs no config at the same time, each
-// over a connection of its own.
+// runAtOnce sends the messages of all scenarios without config at the same time,
+// each over its own connection.
 func runAtOnce(t *testing.T, r rig) {
 	chosen := choose(loadScenarios(t), func(s *scenario.Scenario) bool { return s.Config == "" })
 	r.serve(t, dnstest.MustParse(t, mergeZones(chosen)), "")
-	t.Run("all", func(t *testing.T) { // ends when they all have, before the milter does
+	t.Run("all", func(t *testing.T) { // waits for all of them before the milter ends
 		for _, s := range chosen {
 			t.Run(s.Name, func(t *testing.T) {
 				t.Parallel()
@@ -102,8 +102,8 @@ func runAtOnce(t *testing.T, r rig) {
 	})
 }
 
-// runStop ends the milter while it waits for a key: the message still gets its
-// verdict, and the milter ends with status 0.
+// runStop stops the milter while it waits for a key. The message still gets its
+// results, and the milter exits with status 0.
 func runStop(t *testing.T, r rig, name string) {
 	s := findScenario(t, loadScenarios(t), name)
 	const key = "rsa._domainkey.example.com"
@@ -116,7 +116,7 @@ func runStop(t *testing.T, r rig, name string) {
 		for !slices.Contains(zone.Queries(), "TXT "+key) {
 			select {
 			case <-delivered:
-				t.Errorf("the message was delivered without a question for %s", key)
+				t.Errorf("the message was delivered without a look-up of %s", key)
 				return
 			case <-time.After(time.Millisecond):
 			}
@@ -124,7 +124,7 @@ func runStop(t *testing.T, r rig, name string) {
 		d.Terminate()
 	})
 	delivery := func() mta.Delivery {
-		defer close(delivered) // also where it fails
+		defer close(delivered) // even if Deliver ends the test
 		return r.mta.Deliver(t, s.Client, s.Message)[0]
 	}()
 	watcher.Wait()
@@ -132,8 +132,8 @@ func runStop(t *testing.T, r rig, name string) {
 	s.Check(t, delivery, false)
 }
 
-// runReload gives the milter a bad configuration, which changes nothing, and
-// then a good one, which is in force for the next message.
+// runReload gives the milter a bad configuration, which must change nothing, and
+// then a good one, which must apply to the next message.
 func runReload(t *testing.T, r rig, name string) {
 	const reloaded = "authmilter_config_last_reload_successful"
 	s := findScenario(t, loadScenarios(t), name)
@@ -150,7 +150,7 @@ func runReload(t *testing.T, r rig, name string) {
 	d.WaitMetric(t, reloaded, 1)
 	top := r.mta.Deliver(t, s.Client, s.Message)[0].Top
 	if want := "Authentication-Results: other.example.org;\r\n"; !strings.HasPrefix(string(top), want) {
-		t.Errorf("after the reload: %q, want %q", top, want)
+		t.Errorf("after the reload: got %q, want prefix %q", top, want)
 	}
 }
 
@@ -158,8 +158,8 @@ func choose(all []*scenario.Scenario, by func(*scenario.Scenario) bool) []*scena
 	return slices.DeleteFunc(all, func(s *scenario.Scenario) bool { return !by(s) })
 }
 
-// mergeZones returns one zone for several scenarios, which share many lines. A
-// scenario without config must want nothing that records of the others change.
+// mergeZones returns one zone for several scenarios, which share many lines. The
+// records of one scenario must not change the results of another.
 func mergeZones(all []*scenario.Scenario) string {
 	seen := map[string]bool{}
 	var zone strings.Builder

@@ -13,8 +13,8 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// TestSendmail runs the whole system with a real Sendmail, which is held to the
-// results of Postfix.
+// TestSendmail tests the whole system with a real Sendmail, and expects the same
+// results as with Postfix.
 func TestSendmail(t *testing.T) {
 	port := mta.FreePort(t)
 	listen := fmt.Sprintf("inet:%d@127.0.0.1", port)
@@ -29,13 +29,13 @@ func TestSendmail(t *testing.T) {
 	t.Run("down", func(t *testing.T) {
 		s := findScenario(t, loadScenarios(t), "signed")
 		if d := r.mta.Deliver(t, s.Client, s.Message)[0]; d.Code != 451 {
-			t.Errorf("without its milter Sendmail answers %q", d.Reply)
+			t.Errorf("Sendmail without its milter replied %q", d.Reply)
 		}
 	})
 }
 
-// TestSendmailUnixSocket holds that Sendmail trusts a unix socket of the mode
-// that the config gives it by default.
+// TestSendmailUnixSocket checks that Sendmail accepts a unix socket with the
+// default mode.
 func TestSendmailUnixSocket(t *testing.T) {
 	socket := filepath.Join(mta.SafeDir(t), "milter.sock")
 	r := rig{mta: mta.StartSendmail(t, "local:"+socket), listen: "unix:" + socket}
@@ -44,8 +44,8 @@ func TestSendmailUnixSocket(t *testing.T) {
 	s.Check(t, r.mta.Deliver(t, s.Client, s.Message)[0], false)
 }
 
-// TestSendmailSigns holds what authmilter signs and seals against what Sendmail
-// does to address fields after its milters saw them.
+// TestSendmailSigns checks which signatures and seals survive Sendmail's changes
+// to address fields, which it makes after its milters have seen them.
 func TestSendmailSigns(t *testing.T) {
 	zone := dnstest.MustParse(t, arcZone)
 	publish(t, zone, "rsa", "example.com", "rsa2048")
@@ -69,7 +69,7 @@ key_file = %q
 	user.Login = "joe"
 	for _, test := range []struct {
 		name, to string
-		broken   bool // docs/sendmail.md says so
+		broken   bool // as docs/sendmail.md says
 	}{
 		{name: "one", to: "A <a@example.org>"},
 		{name: "folded", to: "A <a@example.org>,\r\n\tB <b@example.org>"},
@@ -86,7 +86,7 @@ key_file = %q
 		{name: "no space after a comma", to: "a@example.org,b@example.org", broken: true},
 		{name: "space before a comma", to: "a@example.org , b@example.org", broken: true},
 		{name: "no domain", to: "a", broken: true},
-		{name: "beyond ASCII", to: "a@B\u00dcCHER.example", broken: true},
+		{name: "not ASCII", to: "a@B\u00dcCHER.example", broken: true},
 		{name: "long line", to: strings.Repeat("a", 2400) + ":;", broken: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -17,12 +17,12 @@ import (
 	"authmilter/test/need"
 )
 
-// maxSocketPath is the longest path of a unix socket, less the longest name
-// that Postfix gives one of its own.
+// maxSocketPath is the maximum length of the instance's directory: the longest path
+// of a unix socket, less the longest name that Postfix gives a socket.
 const maxSocketPath = 107 - len("/queue/private/postscreen_cache")
 
-// Postfix is a private instance of Postfix: its own configuration, queue and
-// port, nothing shared with an instance of the machine's own.
+// Postfix is a private instance of Postfix. It has its own configuration, queue
+// and port, and shares nothing with the machine's own Postfix.
 type Postfix struct {
 	relay
 	name string
@@ -32,32 +32,32 @@ type Postfix struct {
 
 var _ MTA = (*Postfix)(nil)
 
-// StartPostfix starts an instance that consults the milter at an address in
-// Postfix's notation, such as "inet:127.0.0.1:8894". It is stopped at the end
-// of the test, which shows its log if the test failed.
+// StartPostfix starts an instance that uses the milter at an address in Postfix's
+// notation, such as "inet:127.0.0.1:8894". It stops at the end of the test. If the
+// test failed, its log is shown.
 func StartPostfix(t testing.TB, milter string) *Postfix {
 	t.Helper()
 	sink := NewSink(t)
 	return startPostfix(t, Hostname, milter, sink, fmt.Sprintf(asItCame, sink.Port()))
 }
 
-// StartStockPostfix starts an instance that changes messages on the way as
-// Postfix does unless it is told otherwise. It passes mail for [Domain] on over
-// SMTP, and mail for [LMTPDomain] over LMTP. Every client is a stranger to it, or
-// one of its own network.
+// StartStockPostfix starts an instance that changes messages in transit as Postfix
+// does by default. It passes on mail for [Domain] over SMTP, and mail for
+// [LMTPDomain] over LMTP. own says whether Postfix treats all clients as clients
+// of its own network.
 func StartStockPostfix(t testing.TB, milter string, own bool) *Postfix {
 	t.Helper()
 	sink := NewSink(t)
 	lines := fmt.Sprintf(stock, sink.Port(), LMTPDomain)
 	if !own {
-		// XCLIENT does not change that all clients of a test are at loopback.
+		// For Postfix the clients of a test are local, even after XCLIENT.
 		lines += "\nlocal_header_rewrite_clients ="
 	}
 	return startPostfix(t, Hostname, milter, sink, lines)
 }
 
-// StartPostfixBefore starts an instance called name that passes everything on
-// to another one, next.
+// StartPostfixBefore starts an instance called name that passes everything on to
+// the instance next.
 func StartPostfixBefore(t testing.TB, next *Postfix, name, milter string) *Postfix {
 	t.Helper()
 	_, port, err := net.SplitHostPort(next.addr)
@@ -71,8 +71,8 @@ func StartPostfixBefore(t testing.TB, next *Postfix, name, milter string) *Postf
 	return startPostfix(t, name, milter, next.sink, fmt.Sprintf(asItCame, n))
 }
 
-// startPostfix starts an instance with lines of configuration that say where it
-// passes everything on to, from where it comes to the sink.
+// startPostfix starts an instance. next is the configuration for the next hop, to
+// which it passes everything on; all mail ends up in sink.
 func startPostfix(t testing.TB, name, milter string, sink *Sink, next string) *Postfix {
 	t.Helper()
 	postfix, owner, err := findPostfix()
@@ -85,8 +85,8 @@ func startPostfix(t testing.TB, name, milter string, sink *Sink, next string) *P
 	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, p.name, Domain+" "+LMTPDomain, milterLines(t, milter), next))
 	p.write(t, "master.cf", fmt.Sprintf(masterCF, port))
 
-	// What "postfix start" does before it starts the master, which then would
-	// outlive us.
+	// "postfix start" does this too, but then starts a master that would outlive
+	// the test.
 	if out, err := exec.Command(postfix, "-c", p.etc(), "check").CombinedOutput(); err != nil {
 		t.Fatalf("postfix check: %v\n%s%s", err, out, p.log())
 	}
@@ -102,7 +102,7 @@ func findPostfix() (program string, owner *user.User, err error) {
 	}
 	program, err = exec.LookPath("postfix")
 	if err != nil {
-		const sbin = "/usr/sbin/postfix" // where it is for users whose PATH lacks it
+		const sbin = "/usr/sbin/postfix" // may not be in PATH
 		if program, err = exec.LookPath(sbin); err != nil {
 			return "", nil, errors.New("Postfix is not installed")
 		}
@@ -116,7 +116,7 @@ func (p *Postfix) makeDirs(t testing.TB, owner *user.User) string {
 	t.Helper()
 	dir := TempDir(t)
 	if len(dir) > maxSocketPath {
-		t.Fatalf("%s is too long for Postfix's sockets: set TMPDIR to something shorter", dir)
+		t.Fatalf("%s is too long for Postfix's sockets: set TMPDIR to a shorter path", dir)
 	}
 	uid, err := strconv.Atoi(owner.Uid)
 	if err != nil {
@@ -142,8 +142,8 @@ func (p *Postfix) write(t testing.TB, name, text string) {
 	}
 }
 
-// masterCommand returns the command that runs the master daemon, whose children
-// end with it.
+// masterCommand returns the command that runs the master daemon. Its children exit
+// when it does.
 func masterCommand(t testing.TB, postfix, etc string) *exec.Cmd {
 	t.Helper()
 	postconf := filepath.Join(filepath.Dir(postfix), "postconf")
@@ -151,14 +151,14 @@ func masterCommand(t testing.TB, postfix, etc string) *exec.Cmd {
 	if err != nil {
 		t.Fatalf("postconf: %v", err)
 	}
-	// -s: no files of ours are needed for its output.
+	// -s: leave stdin, stdout and stderr alone.
 	return exec.Command(filepath.Join(strings.TrimSpace(string(daemons)), "master"), "-c", etc, "-s")
 }
 
-// etc returns the directory of the configuration.
+// etc returns the configuration directory.
 func (p *Postfix) etc() string { return filepath.Join(p.dir, "etc") }
 
-// log returns what the instance logged.
+// log returns the log of the instance.
 func (p *Postfix) log() string {
 	b, err := os.ReadFile(filepath.Join(p.dir, "log"))
 	if err != nil {
@@ -167,7 +167,7 @@ func (p *Postfix) log() string {
 	return string(b)
 }
 
-// connect opens a session as c, whom XCLIENT makes Postfix believe to see.
+// connect opens a session as c, by means of XCLIENT.
 func (p *Postfix) connect(c Client) (*smtpClient, error) {
 	conn, err := net.Dial("tcp", p.addr)
 	if err != nil {
@@ -177,7 +177,7 @@ func (p *Postfix) connect(c Client) (*smtpClient, error) {
 	return openSMTP(conn, hello, step{xclient(c), 220}, hello)
 }
 
-// xclient returns the command that makes Postfix believe to talk to c.
+// xclient returns the command that makes Postfix treat the client as c.
 func xclient(c Client) string {
 	addr := c.Addr.String()
 	if c.Addr.Is6() {
@@ -194,7 +194,7 @@ func xclient(c Client) string {
 	return command
 }
 
-// holds tells whether a message for a recipient is in the hold queue.
+// holds reports whether a message to the recipient to is in the hold queue.
 func (p *Postfix) holds(t testing.TB, to string) bool {
 	t.Helper()
 	out, err := exec.Command("postqueue", "-c", p.etc(), "-j").Output()
@@ -209,8 +209,8 @@ func (p *Postfix) holds(t testing.TB, to string) bool {
 	return false
 }
 
-// ownReceived matches the Received field that Postfix writes for a message. All
-// of it is known beforehand but the queue's id and the time.
+// ownReceived matches the Received field that Postfix adds to a message. Only the
+// queue ID and the time are not known in advance.
 func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 	name := c.Name
 	if name == "" {
@@ -225,7 +225,7 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 	}
 	helo := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" <>()\\\";@", r) {
-			return '?' // as smtpd writes what could be taken for syntax
+			return '?' // smtpd replaces characters that could be taken for syntax
 		}
 		return r
 	}, c.Helo)
@@ -236,8 +236,9 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
 }
 
-// milterLines returns the lines of the documentation for a milter at an address,
-// but that a milter which fails shows: as a message that is deferred.
+// milterLines returns the configuration from the documentation for a milter at
+// address, with one change: if the milter fails, messages are deferred, so that
+// the test notices.
 func milterLines(t testing.TB, address string) string {
 	t.Helper()
 	const page = "postfix.md"
@@ -250,12 +251,11 @@ func milterLines(t testing.TB, address string) string {
 		"\n" + documented(t, page, "milter_protocol", "6", "6")
 }
 
-// mainCF takes the directory, the host name, the domains accepted, the lines for
-// the milter and those for the next hop.
+// mainCF is a format for the directory, the host name, the accepted domains, and
+// the configuration for the milter and the next hop.
 //
-// Everything goes to the sink: no local delivery, and bounces too go nowhere
-// else. The client is the one that XCLIENT names. No name is looked up but by
-// the milter.
+// Everything goes to the sink, even bounces: there is no local delivery. The
+// client is the one that XCLIENT names. Only the milter looks up names.
 const mainCF = `compatibility_level = 3.6
 queue_directory = %[1]s/queue
 data_directory = %[1]s/data
@@ -291,17 +291,19 @@ in_flow_delay = 0
 minimal_backoff_time = 1000s
 `
 
-// asItCame takes the port of the next hop, which gets each message as it came:
-// neither headers of local clients are rewritten, nor long lines broken.
+// asItCame is a format for the port of the next hop, which gets each message
+// unchanged: headers of local clients are not rewritten, and long lines are not
+// broken.
 const asItCame = `relayhost = [127.0.0.1]:%d
 smtp_line_length_limit = 0
 local_header_rewrite_clients =`
 
-// stock takes the port of the sink, and the domain whose mail it gets over LMTP.
+// stock is a format for the port of the sink and the domain whose mail the sink
+// gets over LMTP.
 const stock = `relayhost = [127.0.0.1]:%[1]d
 transport_maps = inline:{%[2]s=lmtp:inet:127.0.0.1:%[1]d}`
 
-// masterCF takes the port of smtpd.
+// masterCF is a format for the port of smtpd.
 const masterCF = `127.0.0.1:%d inet n - n - - smtpd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr

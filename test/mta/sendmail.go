@@ -20,8 +20,8 @@ import (
 	"authmilter/test/need"
 )
 
-// sendmailDir is where test/install.sh unpacks Sendmail. Its packages cannot be
-// installed beside Postfix.
+// sendmailDir is where test/install.sh unpacks Sendmail. Its packages conflict
+// with Postfix, so they cannot be installed.
 const sendmailDir = "/var/cache/authmilter-test/sendmail"
 
 // Ports of the host that Sendmail runs on.
@@ -30,38 +30,38 @@ const (
 	sinkPort = 2525
 )
 
-// Sendmail is a private instance of Sendmail: its own configuration, queue and
-// host, nothing shared with an instance of the machine's own.
+// Sendmail is a private instance of Sendmail. It has its own configuration, queue
+// and host, and shares nothing with the machine's own Sendmail.
 type Sendmail struct {
 	relay
 	host *host
 	dir  string
 
-	// arrival lets clients come one by one: Sendmail looks up the name of each
-	// before it greets it.
+	// arrival serializes connections: Sendmail looks up the name of each client
+	// before it sends the greeting.
 	arrival sync.Mutex
 }
 
 var _ MTA = (*Sendmail)(nil)
 
-// StartSendmail starts an instance that consults the milter at an address in
+// StartSendmail starts an instance that uses the milter at an address in
 // Sendmail's notation, such as "inet:8894@127.0.0.1" or "local:/run/socket". It
-// is stopped at the end of the test, which shows its log if the test failed.
+// stops at the end of the test. If the test failed, its log is shown.
 func StartSendmail(t testing.TB, milter string) *Sendmail {
 	t.Helper()
 	return startSendmail(t, milter, fmt.Sprintf(sendmailAsItCame, sinkPort))
 }
 
-// StartStockSendmail starts an instance that changes messages on the way as
-// Sendmail does unless it is told otherwise. It passes mail for [Domain] on over
-// SMTP, and mail for [LMTPDomain] over LMTP.
+// StartStockSendmail starts an instance that changes messages in transit as
+// Sendmail does by default. It passes on mail for [Domain] over SMTP, and mail for
+// [LMTPDomain] over LMTP.
 func StartStockSendmail(t testing.TB, milter string) *Sendmail {
 	t.Helper()
 	return startSendmail(t, milter, fmt.Sprintf(sendmailStock, sinkPort, LMTPDomain))
 }
 
-// startSendmail starts an instance with lines of configuration that say how it
-// passes everything on to the sink.
+// startSendmail starts an instance. next is the configuration for passing
+// everything on to the sink.
 func startSendmail(t testing.TB, milter, next string) *Sendmail {
 	t.Helper()
 	need.Found(t, findSendmail())
@@ -87,17 +87,17 @@ func startSendmail(t testing.TB, milter, next string) *Sendmail {
 	return s
 }
 
-// password is that of every user.
+// password is the password of every user.
 const password = "secret"
 
-// saslConf tells Cyrus SASL to look for users in a file of ours.
+// saslConf makes Cyrus SASL read users from a file in the instance's directory.
 const saslConf = `pwcheck_method: auxprop
 auxprop_plugin: sasldb
 sasldb_path: %s/sasldb2
 mech_list: PLAIN
 `
 
-// findSendmail tells what is missing for an instance, if anything.
+// findSendmail returns an error if something that an instance needs is missing.
 func findSendmail() error {
 	if err := findHost(); err != nil {
 		return err
@@ -109,8 +109,8 @@ func findSendmail() error {
 	return err
 }
 
-// configure writes the configuration, and returns the path of what m4 makes of
-// it.
+// configure writes the configuration, and returns the path of the sendmail.cf that
+// m4 generates from it.
 func (s *Sendmail) configure(t testing.TB, milter, next string) string {
 	t.Helper()
 	s.host.write(t, "service.switch", "hosts files\naliases files\npasswd files\n")
@@ -129,7 +129,7 @@ func (s *Sendmail) configure(t testing.TB, milter, next string) string {
 	return filepath.Join(s.dir, "sendmail.cf")
 }
 
-// connect opens a session as c, from its address.
+// connect opens a session as c, from c's address.
 func (s *Sendmail) connect(c Client) (*smtpClient, error) {
 	client, err := s.arrive(c)
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *Sendmail) arrive(c Client) (*smtpClient, error) {
 	return openSMTP(conn)
 }
 
-// enroll makes login a user who may authenticate.
+// enroll creates the user login, who can then authenticate.
 func (s *Sendmail) enroll(login string) error {
 	if login == "" {
 		return nil
@@ -178,14 +178,13 @@ func (s *Sendmail) enroll(login string) error {
 	return nil
 }
 
-// sendmailReceived matches the Received field that Sendmail writes for a
-// message. All of it is known beforehand but its version, the queue's id and
-// the time.
+// sendmailReceived matches the Received field that Sendmail adds to a message. Only
+// the version, the queue ID and the time are not known in advance.
 func sendmailReceived(c Client, m Message) *regexp.Regexp {
 	client := "[" + longAddr(c.Addr) + "]"
 	helo := c.Helo
 	if strings.ContainsAny(helo, " <>()\\\";@") {
-		helo = client // it repeats no text that is no name
+		helo = client // Sendmail does not repeat text that is not a name
 	}
 	if c.Name != "" {
 		client = c.Name + " " + client
@@ -194,7 +193,7 @@ func sendmailReceived(c Client, m Message) *regexp.Regexp {
 	if c.Login != "" {
 		login = "(authenticated bits=0)\r\n\t"
 	}
-	rcpt := m.RcptArg // which it repeats
+	rcpt := m.RcptArg // Sendmail repeats it as written
 	if rcpt == "" {
 		rcpt = "<" + m.To + ">"
 	}
@@ -204,8 +203,8 @@ func sendmailReceived(c Client, m Message) *regexp.Regexp {
 		`\tfor ` + quote(rcpt) + `; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} \(\w+\))\r\n`)
 }
 
-// holds tells whether a message for a recipient is quarantined: its queue file
-// then is called hf instead of qf.
+// holds reports whether a message to the recipient to is quarantined. The name of
+// its queue file then begins with hf instead of qf.
 func (s *Sendmail) holds(t testing.TB, to string) bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.dir, "queue", "hf*"))
@@ -224,7 +223,8 @@ func (s *Sendmail) holds(t testing.TB, to string) bool {
 	return false
 }
 
-// longAddr returns an address as Sendmail writes it, with no zeros left out.
+// longAddr returns an address as Sendmail writes it: no groups of zeros are left
+// out.
 func longAddr(a netip.Addr) string {
 	if !a.Is6() {
 		return a.String()
@@ -237,8 +237,9 @@ func longAddr(a netip.Addr) string {
 	return "IPv6:" + strings.Join(groups, ":")
 }
 
-// milterMacros returns the lines of the documentation for a milter at an address,
-// but that a milter which fails shows: as a message that is refused for the time.
+// milterMacros returns the configuration from the documentation for a milter at
+// address, with one change: if the milter fails, messages are deferred, so that
+// the test notices.
 func milterMacros(t testing.TB, address string) string {
 	t.Helper()
 	documentedAddress := "inet:8894@127.0.0.1"
@@ -251,16 +252,16 @@ func milterMacros(t testing.TB, address string) string {
 		"\n" + documented(t, page, "define(`confMUST_QUOTE_CHARS'", "", "")
 }
 
-// sendmailMC takes the directory, the domains accepted, the lines for the milter
-// and those for the next hop. No name is looked up but in the host's table of
-// hosts.
+// sendmailMC is a format for the directory, the accepted domains, and the
+// configuration for the milter and the next hop. Names are only looked up in the
+// host's hosts file.
 //
 //go:embed sendmail.mc
 var sendmailMC string
 
-// sendmailAsItCame takes the port of the sink, which gets each message as it
-// came as far as Sendmail can: no field is added, no octet changed, no line
-// folded, no header too large.
+// sendmailAsItCame is a format for the port of the sink, which gets each message as
+// unchanged as Sendmail allows: no fields are added, no octets changed, no lines
+// folded, and the size of the header is not limited.
 const sendmailAsItCame = "define(`SMART_HOST', `relay:[127.0.0.1]')\n" +
 	"define(`RELAY_MAILER_ARGS', `TCP $h %d')\n" +
 	"define(`RELAY_MAILER_LL', `0')\n" +
@@ -269,9 +270,9 @@ const sendmailAsItCame = "define(`SMART_HOST', `relay:[127.0.0.1]')\n" +
 	"define(`confMAX_HEADERS_LENGTH', `0')\n" +
 	"define(`confMAX_MIME_HEADER_LENGTH', `0/0')\n"
 
-// sendmailStock takes the port of the sink, and the domain whose mail it gets
-// over LMTP. That mailer is as that of Cyrus, but for keeping the domain of the
-// recipient.
+// sendmailStock is a format for the port of the sink and the domain whose mail the
+// sink gets over LMTP. The LMTP mailer is like the one for Cyrus, but keeps the
+// domain of the recipient.
 const sendmailStock = "define(`SMART_HOST', `esmtp:[127.0.0.1]')\n" +
 	"define(`ESMTP_MAILER_ARGS', `TCP $h %[1]d')\n" +
 	"LOCAL_RULE_0\n" +

@@ -1,5 +1,5 @@
-// Package need decides what becomes of a test that lacks something: a program,
-// a right or a file.
+// Package need skips or fails tests that lack something they need: a program, a
+// privilege or a file.
 package need
 
 import (
@@ -12,29 +12,29 @@ import (
 	"testing"
 )
 
-// Required reports whether this run may not skip a test because a program or a
-// right is missing: on CI, and where test/install.sh has been run.
+// Required reports whether a test must fail, not be skipped, if a program or a
+// privilege is missing: on CI, and after test/install.sh has been run.
 func Required() bool {
 	return os.Getenv("CI") == "true" || os.Getenv("AUTHMILTER_TEST_REQUIRE") != ""
 }
 
-// Found takes the error of looking for what a test needs. If it was not found,
-// the test fails if [Required], and is skipped otherwise.
+// Found skips the test if missing is not nil: the error of looking for something
+// that the test needs. If [Required], the test fails instead.
 func Found(t testing.TB, missing error) {
 	t.Helper()
 	if missing == nil {
 		return
 	}
 	if Required() {
-		t.Fatalf("%v, and this run may not skip a test", missing)
+		t.Fatalf("%v, and this run must not skip tests", missing)
 	}
-	t.Skipf("%v: skipped (make test, as root on Debian, installs what is missing)", missing)
+	t.Skipf("skipped: %v (make test, as root on Debian, installs what is missing)", missing)
 }
 
 // Shared returns the path of a file in the optional folder "shared" beside the
-// repository, such as "suites/arc-validation-half.yml". No run requires the
-// folder: if the part of it that the file belongs to ("suites") is missing, the
-// test is skipped. If that part is there and the file is not, see [Found].
+// repository, such as "suites/arc-validation-half.yml". If the subfolder
+// ("suites") is missing, the test is skipped in every run. If the subfolder exists
+// but the file does not, the test is skipped or fails as in [Found].
 func Shared(t testing.TB, name string) string {
 	t.Helper()
 	root, err := root()
@@ -49,8 +49,8 @@ func Shared(t testing.TB, name string) string {
 	return path
 }
 
-// locate returns the path of a file below shared. The first error says that its
-// part of shared is absent, the second that the file is missing there.
+// locate returns the path of a file in the folder shared. The error absent means
+// that its subfolder of shared does not exist, missing that the file does not.
 func locate(shared, name string) (path string, absent, missing error) {
 	part, _, _ := strings.Cut(name, "/")
 	_, err := os.Stat(filepath.Join(shared, part))
@@ -62,10 +62,9 @@ func locate(shared, name string) (path string, absent, missing error) {
 	return path, nil, err
 }
 
-// Module returns the folder of a module of others that a package of ours
-// imports, by the import path of a package that is the module's root. The go
-// command downloads the module if it has not yet. The test fails if the folder
-// cannot be had.
+// Module returns the folder of a third-party module that this module depends on,
+// given the import path of the package at the module's root. The go command
+// downloads the module if necessary. If that fails, the test fails.
 func Module(t testing.TB, path string) string {
 	t.Helper()
 	out, err := goCommand("list", "-find", "-f", "{{.Dir}}", path)
@@ -75,7 +74,7 @@ func Module(t testing.TB, path string) string {
 	return out
 }
 
-// root returns the folder of the repository, from a test's own folder.
+// root returns the root folder of the repository that the test runs in.
 func root() (string, error) {
 	out, err := goCommand("env", "GOMOD")
 	if err != nil {

@@ -46,7 +46,7 @@ func TestLocate(t *testing.T) {
 			t.Errorf("%s: absent %v, missing %v", test.name, absent, missing)
 		}
 		if absent == nil && path != filepath.Join(test.shared, test.name) {
-			t.Errorf("%s is %s", test.name, path)
+			t.Errorf("%s: path %s", test.name, path)
 		}
 	}
 }

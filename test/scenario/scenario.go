@@ -1,35 +1,37 @@
-// Package scenario reads whole-system tests from files: a message, who sends
-// it, what DNS says, and what authmilter must make of it, whatever the MTA.
+// Package scenario reads whole-system tests from files. Each describes a message,
+// its sender, the contents of the DNS, and what authmilter must do with the
+// message behind every MTA.
 //
 // A scenario is a txtar archive. Its comment says what it shows; its files are:
 //
 //	envelope  "key value" lines: client (address, and verified name if any),
 //	          helo, login, from, args (parameters of MAIL), and pad (octets of
 //	          body to add to the message)
-//	zone      all of DNS, as package dnstest reads it; {rsa2048}, {rsa1024} and
-//	          {ed25519} stand for the records of the test keys
+//	zone      the contents of the DNS, in the format of package dnstest;
+//	          {rsa2048}, {rsa1024} and {ed25519} stand for the records of the
+//	          test keys
 //	config    TOML for authmilter, with dotted keys
 //	message   the message, before it is signed
-//	sign      a line a signature, such as
+//	sign      one line per signature, such as
 //	          "rsa2048 d=example.com s=s1 c=relaxed/relaxed h=from:subject", or
-//	          an ARC Set, such as "arc rsa2048 d=example.net s=s1 mx.example.net;
-//	          dmarc=pass header.from=example.com"; each one comes above those
-//	          before
-//	alter     "old => new" lines: what happens to the signed message on its way
-//	fate      wanted: the reply that refuses the message, or "hold"; without it
-//	          the message is passed on
-//	added     wanted: the header fields on top of the delivered message
-//	removed   wanted: the header fields taken away
+//	          per ARC Set, such as "arc rsa2048 d=example.net s=s1 mx.example.net;
+//	          dmarc=pass header.from=example.com"; each one is added above the
+//	          previous ones
+//	alter     "old => new" lines: changes to the signed message in transit
+//	fate      expected: the reply that refuses the message, or "hold"; if the
+//	          file is missing, the message is passed on
+//	added     expected: the header fields added on top of the message
+//	removed   expected: the header fields removed from the message
 //
-// and, for what an MTA does by itself:
+// Two more describe what Sendmail does by itself:
 //
-//	refused.sendmail  the reply by which Sendmail refuses the message, which no
-//	                  milter then sees
-//	changed.sendmail  header fields as Sendmail passes them on, for those of
-//	                  their names that it changes: it folds addresses anew
+//	refused.sendmail  the reply by which Sendmail refuses the message before a
+//	                  milter sees it
+//	changed.sendmail  header fields that Sendmail changes, as it passes them on:
+//	                  it refolds addresses
 //
-// Lines end with LF there, and with CRLF in the message. The wanted files, which
-// are the same for every MTA, are written by [Scenario.Check] when it is told to.
+// Lines end with LF in these files, and with CRLF in the message. The expected
+// files are the same for every MTA. [Scenario.Check] rewrites them on request.
 package scenario
 
 import (
@@ -54,7 +56,7 @@ type Scenario struct {
 	Name    string
 	Client  mta.Client
 	Message mta.Message
-	// Zone is what DNS says, as package dnstest reads it.
+	// Zone is the contents of the DNS, in the format of package dnstest.
 	Zone string
 	// Config is TOML for the milter under test.
 	Config string
@@ -64,8 +66,8 @@ type Scenario struct {
 	pad     int
 }
 
-// Load reads every scenario of a directory, and signs the messages with the
-// keys of another one.
+// Load reads every scenario in dir, and signs the messages with the keys in
+// keyDir.
 func Load(t *testing.T, dir, keyDir string) []*Scenario {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
@@ -87,7 +89,7 @@ func Load(t *testing.T, dir, keyDir string) []*Scenario {
 	return all
 }
 
-// read reads a scenario. Its message is not signed yet.
+// read reads a scenario. It does not sign the message.
 func read(path string) (*Scenario, error) {
 	a, err := txtar.ParseFile(path)
 	if err != nil {
@@ -172,7 +174,7 @@ func (s *Scenario) finish(t *testing.T, keys keyring, keyDir string) error {
 	for line := range strings.Lines(s.file("alter")) {
 		old, altered, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " => ")
 		if !ok || bytes.Count(s.Message.Data, []byte(old)) != 1 {
-			return fmt.Errorf("alter: %q is not once in the message", old)
+			return fmt.Errorf("alter: %q does not occur exactly once in the message", old)
 		}
 		s.Message.Data = bytes.Replace(s.Message.Data, []byte(old), []byte(altered), 1)
 	}
@@ -190,14 +192,14 @@ func (s *Scenario) file(name string) string {
 
 func crlf(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n")) }
 
-// Check compares what became of the message with what the scenario wants, octet
-// by octet. Where update is set it writes what it got into the scenario's file
-// instead; that nothing else changed on the way is checked all the same.
+// Check compares the delivery of the message, octet by octet, with what the
+// scenario expects. If update is set, it writes the actual results to the
+// scenario's file instead, but still checks that nothing else changed in transit.
 func (s *Scenario) Check(t testing.TB, d mta.Delivery, update bool) {
 	t.Helper()
 	if want := s.file("refused." + d.MTA); want != "" {
 		if d.Reply+"\n" != want {
-			t.Errorf("answered %q, want %q", d.Reply, want)
+			t.Errorf("reply %q, want %q", d.Reply, want)
 		}
 		return
 	}
@@ -211,7 +213,7 @@ func (s *Scenario) Check(t testing.TB, d mta.Delivery, update bool) {
 	if update {
 		s.set("fate", []byte(fate))
 	} else if want := s.file("fate"); fate != want {
-		t.Errorf("the fate is %q, want %q", fate, want)
+		t.Errorf("fate %q, want %q", fate, want)
 	}
 	if fate != "" {
 		s.write(t, update)
@@ -222,16 +224,16 @@ func (s *Scenario) Check(t testing.TB, d mta.Delivery, update bool) {
 	for _, f := range fields(crlf([]byte(s.file("changed." + d.MTA)))) {
 		i := slices.IndexFunc(sent, func(g string) bool { return strings.EqualFold(name(f), name(g)) })
 		if i < 0 || sent[i] == f {
-			t.Fatalf("no field that %s could change to %q", d.MTA, f)
+			t.Fatalf("no field of the message that %s could have changed to %q", d.MTA, f)
 		}
 		sent[i] = f
 	}
 	if !bytes.Equal(d.Body, body) {
-		t.Errorf("the body changed on its way: %.200q, sent %.200q", d.Body, body)
+		t.Errorf("the body changed in transit: got %.200q, sent %.200q", d.Body, body)
 	}
 	removed, changed := difference(sent, fields(d.Header))
 	if changed != "" {
-		t.Errorf("this field was not sent: %q", changed)
+		t.Errorf("received a field that was not sent: %q", changed)
 	}
 	for _, part := range []struct {
 		name string
@@ -246,7 +248,7 @@ func (s *Scenario) Check(t testing.TB, d mta.Delivery, update bool) {
 	s.write(t, update)
 }
 
-// write writes the scenario's file where it is to be updated.
+// write writes the scenario's file if update is set.
 func (s *Scenario) write(t testing.TB, update bool) {
 	t.Helper()
 	if !update {
@@ -257,8 +259,8 @@ func (s *Scenario) write(t testing.TB, update bool) {
 	}
 }
 
-// set puts a file with CRLF line ends into the archive, in the place of the one
-// of that name, or takes it out where it is empty.
+// set adds or replaces a file of the archive, or removes it if data is empty. The
+// lines of data end with CRLF.
 func (s *Scenario) set(name string, data []byte) {
 	file := txtar.File{Name: name, Data: bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))}
 	i := slices.IndexFunc(s.archive.Files, func(f txtar.File) bool { return f.Name == name })
@@ -272,8 +274,7 @@ func (s *Scenario) set(name string, data []byte) {
 	}
 }
 
-// fields splits a header into its fields, each with its folds and its last line
-// end.
+// fields splits a header into its fields, including folded lines and line ends.
 func fields(header []byte) []string {
 	var all []string
 	for line := range bytes.Lines(header) {
@@ -292,7 +293,7 @@ func name(field string) string {
 }
 
 // difference returns the fields of sent that are missing in got, and the first
-// field of got that is not, in its place, one of sent.
+// field of got that was not sent or is out of order.
 func difference(sent, got []string) (removed []string, changed string) {
 	for _, f := range sent {
 		if len(got) > 0 && got[0] == f {

@@ -34,14 +34,14 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestSignaturesRepeat holds that messages are signed alike in each run: what
-// they make of header.b is compared with a file.
+// TestSignaturesRepeat checks that signatures are the same in every run, since
+// the expected results contain their header.b.
 func TestSignaturesRepeat(t *testing.T) {
 	const dir, keys = "../testdata/scenarios", "../testdata/keys"
 	first, second := Load(t, dir, keys), Load(t, dir, keys)
 	for i, s := range first {
 		if string(s.Message.Data) != string(second[i].Message.Data) {
-			t.Errorf("%s is signed otherwise each time", s.Name)
+			t.Errorf("%s: signatures differ between runs", s.Name)
 		}
 	}
 }

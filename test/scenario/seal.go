@@ -19,16 +19,16 @@ import (
 	"authmilter/verify/message"
 )
 
-// sealTime is when every set of a scenario is made, so that it is the same in
-// each run.
+// sealTime is the time at which ARC Sets are made. It is fixed, so that they are
+// the same in every run.
 var sealTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// seal returns msg with an ARC Set on top of it. words are those of a line of a
-// sign file after "arc": the name of a key, d=, s=, and as the last ones the
-// payload of the ARC-Authentication-Results field.
+// seal returns msg with an ARC Set on top. words are the words after "arc" on a
+// line of a sign file: the name of a key, d=, s=, and then the value of the
+// ARC-Authentication-Results field.
 func (s *Scenario) seal(t testing.TB, keyDir string, msg []byte, words []string) ([]byte, error) {
 	if len(words) < 4 {
-		return nil, fmt.Errorf("arc wants KEY d=DOMAIN s=SELECTOR RESULTS, not %q", words)
+		return nil, fmt.Errorf("arc needs KEY d=DOMAIN s=SELECTOR RESULTS, got %q", words)
 	}
 	text, err := os.ReadFile(filepath.Join(keyDir, words[0]+".pem"))
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 )
 
-// keyring holds the test keys by the names of their files.
+// keyring holds the test keys, keyed by file name without extension.
 type keyring map[string]crypto.Signer
 
 func loadKeys(t testing.TB, dir string) keyring {
@@ -33,7 +33,7 @@ func loadKeys(t testing.TB, dir string) keyring {
 		}
 		block, _ := pem.Decode(text)
 		if block == nil {
-			t.Fatalf("%s is no PEM file", name)
+			t.Fatalf("%s: not a PEM file", name)
 		}
 		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 		if err != nil {
@@ -44,7 +44,7 @@ func loadKeys(t testing.TB, dir string) keyring {
 	return k
 }
 
-// fillIn replaces the names of keys in braces by their records
+// fillIn replaces key names in braces with the key records
 // (RFC 6376 section 3.6.1, RFC 8463 section 4), split into strings.
 func (k keyring) fillIn(zone string) string {
 	for name, key := range k {
@@ -69,7 +69,7 @@ func (k keyring) fillIn(zone string) string {
 	return zone
 }
 
-// options reads a line of a sign file.
+// options parses the words of a line in a sign file.
 func (k keyring) options(words []string) (*dkim.SignOptions, error) {
 	if len(words) == 0 || k[words[0]] == nil {
 		return nil, fmt.Errorf("no such key in %q", words)
@@ -103,9 +103,9 @@ func (k keyring) options(words []string) (*dkim.SignOptions, error) {
 	return o, nil
 }
 
-// sign returns message with a DKIM-Signature field on top, as the words of a
-// line of a sign file say. The signature is the same in each run: within
-// synctest's bubble it is always the year 2000.
+// sign returns message with a DKIM-Signature field on top. words are a line of a
+// sign file. The signature is the same in every run, because the clock in a
+// synctest bubble always starts in the year 2000.
 func (k keyring) sign(t *testing.T, message []byte, words []string) ([]byte, error) {
 	o, err := k.options(words)
 	if err != nil {

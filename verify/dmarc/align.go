@@ -15,25 +15,25 @@ const (
 	MethodSPF  = "spf"
 )
 
-// Identifier is a domain that a method vouches for, or could have vouched for:
-// the d= domain of a signature, the domain of MAIL FROM.
+// Identifier is a domain that a method authenticated or tried to: the d= domain
+// of a signature, the domain of MAIL FROM.
 type Identifier struct {
-	// Method is MethodDKIM or MethodSPF; an Identifier of any other never
+	// Method is MethodDKIM or MethodSPF. An Identifier of any other method never
 	// aligns.
 	Method string
-	// Domain is a domain name in any form. What is not one never aligns.
+	// Domain is a domain name in any form. An invalid name never aligns.
 	Domain string
-	// Pass reports that the method authenticated the domain; TempError that it
-	// could not finish.
+	// Pass reports whether the method authenticated the domain; TempError,
+	// whether it could not finish.
 	Pass, TempError bool
 }
 
 var errNoOrgDomain = fault.New(TempError, ReasonAlignmentLookup, "organizational domain was not looked up")
 
-// orgDomains are the Organizational Domains known.
+// orgDomains are the Organizational Domains known so far.
 type orgDomains struct {
 	known []orgDomain
-	// find finds more; nil before and after the look-ups.
+	// find looks up another one; nil before and after the look-ups.
 	find func(name string, c claim) (string, *Error)
 }
 
@@ -72,8 +72,8 @@ func (f *finder) orgDomain(ctx context.Context, name string, c claim) (string, *
 }
 
 // aligned reports whether id, authenticated or not, aligns with the author domain
-// of p (RFC 9989 section 4.10.2). An error says that this is not known. No more
-// is looked up than decides.
+// of p (RFC 9989 section 4.10.2). It returns an error if that is not known. It
+// looks up only what it needs to decide.
 func (o *orgDomains) aligned(p *Policy, id Identifier) (bool, *Error) {
 	name, m := p.compare(id)
 	if m != matchOrg {
@@ -97,10 +97,11 @@ type match uint8
 const (
 	matchNever match = iota
 	matchEqual
-	matchOrg // where they have the same Organizational Domain
+	matchOrg // they match if they have the same Organizational Domain
 )
 
-// compare compares id, whose domain name it returns, with the author domain.
+// compare compares the domain of id with the author domain, and returns the
+// domain's name.
 func (p *Policy) compare(id Identifier) (name string, m match) {
 	mode, ok := p.Record.For(id.Method)
 	if !ok {
@@ -113,7 +114,8 @@ func (p *Policy) compare(id Identifier) (name string, m match) {
 	case name == p.AuthorDomain:
 		return name, matchEqual
 	case mode == Strict || topLevel(name) != topLevel(p.AuthorDomain):
-		// Names without a common top-level domain share no other either.
+		// Without a common top-level domain they cannot have a common
+		// Organizational Domain.
 		return name, matchNever
 	}
 	return name, matchOrg

@@ -9,8 +9,8 @@ import (
 	"authmilter/verify/dns"
 )
 
-// cached is a resolver that has every answer at hand, so that only our own work
-// is measured.
+// cached is a resolver that answers at once, so that only the evaluation is
+// measured.
 type cached struct {
 	dns.Resolver
 	values map[string][]string

@@ -1,10 +1,10 @@
-// Package dmarc evaluates Domain-based Message Authentication, Reporting, and
-// Conformance, RFC 9989: what policy the domain in the From field publishes,
-// and whether an authenticated identifier of the message aligns with it.
+// Package dmarc implements Domain-based Message Authentication, Reporting, and
+// Conformance, RFC 9989: it finds the policy of the domain in the From field,
+// and checks whether an authenticated identifier of the message aligns with it.
 //
-// The work has two phases. The look-ups begin as soon as the author domains and
-// the candidates for alignment are known: [Prepare] says what there is to do, and
-// its parts may be done at the same time. [Evaluation.Evaluate] then judges,
-// without any look-up, once the candidates have been verified. The package knows
-// neither DKIM nor SPF.
+// An evaluation has two phases. The look-ups can begin as soon as the author
+// domains and the candidates for alignment are known: [Prepare] returns an
+// [Evaluation], whose author domains can be looked up concurrently. Once the
+// candidates have been verified, [Evaluation.Evaluate] computes the result without
+// further look-ups. The package knows nothing about DKIM or SPF.
 package dmarc

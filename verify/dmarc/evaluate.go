@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// MaxAuthors is how many author domains a message may have. One with more is a
-	// permerror, but those of its authors whose look-ups are within maxReserved are
-	// judged all the same, maxJudged at most: nobody escapes a policy by naming
-	// others beside the author that readers are to see.
+	// MaxAuthors is the maximum number of author domains. A message with more is a
+	// permerror, but up to maxJudged of its author domains are still judged, if
+	// their look-ups fit in maxReserved: a sender cannot escape a policy by adding
+	// authors to the one that readers see.
 	MaxAuthors  = 5
 	maxJudged   = 20
 	maxReserved = 60
 	// MaxCandidates is how many candidates are looked up for each author domain.
-	// The rest are as if their look-ups did not finish.
+	// Any others count as look-ups that did not finish.
 	MaxCandidates = 32
 )
 
@@ -31,29 +31,29 @@ var (
 	errTooManyAuthors   = fault.New(PermError, ReasonTooManyAuthors, "too many author domains")
 )
 
-// Query is what the look-ups for a message are about.
+// Query describes the message whose policy and alignment are to be looked up.
 type Query struct {
 	// Authors are the author domains of the message, distinct, in any form.
 	Authors []string
-	// Unjudged is set if the message has, or may have, an author besides whose
+	// Unjudged is set if the message has, or may have, another author whose
 	// domain is not known.
 	Unjudged bool
 	// Candidates are the identifiers that may turn out to be authenticated. Only
-	// their Method and Domain count.
+	// their Method and Domain are used.
 	Candidates []Identifier
 	Mode       Mode
 }
 
-// Evaluation is a message's author domains with everything that their
+// Evaluation holds a message's author domains and everything that their
 // evaluation needs from the DNS.
 type Evaluation struct {
-	// names are the author domains, "" for what is not a domain name. They do not
-	// change, unlike authors, which has what was found of each.
-	names      []string
+	// names are the author domains, "" for invalid names. They do not change.
+	names []string
+	// authors holds what was found for each of names.
 	authors    []author
 	candidates []Identifier
 	unjudged   bool
-	// tooMany reports that there are more author domains than MaxAuthors.
+	// tooMany reports whether there are more author domains than MaxAuthors.
 	tooMany  bool
 	exceeded bool
 	mode     Mode
@@ -63,28 +63,28 @@ type Evaluation struct {
 
 // author is one author domain.
 type author struct {
-	name   string  // "" for what is not a domain name
-	policy *Policy // nil before it is looked up, and for what is not a domain name
+	name   string  // "" if it is not a valid domain name
+	policy *Policy // nil until it is looked up, and for an invalid name
 	err    *Error  // why the policy is not known
 	orgs   orgDomains
 	stage  stage
 }
 
-// stage is how far the look-ups for an author domain have come.
+// stage is the progress of the look-ups for an author domain.
 type stage uint8
 
 const (
 	stageNothing stage = iota // nothing is known yet
 	stagePolicy               // policy and err are known
-	stageAll                  // so is orgs
+	stageAll                  // orgs is known too
 )
 
 func (a *author) applies() bool { return a.err == nil && a.policy.Applies() }
 
-// Prepare returns an Evaluation without any look-up made. For each author domain
-// LookupPolicy is to be called, and LookupAlignment after it, and what they find is
-// to be added. Author domains may be looked up at the same time. What is not
-// looked up is a temporary error of the evaluation.
+// Prepare returns an Evaluation that has made no look-ups yet. For each author
+// domain, call LookupPolicy, then LookupAlignment, and pass what they find to Add.
+// Author domains can be looked up concurrently. Anything not looked up is a
+// temporary error of the evaluation.
 func Prepare(q Query) *Evaluation {
 	e := &Evaluation{
 		candidates: q.Candidates[:min(len(q.Candidates), MaxCandidates)],
@@ -93,7 +93,7 @@ func Prepare(q Query) *Evaluation {
 	}
 	names, reserved := judged(q.Authors)
 	e.mode = q.Mode
-	// No candidate can use up the look-ups that a fail of an author depends on.
+	// Candidates cannot use up the look-ups that an author's fail depends on.
 	e.spare = (MaxLookups - reserved) / max(1, len(names))
 	e.names = make([]string, len(names))
 	e.authors = make([]author, len(names))
@@ -111,11 +111,11 @@ func Prepare(q Query) *Evaluation {
 	return e
 }
 
-// judged returns the author domains that are judged, in their order, and how many
-// look-ups they need at most. Of too many, those with the fewest labels come first:
-// they cost least, and organizations have short names.
+// judged returns the author domains to judge, in their original order, and the
+// maximum number of look-ups they need. If there are too many, it prefers names
+// with few labels: they cost least, and organizations have short names.
 func judged(authors []string) (names []string, lookups int) {
-	// One for each record of the walk, and one for whether the domain exists.
+	// One for each record of the walk, and one to see if the domain exists.
 	cost := func(name string) int { return min(domain.Labels(name), MaxWalk) + 1 }
 	if len(authors) <= MaxAuthors {
 		for _, name := range authors {
@@ -143,24 +143,24 @@ func judged(authors []string) (names []string, lookups int) {
 // Authors returns the number of author domains that are judged.
 func (e *Evaluation) Authors() int { return len(e.names) }
 
-// Exceeded reports whether MaxLookups look-ups were not enough.
+// Exceeded reports whether the message needed more than MaxLookups look-ups.
 func (e *Evaluation) Exceeded() bool { return e.exceeded }
 
-// Evaluate judges the message by the identifiers as they turned out: the
-// strictest result over its author domains. It looks nothing up.
+// Evaluate returns the result for the message, given the verified identifiers: the
+// strictest result of its author domains. It makes no look-ups.
 func (e *Evaluation) Evaluate(ids []Identifier) Result {
 	return Strictest(e.EvaluateEach(ids))
 }
 
-// EvaluateEach judges each author domain, in their order. There is always a
-// result: one without an Author stands for author domains that are missing,
-// unknown or too many.
+// EvaluateEach returns a result for each author domain, in order. There is always
+// at least one: a result without an Author stands for author domains that are
+// missing, unknown or too many.
 func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 	results := make([]Result, 0, len(e.authors)+1)
 	for i := range e.authors {
 		results = append(results, e.evaluate(&e.authors[i], ids))
 	}
-	// RFC 9989 section 11.5: none of these may escape.
+	// RFC 9989 section 11.5: such messages must not escape.
 	switch {
 	case len(e.authors) == 0:
 		results = append(results, Result{}.because(errNoAuthor))
@@ -182,7 +182,7 @@ func (e *Evaluation) EvaluateEach(ids []Identifier) []Result {
 	return results
 }
 
-// evaluate judges one author domain by what is known of it.
+// evaluate returns the result for one author domain from what is known so far.
 func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	if a.name == "" {
 		return Result{}.because(a.err)
@@ -201,7 +201,7 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	case !a.policy.Applies():
 		return res.because(a.policy.none())
 	}
-	// open is why the message cannot fail, although nothing aligns.
+	// open is the result if nothing aligns but the message still might pass.
 	var open Result
 	authenticated := false
 	for _, id := range ids {
@@ -224,7 +224,8 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 		res.Status, res.Pending = Pass, DispositionNone
 		return res
 	case open.Status != "":
-		// Existence decides what a fail asks for, not whether it is one.
+		// Whether the domain exists decides the disposition of a fail, not
+		// whether the message fails.
 		if open.Pending = a.policy.Effective(); stricter(a.policy.pending, open.Pending) {
 			open.Pending = a.policy.pending
 		}
@@ -239,8 +240,8 @@ func (e *Evaluation) evaluate(a *author, ids []Identifier) Result {
 	return res.because(errNotAligned)
 }
 
-// vouched reports whether an identifier passed that is the author domain itself: it
-// aligns under every policy, so that the message cannot fail.
+// vouched reports whether an identifier passed that is the author domain itself.
+// It aligns under every policy, so the message cannot fail.
 func (a *author) vouched(ids []Identifier) bool {
 	return slices.ContainsFunc(ids, func(id Identifier) bool {
 		name, err := domain.ToASCII(id.Domain)
@@ -248,17 +249,17 @@ func (a *author) vouched(ids []Identifier) bool {
 	})
 }
 
-// Settled reports whether nothing that is still to be added can change the result,
-// if ids are what the identifiers turn out to be at best: look-ups that have not
-// ended then need not be waited for.
+// Settled reports whether the result is final whatever is still to be added, given
+// the best possible outcome of the identifiers, ids. If it is, there is no need to
+// wait for look-ups that have not finished.
 func (e *Evaluation) Settled(ids []Identifier) bool {
 	settled := true
 	for i := range e.authors {
 		a := &e.authors[i]
 		res := e.evaluate(a, ids)
 		if res.Status == Fail && res.Disposition == DispositionReject && a.policy.Percent >= DefaultPercent {
-			// Nothing is stricter: see [Strictest]. A rejection that the domain
-			// asks for only some of its mail is milder for the rest.
+			// Nothing is stricter: see [Strictest]. If pct is below 100, the
+			// policy is milder for the rest of the mail.
 			return true
 		}
 		settled = settled && a.settled(ids)
@@ -266,7 +267,7 @@ func (e *Evaluation) Settled(ids []Identifier) bool {
 	return settled
 }
 
-// settled reports whether all is known that the result for a depends on.
+// settled reports whether everything that the result for a depends on is known.
 func (a *author) settled(ids []Identifier) bool {
 	switch a.stage {
 	case stageNothing:

@@ -13,8 +13,9 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// identifiers reads "dkim:example.com", which passed, "spf~example.com", which
-// ended with a temporary error, and "dkim!example.com", which failed.
+// identifiers parses words such as "dkim:example.com" for an identifier that
+// passed, "spf~example.com" for a temporary error, and "dkim!example.com" for one
+// that failed.
 func identifiers(t testing.TB, text string) []dmarc.Identifier {
 	t.Helper()
 	var ids []dmarc.Identifier
@@ -37,8 +38,8 @@ func evaluate(t testing.TB, r dns.Resolver, mode dmarc.Mode, authors, ids string
 	return e.Evaluate(list)
 }
 
-// verdict is a result in short: "pass dkim:example.com", "fail not_aligned
-// reject", "temperror policy_lookup".
+// verdict returns a short form of a result, such as "pass dkim:example.com",
+// "fail not_aligned reject" or "temperror policy_lookup".
 func verdict(r dmarc.Result) string {
 	words := []string{string(r.Status)}
 	if r.Reason != "" {
@@ -53,7 +54,7 @@ func verdict(r dmarc.Result) string {
 	return strings.Join(words, " ")
 }
 
-// checkResult checks what holds for every result.
+// checkResult checks what must be true of every result.
 func checkResult(t testing.TB, r dmarc.Result) {
 	t.Helper()
 	pass := r.Status == dmarc.Pass
@@ -83,7 +84,7 @@ func TestEvaluate(t *testing.T) {
 		author string
 		ids    string
 		want   string
-		// psl is what the mode PSL says, where that is another thing.
+		// psl is the result in the mode PSL, if it differs.
 		psl string
 	}{
 		// Table 1 of RFC 9989 section 4.4 and appendices B.1.1 and B.1.2.
@@ -139,7 +140,7 @@ func TestEvaluate(t *testing.T) {
 		{"public suffix publishes, siblings do not align", []string{"example p=reject; psd=y"}, "a.example", "dkim:b.example", "fail not_aligned reject", "none no_policy"},
 		{"several records at the identifier count as none", []string{"example.com p=reject", "b.example.com psd=n", "b.example.com psd=n"}, "example.com", "dkim:b.example.com", "pass dkim:b.example.com", ""},
 
-		// Names that only look alike.
+		// Names that only look similar.
 		{"suffix without a dot", []string{"example.com p=reject"}, "example.com", "dkim:badexample.com", "fail not_aligned reject", ""},
 		{"prefix", []string{"example.com p=reject"}, "example.com", "dkim:example.com.evil.com", "fail not_aligned reject", ""},
 		{"top-level domain", []string{"example.com p=reject"}, "example.com", "dkim:com", "fail not_aligned reject", ""},
@@ -214,7 +215,8 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
-// What is looked up beyond the policy is what an alignment depends on.
+// TestLookupAsksNoMore checks that, apart from policies, only what alignment
+// depends on is looked up.
 func TestLookupAsksNoMore(t *testing.T) {
 	tests := []struct {
 		name       string
@@ -245,12 +247,13 @@ func TestLookupAsksNoMore(t *testing.T) {
 		e := dmarc.Lookup(t.Context(), z, dmarc.Query{Authors: strings.Fields(tt.authors), Candidates: ids})
 		e.Evaluate(ids)
 		if got := strings.Join(asked(z), " "); got != tt.want {
-			t.Errorf("%s: asked\n got %s\nwant %s", tt.name, got, tt.want)
+			t.Errorf("%s: looked up\n got %s\nwant %s", tt.name, got, tt.want)
 		}
 	}
 }
 
-// An identifier that no look-up was made for is not known not to align.
+// TestEvaluateUnknownIdentifier checks that an identifier that was not looked up
+// does not count as unaligned.
 func TestEvaluateUnknownIdentifier(t *testing.T) {
 	z := zoneOf(t, "example.com p=reject")
 	tests := []struct{ candidates, ids, want string }{
@@ -270,12 +273,12 @@ func TestEvaluateUnknownIdentifier(t *testing.T) {
 		}
 		checkResult(t, r)
 		if len(z.Queries()) != before {
-			t.Errorf("%q after %q: evaluation asked the DNS", tt.ids, tt.candidates)
+			t.Errorf("%q after %q: the evaluation made look-ups", tt.ids, tt.candidates)
 		}
 	}
 }
 
-// RFC 9989 section 11.5.
+// TestSeveralAuthors checks RFC 9989 section 11.5.
 func TestSeveralAuthors(t *testing.T) {
 	zone := []string{
 		"reject.example p=reject", "quarantine.example p=quarantine", "none.example p=none", "test.example p=reject; t=y",
@@ -295,7 +298,7 @@ func TestSeveralAuthors(t *testing.T) {
 		{"unknown.example none.example", "", "none.example", "fail not_authenticated none"},
 		{"evil.example evil.example", "dkim:evil.example", "evil.example", "pass dkim:evil.example"},
 		{"evil.example none.example", "dkim:evil.example spf:none.example", "evil.example", "pass dkim:evil.example"},
-		// A domain whose DNS fails hides no known policy, and is not hidden.
+		// A domain whose DNS fails neither hides a known policy nor is hidden.
 		{"down.example reject.example", "", "reject.example", "fail not_authenticated reject"},
 		{"down.example quarantine.example", "", "quarantine.example", "fail not_authenticated quarantine"},
 		{"evil.example down.example", "", "down.example", "temperror policy_lookup"},
@@ -304,7 +307,7 @@ func TestSeveralAuthors(t *testing.T) {
 		{"down.example a..b", "", "", "permerror author_syntax"},
 		{"reject.example a..b", "", "reject.example", "fail not_authenticated reject"},
 		{"evil.example a..b", "dkim:evil.example", "", "permerror author_syntax"},
-		// Nor does a crowd hide one.
+		// Too many domains do not hide a policy either.
 		{"a.example b.example c.example d.example evil.example", "dkim:evil.example", "a.example", "none no_policy"},
 		{"a.example b.example c.example d.example evil.example reject.example", "dkim:evil.example", "reject.example", "fail not_aligned reject"},
 		{"a.example b.example c.example d.example evil.example unknown.example", "dkim:evil.example", "", "permerror too_many_authors"},
@@ -323,8 +326,8 @@ func TestSeveralAuthors(t *testing.T) {
 	}
 }
 
-// names returns n names of two labels, and deep n names of so many that they cost
-// the most look-ups.
+// names returns n names with two labels. deep returns n names with so many labels
+// that they need the maximum number of look-ups.
 func names(n int) string {
 	var list []string
 	for i := range n {
@@ -335,8 +338,8 @@ func names(n int) string {
 
 func deep(n int) string { return strings.ReplaceAll(names(n), "x", "a.b.c.d.e.f.g.x") }
 
-// TestUnjudgedAuthor has an author without a domain beside others: what they are
-// found to be counts if it is worse.
+// TestUnjudgedAuthor adds an author without a domain. The results of the other
+// authors still count if they are stricter.
 func TestUnjudgedAuthor(t *testing.T) {
 	z := dnstest.MustParse(t, `
 _dmarc.reject.example. TXT "v=DMARC1; p=reject"
@@ -378,7 +381,8 @@ func TestEvaluateEach(t *testing.T) {
 	}
 }
 
-// One author's candidates must not use up the look-ups that judge another.
+// TestLookupBound checks that one author's candidates cannot use up the look-ups
+// that another author needs.
 func TestLookupBound(t *testing.T) {
 	z := zoneOf(t, "deep.example p=none", "news.victim.test p=reject")
 	ids := identifiers(t, "spf:evil.test")
@@ -386,22 +390,24 @@ func TestLookupBound(t *testing.T) {
 		ids = append(ids, dmarc.Identifier{Method: dmarc.MethodDKIM, Pass: true, Domain: fmt.Sprintf("a.%d.c.d.e.f.deep.example", i)})
 	}
 	e := dmarc.Lookup(t.Context(), z, dmarc.Query{Authors: []string{"deep.example", "news.victim.test"}, Candidates: ids})
-	// The policies take two and three, and have one more each in reserve. The rest
-	// is shared out among the authors; one has candidates.
+	// The policies take two and three look-ups, and each has one more reserved. The
+	// rest is divided among the authors, but only one has candidates.
 	if n, want := len(z.Queries()), 2+3+(dmarc.MaxLookups-3-4)/2; n != want {
 		t.Errorf("%d look-ups, want %d", n, want)
 	}
 	if got := verdict(e.Evaluate(ids)); got != "fail not_aligned reject" {
 		t.Errorf("got %s", got)
 	}
-	// Where it is known too late whether an identifier aligns, nothing fails.
+	// As long as it is unknown whether an identifier aligns, the message does not
+	// fail.
 	last := ids[100:]
 	if r := e.EvaluateEach(last)[0]; verdict(r) != "temperror alignment_lookup" {
-		t.Errorf("beyond the bound: %s", verdict(r))
+		t.Errorf("limit exceeded: %s", verdict(r))
 	}
 }
 
-// The look-ups of five author domains always suffice to judge each.
+// TestLookupBoundAuthors checks that there are always enough look-ups for five
+// author domains.
 func TestLookupBoundAuthors(t *testing.T) {
 	var lines, authors []string
 	for _, tld := range []string{"one", "two", "three", "four", "five"} {
@@ -420,8 +426,7 @@ func TestLookupBoundAuthors(t *testing.T) {
 	}
 }
 
-// brokenResolver gives errors that no resolver of ours gives: unknown ones must
-// count as temporary.
+// brokenResolver returns errors of an unknown type, which must count as temporary.
 type brokenResolver struct{ dns.Resolver }
 
 var errBroken = errors.New("broken")
@@ -454,7 +459,8 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// Real packets: truncation, aliases, failures, and an answer of 16 KB.
+// TestRealDNS uses a real DNS server: truncation, aliases, failures, and an answer
+// of 16 KB.
 func TestRealDNS(t *testing.T) {
 	z := zoneOf(t,
 		"example.com p=reject; sp=quarantine; np=reject", "$TRUNCATE _dmarc.example.com",
@@ -484,8 +490,8 @@ func TestRealDNS(t *testing.T) {
 	}
 }
 
-// TestPending holds what a temporary error leaves to be expected: the sender of a
-// message can choose a name whose DNS is silent, but not what is known besides.
+// TestPending checks the pending disposition of temporary errors. A sender can
+// choose a name whose DNS does not answer, but not what else is known.
 func TestPending(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -493,7 +499,7 @@ func TestPending(t *testing.T) {
 		author string
 		ids    string
 		want   dmarc.Disposition
-		// psl is what the mode PSL says if that is another thing.
+		// psl is the result in the mode PSL, if it differs.
 		psl dmarc.Disposition
 	}{
 		{"nothing is known", []string{"$RCODE SERVFAIL _dmarc.example.com"}, "example.com", "", none, ""},
@@ -525,7 +531,7 @@ func TestPending(t *testing.T) {
 			}
 			r := evaluate(t, zoneOf(t, tt.zone...), mode, tt.author, tt.ids)
 			if mode == dmarc.PSL && r.Status == dmarc.Fail {
-				continue // what is above or between is not asked for
+				continue // domains above or in between are not looked up
 			}
 			if r.Pending != want {
 				t.Errorf("%s, %v: %s pending %s (%v), want %s", tt.name, mode, verdict(r), r.Pending, r.Err, want)
@@ -535,8 +541,8 @@ func TestPending(t *testing.T) {
 	}
 }
 
-// Of several temporary errors the result is that of the one that leaves most
-// open.
+// TestStrictestPending checks that of several temporary errors the one with the
+// strictest pending disposition counts.
 func TestStrictestPending(t *testing.T) {
 	zone := []string{"example.com p=reject", "$TIMEOUT _dmarc.a.example.com", "$TIMEOUT _dmarc.slow.example"}
 	for _, authors := range []string{"slow.example a.example.com", "a.example.com slow.example"} {
@@ -547,11 +553,11 @@ func TestStrictestPending(t *testing.T) {
 	}
 }
 
-// TestSettled holds what need not be waited for.
+// TestSettled checks when there is no need to wait for look-ups.
 func TestSettled(t *testing.T) {
 	for _, tt := range []struct {
 		name, ids string
-		policies  []int // those looked up
+		policies  []int // the author domains whose policy was looked up
 		alignment []int
 		want      bool
 	}{
@@ -589,8 +595,8 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// What is less than a rejection of all mail settles nothing: another author may ask
-// for more.
+// TestSettledByLess checks that only a rejection of all mail settles the result:
+// otherwise another author's policy may be stricter.
 func TestSettledByLess(t *testing.T) {
 	for _, test := range []struct {
 		record    string
@@ -601,7 +607,7 @@ func TestSettledByLess(t *testing.T) {
 		{"p=reject; t=y", dmarc.TreeWalk, false},
 		{"p=quarantine", dmarc.TreeWalk, false},
 		{"p=none", dmarc.TreeWalk, false},
-		{"p=reject; pct=0", dmarc.TreeWalk, true}, // means nothing there
+		{"p=reject; pct=0", dmarc.TreeWalk, true}, // pct is ignored
 		{"p=reject", dmarc.PSL, true},
 		{"p=reject; pct=100", dmarc.PSL, true},
 		{"p=reject; pct=99", dmarc.PSL, false},
@@ -617,7 +623,7 @@ func TestSettledByLess(t *testing.T) {
 	}
 }
 
-// TestRecords holds what may be asked for ahead.
+// TestRecords checks which names can be looked up in advance.
 func TestRecords(t *testing.T) {
 	for mode, want := range map[dmarc.Mode][]string{
 		dmarc.TreeWalk: {"a.b.example.com b.example.com example.com com", "d.example.net example.net net", ""},
@@ -632,7 +638,7 @@ func TestRecords(t *testing.T) {
 		z := zoneOf(t)
 		e.LookupPolicy(t.Context(), z, 0)
 		if got := strings.Join(asked(z), " "); got != want[0] {
-			t.Errorf("%v: asked %q, want %q", mode, got, want[0])
+			t.Errorf("%v: looked up %q, want %q", mode, got, want[0])
 		}
 	}
 }

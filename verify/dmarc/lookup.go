@@ -9,8 +9,8 @@ import (
 	"authmilter/verify/fault"
 )
 
-// MaxLookups is how many look-ups are made for one message at most. What remains
-// unknown then is a temporary error.
+// MaxLookups is the maximum number of look-ups for one message. Anything still
+// unknown after them is a temporary error.
 const MaxLookups = 70
 
 // prefix is the label under which records are published, with its dot.
@@ -20,47 +20,47 @@ var errTooManyLookups = errors.New("too many DMARC look-ups for one message")
 
 // Step is one look-up of a DMARC Policy Record.
 type Step struct {
-	// Domain is the domain whose record was asked for; Name is the name of that
+	// Domain is the domain whose record was looked up; Name is the name of that
 	// record.
 	Domain, Name string
 	// CNAMEs are the aliases that led to the answer.
 	CNAMEs []string
-	// Values are the TXT records found, whatever they are. They belong to the
-	// resolver: do not modify them.
+	// Values are all TXT records found, not only DMARC records. They belong to
+	// the resolver: do not modify them.
 	Values []string
-	// Found is how many of Values are DMARC Policy Records. More than one count
-	// as none, but are told.
+	// Found is how many of Values are DMARC Policy Records. If there is more than
+	// one, none of them counts.
 	Found int
-	// Record is the policy record, where there is exactly one.
+	// Record is the policy record, if there is exactly one.
 	Record *Record
-	// Err is the error of the look-up. It may say that the name does not exist,
-	// or leave everything open: see [dns.IsTemporary].
+	// Err is the error of the look-up: either the name does not exist, or the
+	// look-up did not finish; see [dns.IsTemporary].
 	Err error
 }
 
-// finder makes the look-ups for one author domain, each once. It is used by one
-// goroutine.
+// finder makes the look-ups for one author domain, each only once. It is not safe
+// for concurrent use.
 type finder struct {
 	dns   dns.Resolver
 	mode  Mode
 	steps []*Step
-	// spare is how many look-ups are left for those that have none reserved, and
-	// exceeded reports that they were not enough.
+	// spare is how many unreserved look-ups are left; exceeded reports whether
+	// they were not enough.
 	spare    int
 	exceeded bool
 }
 
-// claim says out of which look-ups of a message one is made.
+// claim says which of a message's budgets a look-up is counted against.
 type claim uint8
 
 const (
-	// reserved is for the policies of the authors: [Prepare] keeps what they need.
+	// reserved is for the policies of the authors; [Prepare] reserves enough.
 	reserved claim = iota
-	// spare is for the rest.
+	// spare is for everything else.
 	spare
 )
 
-// at returns the step for one domain.
+// at returns the step for one domain. The first call for it makes the look-up.
 func (f *finder) at(ctx context.Context, name string, c claim) *Step {
 	for _, s := range f.steps {
 		if s.Domain == name {
@@ -96,7 +96,7 @@ func (s *Step) look(ctx context.Context, r dns.Resolver) {
 			text = v
 		}
 	}
-	// RFC 9989 section 4.10 steps 2 and 6: several are all discarded.
+	// RFC 9989 section 4.10 steps 2 and 6: if there are several, all are discarded.
 	if s.Found == 1 {
 		s.Record, _ = ParseRecord(text) // cannot fail: it is a record
 	}
@@ -105,12 +105,12 @@ func (s *Step) look(ctx context.Context, r dns.Resolver) {
 // exists reports whether the domain of an author exists
 // (RFC 9989 section 3.2.13), given the step that looked for its record.
 func (f *finder) exists(ctx context.Context, s *Step) (bool, error) {
-	// A name exists if one below it does, or is an alias (RFC 8020 section 2).
+	// A name exists if a name below it exists or is an alias (RFC 8020 section 2).
 	if s.Err == nil || len(s.CNAMEs) > 0 {
 		return true, nil
 	}
-	// The type does not matter, but servers that wrongly deny names for types
-	// they do not know, know this one.
+	// Any type would do, but some servers wrongly deny that a name exists if they
+	// do not know the type. They all know A.
 	answer, err := f.dns.A(ctx, s.Domain)
 	switch {
 	case err == nil:
@@ -118,12 +118,12 @@ func (f *finder) exists(ctx context.Context, s *Step) (bool, error) {
 	case dns.IsTemporary(err):
 		return false, err
 	}
-	// Behind an alias, NXDOMAIN is about its target (RFC 8020 section 2).
+	// After an alias, NXDOMAIN refers to its target (RFC 8020 section 2).
 	return len(answer.CNAMEs) > 0, nil
 }
 
-// Lookup is [Prepare] with every look-up made, one after the other. It makes
-// [MaxLookups] at most.
+// Lookup is like [Prepare], but also makes every look-up, one after the other. It
+// makes at most [MaxLookups].
 func Lookup(ctx context.Context, r dns.Resolver, q Query) *Evaluation {
 	e := Prepare(q)
 	r = dns.NewOnce(r)
@@ -139,8 +139,9 @@ func Lookup(ctx context.Context, r dns.Resolver, q Query) *Evaluation {
 
 // Discover finds the policy for an author domain and its Organizational Domain.
 // It makes at most [MaxWalk]+1 look-ups. A domain without a policy is not an
-// error. An error either wraps [domain.ErrInvalid], and there is no Policy, or
-// says that a look-up did not finish, and the Policy holds what is known.
+// error. If author is not a valid domain name, the error wraps
+// [domain.ErrInvalid] and the Policy is nil. Any other error means that a look-up
+// did not finish, and the Policy holds what is known.
 func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*Policy, error) {
 	name, err := domain.ToASCII(author)
 	if err != nil {
@@ -165,31 +166,31 @@ func Discover(ctx context.Context, r dns.Resolver, author string, mode Mode) (*P
 	return p, nil
 }
 
-// Found is what look-ups have found out about an author domain.
+// Found holds the results of look-ups for an author domain.
 type Found struct {
 	number int
 	author author
-	finder *finder // nil for what is not a domain name
+	finder *finder // nil if the author domain is not a valid name
 }
 
-// LookupPolicy finds the policy of an author domain, by its number. It returns
-// promptly once ctx ends. Author domains have records in common: r makes each
-// look-up once, as [dns.Once] does.
+// LookupPolicy finds the policy of the author domain with the given number. It
+// returns promptly once ctx ends. Author domains have records in common, so r
+// should make each look-up only once, as [dns.Once] does.
 func (e *Evaluation) LookupPolicy(ctx context.Context, r dns.Resolver, number int) Found {
 	f := Found{number: number, author: author{name: e.names[number], stage: stagePolicy}}
 	if f.author.name == "" {
 		f.author.err = errAuthorSyntax
 		return f
 	}
-	const usual = 4 // records that are looked up for an ordinary message
+	const usual = 4 // records looked up for an ordinary message
 	f.finder = &finder{dns: r, mode: e.mode, spare: e.spare, steps: make([]*Step, 0, usual)}
 	f.author.policy, f.author.err = f.finder.policy(ctx, f.author.name)
 	return f
 }
 
-// LookupAlignment goes on from what LookupPolicy found: it finds the Organizational
-// Domains by which candidates may align with the author domain. It returns promptly
-// once ctx ends.
+// LookupAlignment continues from what LookupPolicy found: it finds the
+// Organizational Domains that decide whether candidates align with the author
+// domain. It returns promptly once ctx ends.
 func (e *Evaluation) LookupAlignment(ctx context.Context, f Found) Found {
 	f.author.stage = stageAll
 	if f.finder == nil || !f.author.applies() {
@@ -201,24 +202,25 @@ func (e *Evaluation) LookupAlignment(ctx context.Context, f Found) Found {
 		orgs.set(p.AuthorDomain, p.OrgDomain, nil)
 	}
 	for _, c := range e.candidates {
-		// What an alignment needs, it asks for. The answers are kept.
+		// This looks up what the alignment depends on. orgs keeps the answers.
 		_, _ = orgs.aligned(p, c)
 	}
 	orgs.find = nil
-	// Nobody else reads it before it is added.
+	// No other goroutine reads p before it is added.
 	p.OrgDomain, _ = orgs.of(p.AuthorDomain, reserved)
 	return f
 }
 
-// Add has the evaluation take account of what was found. Unlike the look-ups it
-// must not run at the same time as any other method.
+// Add adds the results of look-ups to the evaluation. Unlike the look-ups, it must
+// not run concurrently with any other method.
 func (e *Evaluation) Add(f Found) {
 	e.authors[f.number] = f.author
 	e.exceeded = e.exceeded || f.finder != nil && f.finder.exceeded
 }
 
-// Records returns the names of the records that the policy of an author domain may
-// depend on, by its number, in the order in which LookupPolicy asks for them.
+// Records returns the names of the records that the policy of the author domain
+// with the given number may depend on, in the order in which LookupPolicy looks
+// them up.
 func (e *Evaluation) Records(number int) []string {
 	author := e.names[number]
 	if author == "" {

@@ -12,9 +12,9 @@ import (
 	"authmilter/verify/domain"
 )
 
-// zoneOf returns a zone made of lines such as "example.com p=reject", each a
-// policy record of that domain, and of other records and directives in
-// master-file form, which begin with "$" or have an upper-case type second.
+// zoneOf returns a zone made from lines. A line such as "example.com p=reject" is
+// a policy record. Lines that begin with "$" or have an upper-case type as their
+// second word are directives and records in master-file form.
 func zoneOf(t testing.TB, lines ...string) *dnstest.Zone {
 	t.Helper()
 	var master []string
@@ -30,8 +30,8 @@ func zoneOf(t testing.TB, lines ...string) *dnstest.Zone {
 	return dnstest.MustParse(t, strings.Join(master, "\n")+"\n")
 }
 
-// asked returns the questions that a zone got, without their common part:
-// "example.com" for a record, "A example.com" for the existence of a domain.
+// asked returns the queries that a zone got in a short form: "example.com" for a
+// policy record, "A example.com" for the existence of a domain.
 func asked(z *dnstest.Zone) []string {
 	var list []string
 	for _, q := range z.Queries() {
@@ -213,7 +213,7 @@ func TestDiscover(t *testing.T) {
 			want: "bank.example bank.example p=reject", asked: "bank.example",
 		},
 		{
-			// The walk for the policy begins at the parent; rule 2 must still hold.
+			// The walk for the policy begins at the parent, but rule 2 still applies.
 			name: "psd=y at the parent", zone: []string{"bank.example p=none; sp=reject; psd=y"}, author: "giant.bank.example",
 			want: "bank.example giant.bank.example sp=reject", asked: "giant.bank.example bank.example",
 		},
@@ -270,7 +270,7 @@ func TestDiscover(t *testing.T) {
 			asked: strings.Repeat("a.", 100) + "example.com a.a.a.a.a.example.com a.a.a.a.example.com a.a.a.example.com a.a.example.com a.example.com example.com com",
 		},
 		{
-			// No packet holds the record's name: such a record does not exist.
+			// The record's name is too long for the DNS, so no such record exists.
 			name: "the longest name", zone: []string{"a p=reject"}, author: strings.Repeat("a.", 126) + "a",
 			want:  "a a p=reject",
 			asked: "a.a.a.a.a.a.a a.a.a.a.a.a a.a.a.a.a a.a.a.a a.a.a a.a a",
@@ -300,7 +300,7 @@ func TestDiscover(t *testing.T) {
 			}
 			checkPolicy(t, p, tt.want)
 			if got := strings.Join(asked(z), " "); got != tt.asked {
-				t.Errorf("asked\n got %s\nwant %s", got, tt.asked)
+				t.Errorf("looked up\n got %s\nwant %s", got, tt.asked)
 			}
 			if name, _ := domain.ToASCII(tt.author); p.AuthorDomain != name {
 				t.Errorf("author domain %q", p.AuthorDomain)
@@ -326,7 +326,7 @@ func checkPolicy(t *testing.T, p *dmarc.Policy, want string) {
 	}
 }
 
-// RFC 7489 sections 3.2 and 6.6.3.
+// TestDiscoverPSL checks RFC 7489 sections 3.2 and 6.6.3.
 func TestDiscoverPSL(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -366,13 +366,13 @@ func TestDiscoverPSL(t *testing.T) {
 			}
 			checkPolicy(t, p, tt.want)
 			if got := strings.Join(asked(z), " "); got != tt.asked {
-				t.Errorf("asked\n got %s\nwant %s", got, tt.asked)
+				t.Errorf("looked up\n got %s\nwant %s", got, tt.asked)
 			}
 		})
 	}
 }
 
-// The tag pct counts by RFC 7489 only.
+// TestPercent checks that the tag pct only counts in the mode PSL.
 func TestPercent(t *testing.T) {
 	z := zoneOf(t, "example.com p=reject; pct=20; t=y")
 	if dmarc.TreeWalk.String() != "tree-walk" || dmarc.PSL.String() != "psl" {
@@ -416,12 +416,12 @@ func TestDiscoverErrors(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, err, tt.text)
 		}
 		if invalid := errors.Is(err, domain.ErrInvalid); invalid == tt.temporary || !dns.IsTemporary(err) {
-			t.Errorf("%s: %v is about the name: %v", tt.name, err, invalid)
+			t.Errorf("%s: %v: wraps ErrInvalid: %v", tt.name, err, invalid)
 		}
 	}
 }
 
-// A step tells what was found, for those who want to know why.
+// TestSteps checks that steps report what was found.
 func TestSteps(t *testing.T) {
 	z := zoneOf(t,
 		"_dmarc.a.example.com. CNAME d.example.net.", `d.example.net. TXT "v=spf1 -all"`,

@@ -11,9 +11,9 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// model is the DNS of one random test, and a second reading of
-// RFC 9989 section 4.10 over it: by the letter, with every walk made in full and
-// nothing shared, skipped or bounded.
+// model is the DNS of one random test, and a second implementation of
+// RFC 9989 section 4.10: to the letter, with every walk made in full and nothing
+// shared, skipped or limited.
 type model struct {
 	records map[string]modelRecord
 	exists  map[string]bool
@@ -38,7 +38,7 @@ func (r modelRecord) text() string {
 	return text
 }
 
-// walk returns the domains asked for, and those of them that have a record.
+// walk returns the domains that a walk visits, and which of them have a record.
 func (m *model) walk(start string) (targets, found []string) {
 	target := start
 	for {
@@ -118,8 +118,8 @@ func (m *model) evaluate(author, signer string) string {
 	return "fail not_aligned " + policy
 }
 
-// random picks short names of few labels, so that they meet, and now and then
-// long ones.
+// random picks mostly short names with few labels, so that they often match, and
+// sometimes long ones.
 type random struct{ *rand.Rand }
 
 func (r random) name() string {
@@ -145,7 +145,8 @@ func (r random) parents(name string) string {
 
 func (r random) pick(choices ...string) string { return choices[r.IntN(len(choices))] }
 
-// scene makes a zone of records around the two domains of a message.
+// scene makes a zone with records for the two domains of a message and their
+// parents.
 func (r random) scene() (m *model, z *dnstest.Zone, author, signer string) {
 	author = r.name()
 	signer = r.name()
@@ -193,9 +194,9 @@ func judge(t *testing.T, z dns.Resolver, author, signer string) string {
 	return verdict(r)
 }
 
-// The engine and the model agree, and the engine asks no more than three walks
-// and the existence of the author domain. Where look-ups fail, the verdict is
-// the same or temperror, never another.
+// TestAgainstModel checks that the package agrees with the model, and needs no more
+// look-ups than two walks and one for the existence of the author domain. If
+// look-ups fail, the verdict must be the same or temperror.
 func TestAgainstModel(t *testing.T) {
 	const rounds = 3000
 	verdicts := map[string]int{}
@@ -228,7 +229,7 @@ func TestAgainstModel(t *testing.T) {
 			verdicts["unharmed"]++
 		}
 	}
-	// A model that meets no case proves nothing.
+	// The test proves nothing about cases that do not occur.
 	for _, kind := range []string{
 		"none no_policy", "none several_policies", "pass dkim", "fail not_aligned none",
 		"fail not_aligned quarantine", "fail not_aligned reject", "temperror", "unharmed",
@@ -239,8 +240,8 @@ func TestAgainstModel(t *testing.T) {
 	}
 }
 
-// Whatever the zone and the message, the bounds hold, and a DNS that is down
-// never leads to anything but temperror.
+// TestBoundsHold checks that the number of look-ups is limited for any zone and
+// message, and that the result is temperror if the DNS is down.
 func TestBoundsHold(t *testing.T) {
 	for seed := range uint64(300) {
 		r := random{rand.New(rand.NewPCG(seed, 7489))}

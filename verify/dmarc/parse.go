@@ -10,33 +10,34 @@ import (
 	"authmilter/verify/fault"
 )
 
-// Bounds of a record.
+// Limits for a record.
 const (
-	// MaxRecord is the longest record in octets: what a DNS message can hold.
+	// MaxRecord is the maximum length of a record in octets: what a DNS message
+	// can hold.
 	MaxRecord = 65535
 	// MaxURIs is how many URIs of each tag are kept.
 	MaxURIs = 20
-	// MaxWarnings is how many oddities of a record are told.
+	// MaxWarnings is the maximum number of warnings about a record.
 	MaxWarnings = 20
-	// maxShown is how much of a text from outside a warning shows, in octets.
+	// maxShown is how many octets of a record's text a warning quotes.
 	maxShown = 40
 )
 
-// ErrNotDMARC is returned for text that is not a DMARC Policy Record at all:
-// what else may be found in TXT records.
+// ErrNotDMARC is returned for text that is not a DMARC Policy Record, such as
+// other TXT records.
 var ErrNotDMARC = fault.New(None, ReasonNoPolicy, "not a DMARC policy record")
 
-// IsRecord tells whether txt is a DMARC Policy Record, however bad: whether it
-// begins with the tag v and the value DMARC1, in that case
+// IsRecord reports whether txt is a DMARC Policy Record, even a malformed one:
+// whether it begins with the tag v and the value DMARC1, in upper case
 // (RFC 9989 section 4.7, tag v).
 func IsRecord(txt string) bool {
 	_, ok := cutVersion(txt)
 	return ok
 }
 
-// cutVersion returns what follows the version and its separator in txt, and
-// false where txt does not begin with a version. The name of the tag is a
-// quoted string of RFC 5234 and so of any case; its value is not
+// cutVersion returns what follows the version and its separator in txt. ok is
+// false if txt does not begin with a version. The name of the tag is a quoted
+// string of RFC 5234, so case does not matter; in its value case does matter
 // (RFC 9989 section 4.8).
 func cutVersion(txt string) (rest string, ok bool) {
 	if len(txt) > MaxRecord || txt == "" || txt[0]|0x20 != 'v' {
@@ -47,11 +48,10 @@ func cutVersion(txt string) (rest string, ok bool) {
 	return rest, ok && trimWSP(spec) == "DMARC1"
 }
 
-// ParseRecord parses a DMARC Policy Record. Text that is not one gives an error for
-// which errors.Is(err, [ErrNotDMARC]) is true, which is the only error. Unknown
-// tags are ignored, and so is whatever of a tag is not valid
-// (RFC 9989 section 4.8). Of a tag that occurs several times the first counts. It
-// takes time linear in the text.
+// ParseRecord parses a DMARC Policy Record. The only error is [ErrNotDMARC], for
+// text that is not a policy record. Unknown tags and invalid values are ignored
+// (RFC 9989 section 4.8). If a tag occurs several times, the first one counts.
+// ParseRecord takes time linear in the length of txt.
 func ParseRecord(txt string) (*Record, error) {
 	rest, ok := cutVersion(txt)
 	if !ok {
@@ -78,15 +78,15 @@ func ParseRecord(txt string) (*Record, error) {
 type parser struct {
 	Record
 	seen [len(tags)]bool
-	// badPolicy tells that p, sp or np was met with a value that is none.
+	// badPolicy reports whether p, sp or np has an invalid value.
 	badPolicy bool
-	warned    bool // that there are more warnings than are kept
+	warned    bool // reports whether there are more warnings than are kept
 }
 
-// tags are the names of the registry in RFC 9989 section 9.3.
+// tags are the registered tags of RFC 9989 section 9.3.
 var tags = [...]string{"p", "sp", "np", "psd", "t", "adkim", "aspf", "rua", "ruf", "fo", "pct", "ri", "rf", "v"}
 
-// tag reads one tag-spec, which is not empty.
+// tag parses one tag-spec, which is not empty.
 func (p *parser) tag(spec string) {
 	name, value, found := strings.Cut(spec, "=")
 	name, value = trimWSP(name), trimWSP(value)
@@ -94,9 +94,9 @@ func (p *parser) tag(spec string) {
 		p.warn("not a tag: " + shown(spec))
 		return
 	}
-	// A tag list has case-sensitive names (RFC 6376 section 3.2), the grammars of
-	// RFC 7489 section 6.4 and RFC 9989 section 4.8 do not: nobody who writes "P="
-	// means an unknown tag.
+	// Names in a tag list are case-sensitive (RFC 6376 section 3.2), but not in the
+	// grammars of RFC 7489 section 6.4 and RFC 9989 section 4.8: a record with "P="
+	// clearly means "p=".
 	index := slices.IndexFunc(tags[:], func(tag string) bool { return strings.EqualFold(tag, name) })
 	if index < 0 {
 		p.warn("unknown tag " + shown(name))
@@ -113,7 +113,7 @@ func (p *parser) tag(spec string) {
 	p.set(tags[index], value)
 }
 
-// set gives a known tag its value, if that is valid.
+// set sets a known tag, if its value is valid.
 func (p *parser) set(name, value string) {
 	ok := true
 	switch name {
@@ -168,8 +168,8 @@ func (p *parser) policy(value string) (Disposition, bool) {
 	return d, ok
 }
 
-// choose sets what to the choice that value is, in any case
-// (RFC 5234 section 2.3), and returns false where it is none.
+// choose sets what to the choice that equals value, ignoring case
+// (RFC 5234 section 2.3). It returns false if there is none.
 func choose[T ~string](what *T, value string, choices ...T) bool {
 	for _, c := range choices {
 		if strings.EqualFold(value, string(c)) {
@@ -180,9 +180,9 @@ func choose[T ~string](what *T, value string, choices ...T) bool {
 	return false
 }
 
-// failureOptions reads the value of a tag fo. "0" and "1" together are wrong by
-// RFC 9989 section 4.7, but common since RFC 7489 allowed it, and clear: every
-// occasion for the first is one for the second.
+// failureOptions parses the value of a tag fo. RFC 9989 section 4.7 does not allow
+// "0" and "1" together, but RFC 7489 did, and it is common. The meaning is clear:
+// every occasion for "0" is also one for "1".
 func (p *parser) failureOptions(value string) bool {
 	var o FailureOptions
 	for rest, more := value, true; more; {
@@ -208,7 +208,7 @@ func (p *parser) failureOptions(value string) bool {
 	return true
 }
 
-// uris reads a list of URIs, and leaves out what is not one.
+// uris parses a list of URIs and drops the invalid ones.
 func (p *parser) uris(name, value string) []URI {
 	var list []URI
 	for rest, more := value, true; more; {
@@ -231,7 +231,7 @@ func (p *parser) uris(name, value string) []URI {
 	return list
 }
 
-// finish settles what depends on several tags.
+// finish sets what depends on several tags.
 func (p *parser) finish() {
 	switch {
 	case p.badPolicy:
@@ -241,13 +241,13 @@ func (p *parser) finish() {
 		p.warn("tag p is missing")
 	}
 	if p.NoPolicy {
-		// "act as if a record containing "p=none" was retrieved": what the other
-		// policy tags say is void (RFC 9989 section 4.10.1).
+		// "act as if a record containing "p=none" was retrieved": the other policy
+		// tags do not count (RFC 9989 section 4.10.1).
 		p.P, p.SP, p.NP = "", "", ""
 	}
 }
 
-// warn keeps a warning. Each begins the same whatever the record says.
+// warn adds a warning. Its beginning never depends on text from the record.
 func (p *parser) warn(text string) {
 	switch {
 	case len(p.Warnings) < MaxWarnings-1:
@@ -258,7 +258,7 @@ func (p *parser) warn(text string) {
 	}
 }
 
-// shown returns text from outside as a warning may show it.
+// shown quotes text from the record for a warning.
 func shown(text string) string { return strconv.Quote(clean.Text(text, maxShown)) }
 
 // trimWSP returns s without white space at its ends (RFC 5234 appendix B.1,

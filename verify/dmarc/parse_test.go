@@ -11,7 +11,7 @@ import (
 	"authmilter/verify/dmarc"
 )
 
-// defaults is the record of nothing but a version, with p.
+// defaults returns the record that has only the tags v and p.
 func defaults(p dmarc.Disposition) dmarc.Record {
 	return dmarc.Record{
 		P: p, PSD: dmarc.PSDUnknown, ADKIM: dmarc.Relaxed, ASPF: dmarc.Relaxed,
@@ -33,7 +33,7 @@ const (
 	reject     = dmarc.DispositionReject
 )
 
-// Records that are read as they are meant, without a warning.
+// TestParseRecord parses correct records, which give no warnings.
 func TestParseRecord(t *testing.T) {
 	tests := []struct {
 		text string
@@ -46,7 +46,7 @@ func TestParseRecord(t *testing.T) {
 		{"v=DMARC1; p=None", func(*dmarc.Record) {}},
 		{"v=DMARC1; p=quarantine", func(r *dmarc.Record) { r.P = quarantine }},
 		{"v=DMARC1; p=REJECT", func(r *dmarc.Record) { r.P = reject }},
-		// RFC 9989 lets p stand anywhere, RFC 7489 did not.
+		// RFC 9989 allows p anywhere; RFC 7489 did not.
 		{"v=DMARC1; sp=quarantine; p=reject", func(r *dmarc.Record) { r.P, r.SP = reject, quarantine }},
 		{"v=DMARC1; p=none; sp=quarantine; np=reject", func(r *dmarc.Record) { r.SP, r.NP = quarantine, reject }},
 		{"v=DMARC1; p=none; psd=y", func(r *dmarc.Record) { r.PSD = dmarc.PSDYes }},
@@ -101,7 +101,8 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
-// What RFC 9989 section 4.7 says of the tag v: the record is ignored as a whole.
+// TestParseRecordNotDMARC checks that records without a valid tag v are ignored
+// (RFC 9989 section 4.7).
 func TestParseRecordNotDMARC(t *testing.T) {
 	for _, text := range []string{
 		"",
@@ -141,8 +142,8 @@ func TestParseRecordNotDMARC(t *testing.T) {
 	}
 }
 
-// Records as people publish them: what counts of them, in plain form, and what
-// is told about them.
+// TestParseRecordOdd parses records with mistakes. want is the record that results,
+// in canonical form.
 func TestParseRecordOdd(t *testing.T) {
 	tests := []struct {
 		text     string
@@ -154,7 +155,7 @@ func TestParseRecordOdd(t *testing.T) {
 		{"v=DMARC1;;;", "v=DMARC1", false, []string{"empty tag", "empty tag", "tag p is missing"}},
 		{"v=DMARC1;p=reject;;sp=none", "v=DMARC1; p=reject; sp=none", true, []string{"empty tag"}},
 		{"v=DMARC1; rua=mailto:a@example.com", "v=DMARC1; rua=mailto:a@example.com", true, []string{"tag p is missing"}},
-		// RFC 9989 section 4.10.1: p=none stands for the whole policy.
+		// RFC 9989 section 4.10.1: p=none replaces the whole policy.
 		{"v=DMARC1; sp=reject; np=reject; rua=mailto:a@example.com", "v=DMARC1; rua=mailto:a@example.com", true,
 			[]string{"tag p is missing"}},
 		{"v=DMARC1; p=reject; sp=all; rua=mailto:a@example.com", "v=DMARC1; rua=mailto:a@example.com", true,

@@ -16,40 +16,40 @@ var (
 	errUnusablePolicy  = fault.New(None, ReasonUnusablePolicy, "DMARC policy record without a valid policy or reporting address")
 )
 
-// Policy is what was found out about the policy for an author domain.
+// Policy is what was found about the policy for an author domain.
 type Policy struct {
 	// AuthorDomain is the author domain, as [domain.ToASCII] returns it.
 	AuthorDomain string
-	// RecordDomain is the DMARC Policy Domain (RFC 9989 section 3.2.5), where
-	// Record was found; "" where there is none.
+	// RecordDomain is the DMARC Policy Domain (RFC 9989 section 3.2.5): the domain
+	// at which Record was found, or "" if there is no record.
 	RecordDomain string
-	// OrgDomain is the Organizational Domain of the author domain; "" where it
-	// is not known, be it that nothing depended on it.
+	// OrgDomain is the Organizational Domain of the author domain. It is "" if it
+	// is not known, possibly because nothing depended on it.
 	OrgDomain string
-	// Record is the policy record for the author domain, nil where there is
-	// none. It may be unusable: see Applies.
+	// Record is the policy record for the author domain, nil if there is none. It
+	// may be unusable: see Applies.
 	Record *Record
 	// Published is the policy that the record gives for the author domain, and
-	// Tag the tag it is taken from: "p", "sp" or "np". Both are "" where no
-	// policy applies. Published is a guess where it is unknown whether the
-	// author domain exists: such a message is never judged to fail.
+	// Tag the tag it comes from: "p", "sp" or "np". Both are "" if no policy
+	// applies. Published is a guess if it is unknown whether the author domain
+	// exists: in that case a message never fails.
 	Published Disposition
 	Tag       string
-	// Testing reports that Published is to be applied one level below
-	// (RFC 9989 section 4.7, tag t). It is false where no policy applies. See
+	// Testing reports whether the domain wants Published applied one level lower
+	// (RFC 9989 section 4.7, tag t). It is false if no policy applies. See
 	// Effective.
 	Testing bool
-	// Percent is the tag pct of RFC 7489, for which share of messages Published
-	// is to be applied: 100 in the mode TreeWalk. Nothing here depends on it.
+	// Percent is the percentage of messages to which Published applies, the tag
+	// pct of RFC 7489. It is 100 in the mode TreeWalk. No Result depends on it.
 	Percent int
 	// Walk are the look-ups of records made for the author domain, in order.
 	Walk []*Step
 
-	// existence is why it is unknown whether the author domain exists, where
+	// existence says why it is unknown whether the author domain exists, if
 	// Published depends on it.
 	existence *Error
-	// pending is what to expect if the message fails, where that is not known for
-	// sure; see [Result.Pending].
+	// pending is what to expect if the message fails, as long as that is not known
+	// for sure; see [Result.Pending].
 	pending Disposition
 }
 
@@ -57,9 +57,9 @@ type Policy struct {
 // record was found and is usable.
 func (p *Policy) Applies() bool { return p.Published != "" }
 
-// Effective returns what is to be done with a message that fails: Published after
-// the test flag, "" where no policy applies. It is what policy.dmarc reports
-// (RFC 9989 section 9.1).
+// Effective returns the disposition of a message that fails: Published after
+// applying the test flag, or "" if no policy applies. It is the value reported as
+// policy.dmarc (RFC 9989 section 9.1).
 func (p *Policy) Effective() Disposition {
 	if p.Testing {
 		return p.Published.oneLevelBelow()
@@ -67,8 +67,8 @@ func (p *Policy) Effective() Disposition {
 	return p.Published
 }
 
-// policy finds the policy for author. An error says that a look-up that it
-// depends on did not finish.
+// policy finds the policy for author. An error means that a look-up that the
+// policy depends on did not finish.
 func (f *finder) policy(ctx context.Context, author string) (*Policy, *Error) {
 	p := &Policy{AuthorDomain: author, Percent: DefaultPercent, pending: DispositionNone}
 	var err error
@@ -84,9 +84,8 @@ func (f *finder) policy(ctx context.Context, author string) (*Policy, *Error) {
 	return p, nil
 }
 
-// policyByWalk sets the record by RFC 9989 section 4.10.1: that of the author
-// domain, of its Organizational Domain, or of its public suffix. The author
-// domain's own ends the search.
+// policyByWalk sets the record by RFC 9989 section 4.10.1: the author domain's
+// own, or else its Organizational Domain's, or else its public suffix's.
 func (f *finder) policyByWalk(ctx context.Context, p *Policy) error {
 	first := f.at(ctx, p.AuthorDomain, reserved)
 	p.Walk = []*Step{first}
@@ -96,17 +95,17 @@ func (f *finder) policyByWalk(ctx context.Context, p *Policy) error {
 	}
 	steps, err := f.treeWalk(ctx, p.AuthorDomain, reserved)
 	p.Walk = steps
-	// The walk for the policy starts above the author domain, the one for the
-	// Organizational Domain at it. They are one walk: the first step found
-	// nothing. To start above would hide "psd=y" of the parent from rule 2 of
-	// section 4.10.2, and only there.
+	// By the RFC, the walk for the policy starts above the author domain and the
+	// walk for the Organizational Domain at the author domain. One walk does both,
+	// since the first step found nothing. Starting above would only hide "psd=y" of
+	// the parent from rule 2 of section 4.10.2.
 	org := organizational(p.AuthorDomain, steps)
 	for _, s := range steps {
 		if s.Record == nil {
 			continue
 		}
-		// The last record is the public suffix's where the Organizational Domain
-		// has none.
+		// If the Organizational Domain has no record, the last one found is the
+		// public suffix's.
 		p.found(s)
 		if s.Domain == org {
 			break
@@ -118,8 +117,8 @@ func (f *finder) policyByWalk(ctx context.Context, p *Policy) error {
 	return err
 }
 
-// policyByList sets the record by RFC 7489 section 6.6.3: that of the author
-// domain, or of its Organizational Domain. Several records end the search.
+// policyByList sets the record by RFC 7489 section 6.6.3: the author domain's own,
+// or else its Organizational Domain's. Several records at a domain end the search.
 func (f *finder) policyByList(ctx context.Context, p *Policy) (err error) {
 	p.OrgDomain = registered(p.AuthorDomain)
 	for _, name := range [...]string{p.AuthorDomain, p.OrgDomain} {
@@ -138,15 +137,15 @@ func (f *finder) policyByList(ctx context.Context, p *Policy) (err error) {
 	return err
 }
 
-// withheld takes the record back that was found although err left open whether
-// another one counts, and keeps what it asks for. It returns err, which then says
-// so.
+// withheld removes the record that was found, because err leaves open whether
+// another record counts instead, and sets pending to what the record asks for. The
+// error that it returns is err, extended to mention that.
 func (p *Policy) withheld(err error) error {
 	r, from := p.Record, p.RecordDomain
 	p.Record, p.RecordDomain = nil, ""
 	if slices.ContainsFunc(p.Walk, func(s *Step) bool { return errors.Is(s.Err, dns.ErrBusy) }) {
-		// The domain cannot help it, and a sender may have brought it about: the
-		// message is to be judged when there is time for it.
+		// Not the domain's fault, and the sender may have caused it: the message
+		// should be judged again when the resolver is less busy.
 		p.pending = DispositionReject
 		return err
 	}
@@ -159,8 +158,9 @@ func (p *Policy) withheld(err error) error {
 	return fmt.Errorf("%w; %s asks for %s", err, from, p.pending)
 }
 
-// worst returns the strictest disposition that r can ask for a message of its own
-// domain, or of one below it that may not exist, after the test flag.
+// worst returns the strictest disposition that r can ask for, after applying the
+// test flag: for its own domain if own is set, or else for a subdomain, which may
+// not exist.
 func (r *Record) worst(own bool) Disposition {
 	d, _ := r.domainPolicy()
 	if !own {
@@ -179,7 +179,7 @@ func (p *Policy) found(s *Step) {
 	p.Record, p.RecordDomain = s.Record, s.Domain
 }
 
-// apply derives from the record the policy for the author domain
+// apply derives the policy for the author domain from the record
 // (RFC 9989 section 4.10.1).
 func (f *finder) apply(ctx context.Context, p *Policy) {
 	r := p.Record
@@ -198,7 +198,7 @@ func (f *finder) apply(ctx context.Context, p *Policy) {
 	if r.NP == "" || r.NP == p.Published {
 		return
 	}
-	// Only now it matters whether the author domain exists.
+	// Only here does it matter whether the author domain exists.
 	exists, err := f.exists(ctx, p.Walk[0])
 	if err != nil {
 		p.existence = fault.New(TempError, ReasonExistenceLookup, "existence of "+p.AuthorDomain).Because(err)
@@ -208,7 +208,7 @@ func (f *finder) apply(ctx context.Context, p *Policy) {
 	}
 }
 
-// none returns why no policy applies, though every look-up finished.
+// none returns why no policy applies. Every look-up must have finished.
 func (p *Policy) none() *Error {
 	if p.Record != nil {
 		return errUnusablePolicy

@@ -12,8 +12,8 @@ const (
 	DefaultInterval = 24 * time.Hour
 )
 
-// Disposition is a Domain Owner Assessment Policy (RFC 9989 section 3.2.8): what
-// the domain owner prefers to be done with a message that fails.
+// Disposition is a Domain Owner Assessment Policy (RFC 9989 section 3.2.8): how
+// the domain owner wants messages that fail to be handled.
 type Disposition string
 
 // The dispositions of RFC 9989 section 4.7, tag p.
@@ -56,7 +56,7 @@ const (
 	Strict  Alignment = "s" // the same domain
 )
 
-// PSD is what a record says of its domain being a public suffix
+// PSD says whether the domain of a record is a public suffix
 // (RFC 9989 section 4.7, tag psd).
 type PSD string
 
@@ -71,7 +71,7 @@ const (
 // for (RFC 9989 section 4.7, tag fo).
 type FailureOptions struct {
 	All  bool // "0": no mechanism produced an aligned pass
-	Any  bool // "1": some mechanism did not
+	Any  bool // "1": some mechanism did not produce an aligned pass
 	DKIM bool // "d": a signature failed
 	SPF  bool // "s": SPF failed
 }
@@ -97,33 +97,33 @@ func (o FailureOptions) String() string {
 // Record is a DMARC Policy Record (RFC 9989 section 4.7). Tags that are absent
 // or have no valid value have their defaults.
 type Record struct {
-	// P, SP and NP are the policies for the domain, its subdomains and its
-	// subdomains that do not exist; "" where the tag is absent. All are "" where
+	// P, SP and NP are the policies for the domain, its subdomains, and
+	// subdomains that do not exist; "" if the tag is absent. All are "" if
 	// NoPolicy is set.
 	P, SP, NP Disposition
-	// NoPolicy tells that p is missing or invalid, or sp or np invalid: the
-	// record then stands for p=none, or for nothing. See [Record.Usable].
+	// NoPolicy reports whether p is missing or invalid, or sp or np is invalid.
+	// The record then counts as p=none or not at all: see [Record.Usable].
 	NoPolicy bool
 	PSD      PSD
-	// Testing is the tag t: the policy is to be applied one level below.
+	// Testing is the tag t: the policy should be applied one level lower.
 	Testing     bool
 	ADKIM, ASPF Alignment
-	// RUA and RUF are where aggregate and failure reports are wanted, at most
+	// RUA and RUF are where to send aggregate and failure reports, at most
 	// MaxURIs each.
 	RUA, RUF []URI
-	// FO has a meaning only where RUF is not empty.
+	// FO only has a meaning if RUF is not empty.
 	FO FailureOptions
 	// Percent and Interval are the tags pct and ri of RFC 7489, which
 	// RFC 9989 ignores.
 	Percent  int
 	Interval time.Duration
-	// Warnings tell what is odd about the record, at most MaxWarnings. They do
-	// not change its meaning.
+	// Warnings describe what is odd about the record, at most MaxWarnings. They
+	// do not change its meaning.
 	Warnings []string
 }
 
-// Usable tells whether DMARC applies to mail under this record: where it holds
-// no valid policy, only if it asks for aggregate reports
+// Usable reports whether DMARC applies to mail under this record. A record without
+// a valid policy is only usable if it asks for aggregate reports
 // (RFC 9989 section 4.10.1).
 func (r *Record) Usable() bool { return !r.NoPolicy || len(r.RUA) > 0 }
 
@@ -157,7 +157,7 @@ func (r *Record) subdomainPolicy() (Disposition, string) {
 	return r.domainPolicy()
 }
 
-// String returns the record in its plainest form: parsing it gives the same
+// String returns the record in its canonical form: parsing it gives the same
 // record without warnings about its form.
 func (r *Record) String() string {
 	var b strings.Builder

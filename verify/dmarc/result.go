@@ -11,7 +11,7 @@ const (
 	Pass      Status = "pass"      // an authenticated identifier aligns
 	Fail      Status = "fail"      // a policy applies, and no authenticated identifier aligns
 	TempError Status = "temperror" // a look-up or a check that could decide did not finish
-	PermError Status = "permerror" // there is no author domain, or one that cannot be known, or there are too many
+	PermError Status = "permerror" // no author domain, an unknown or invalid one, or too many
 )
 
 // Statuses returns every Status.
@@ -19,10 +19,11 @@ func Statuses() []Status {
 	return []Status{None, Pass, Fail, TempError, PermError}
 }
 
-// Reason names why a message did not pass, from a fixed set, for counting.
+// Reason is why a message did not pass: one of a fixed set of words, for use in
+// metrics.
 type Reason string
 
-// The reasons, by the status they lead to.
+// The reasons, grouped by status.
 const (
 	// None.
 	ReasonNoPolicy        Reason = "no_policy"
@@ -38,20 +39,20 @@ const (
 	ReasonIdentifier      Reason = "identifier_temperror"
 	// PermError.
 	ReasonNoAuthor Reason = "no_author"
-	// ReasonNotEvaluated is for a message whose header was not looked at; no
-	// result of this package has it.
+	// ReasonNotEvaluated is for a message whose header was not examined. This
+	// package never returns it.
 	ReasonNotEvaluated   Reason = "not_evaluated"
 	ReasonAuthorSyntax   Reason = "author_syntax"
 	ReasonTooManyAuthors Reason = "too_many_authors"
 )
 
-// Outcome is a status with a reason for it.
+// Outcome is a status and its reason.
 type Outcome struct {
 	Status Status
 	Reason Reason
 }
 
-// Outcomes returns every Outcome there is.
+// Outcomes returns every possible Outcome.
 func Outcomes() []Outcome {
 	return []Outcome{
 		{Pass, ""},
@@ -72,38 +73,38 @@ func Outcomes() []Outcome {
 	}
 }
 
-// Result is what DMARC says about a message and one author domain of it.
+// Result is the DMARC result for a message and one of its author domains.
 type Result struct {
 	Status Status
 	// Reason is empty for a pass.
 	Reason Reason
-	// Err explains each status but pass to a person.
+	// Err explains every status but pass, for people to read.
 	Err error
-	// Author is the author domain judged; "" where there is none.
+	// Author is the author domain judged, or "" if there is none.
 	Author string
-	// Policy is what was found for it, nil where nothing was looked up. See
+	// Policy is what was found for Author, nil if nothing was looked up. See
 	// [Policy.Applies].
 	Policy *Policy
 	// Aligned are the identifiers that passed and align.
 	Aligned []Identifier
-	// Disposition is what the domain owner asks for this message, after the
-	// test flag: DispositionNone for every status but [Fail]. What the record
-	// itself says is Policy.Published.
+	// Disposition is what the domain owner asks for this message, after applying
+	// the test flag. It is DispositionNone for every status but [Fail]. The policy
+	// in the record itself is Policy.Published.
 	Disposition Disposition
-	// Pending is what the domain owner would ask for if that which did not finish
-	// turned out against the message, as far as it is known: by the policy of the
-	// author domain, or by what an ancestor publishes if the author's own record is
-	// unknown. It is DispositionReject if a record could not be asked for in time
+	// Pending is, as far as known, what the domain owner would ask for if the
+	// unfinished checks turned out against the message. It comes from the policy of
+	// the author domain, or from an ancestor's record if the author's own is
+	// unknown. It is DispositionReject if a record could not be looked up in time
 	// because of too many other look-ups ([dns.ErrBusy]). It is DispositionNone for
 	// every status but [TempError], and [PermError] if the message was not evaluated.
 	Pending Disposition
 }
 
-// Error is why a message did not pass. Every error of this package's parser and
-// look-ups is one.
+// Error explains why a message did not pass. Every error of this package's parser
+// and look-ups is an Error.
 type Error = fault.Error[Status, Reason]
 
-// because returns r with the status and the reason of err, which explains them.
+// because returns r with the status and reason of err, and err as its cause.
 func (r Result) because(err *Error) Result {
 	r.Status, r.Reason, r.Err = err.Status, err.Reason, err
 	return r

@@ -1,16 +1,16 @@
 package dmarc
 
 // Strictest returns the strictest of the results for the author domains of one
-// message (RFC 9989 section 11.5), the first of several that are. There must be
-// one. From strict to lax:
+// message (RFC 9989 section 11.5); of several, the first. There must be at least
+// one result. From strict to lax:
 //
-//   - a fail that asks for rejection, then one that asks for quarantine: nothing
-//     that is added to a message makes it better;
-//   - a permerror, then a temperror: a policy may apply that is not known, be it
-//     for a domain beyond the bound or for one whose DNS is down. A message that
-//     can never be judged is not to be tried again for ever;
+//   - a fail that asks for rejection, then one that asks for quarantine: adding
+//     another author never makes the result milder;
+//   - a permerror, then a temperror: an unknown policy may apply, for a domain
+//     beyond the limit or one whose DNS is down. A permerror comes first because a
+//     message that can never be judged must not be retried;
 //   - a fail that asks for nothing;
-//   - a none, so that no pass of one domain vouches for another;
+//   - a none, so that the pass of one domain does not vouch for another;
 //   - a pass: every author domain passes.
 func Strictest(results []Result) Result {
 	strictest := results[0]
@@ -23,7 +23,7 @@ func Strictest(results []Result) Result {
 }
 
 func (r *Result) strictness() int {
-	// Among temporary errors, the one that leaves most open.
+	// Among temporary errors, the one with the strictest pending disposition.
 	return 3*r.class() + r.Pending.severity()
 }
 

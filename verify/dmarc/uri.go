@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// maxURI is the longest URI in octets.
+	// maxURI is the maximum length of a URI in octets.
 	maxURI = 1024
-	// maxAddress is the longest mail address in octets
+	// maxAddress is the maximum length of a mail address in octets
 	// (RFC 5321 section 4.5.3.1.3, without the angle brackets).
 	maxAddress = 254
 )
@@ -19,14 +19,14 @@ const (
 type URI struct {
 	// Text is the URI as published, without the size limit that RFC 7489 allowed.
 	Text string
-	// Scheme is in lower case. Only "mailto" can be relied upon.
+	// Scheme is the URI's scheme in lower case. Only "mailto" is sure to work.
 	Scheme string
 	// Address is the mail address of a "mailto" URI, with its domain as
 	// [domain.ToASCII] returns it; otherwise "".
 	Address string
 }
 
-// Domain returns the domain of the Address, or "" where there is none.
+// Domain returns the domain of the Address, or "" if there is none.
 func (u URI) Domain() string {
 	_, name, _ := strings.Cut(u.Address, "@")
 	return name
@@ -43,8 +43,8 @@ func joinURIs(list []URI) string {
 	return b.String()
 }
 
-// parseURI parses one dmarc-uri or obs-dmarc-uri (RFC 9989 section 4.8), and
-// tells whether it had a size limit, which is dropped.
+// parseURI parses one dmarc-uri or obs-dmarc-uri (RFC 9989 section 4.8). sized
+// reports whether it had a size limit, which is dropped.
 func parseURI(text string) (u URI, sized, ok bool) {
 	if len(text) > maxURI {
 		return URI{}, false, false
@@ -59,8 +59,8 @@ func parseURI(text string) (u URI, sized, ok bool) {
 	}
 	u = URI{Text: text, Scheme: strings.ToLower(scheme)}
 	if u.Scheme == "mailto" {
-		// A mailto URI may name no address, or several (RFC 6068 section 2);
-		// neither is an address for reports.
+		// A mailto URI can have no address or several (RFC 6068 section 2);
+		// neither is accepted for reports.
 		if u.Address, ok = mailAddress(rest); !ok {
 			return URI{}, false, false
 		}
@@ -68,13 +68,13 @@ func parseURI(text string) (u URI, sized, ok bool) {
 	return u, sized, true
 }
 
-// isSize tells whether s is what follows the "!" of obs-dmarc-report-size.
+// isSize reports whether s is what follows the "!" in obs-dmarc-report-size.
 func isSize(s string) bool {
 	digits := strings.TrimLeft(s, "0123456789")
 	return len(digits) < len(s) && (digits == "" || len(digits) == 1 && strings.Contains("kmgtKMGT", digits))
 }
 
-// isScheme follows RFC 3986 section 3.1.
+// isScheme reports whether s is a scheme by RFC 3986 section 3.1.
 func isScheme(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !ascii.IsLetter(s[i]) && (i == 0 || !ascii.IsDigit(s[i]) && strings.IndexByte("+-.", s[i]) < 0) {
@@ -84,9 +84,9 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// isURIText tells whether s is made of what may follow the scheme of a URI
-// (RFC 3986 section 2). Of the reserved characters, comma, semicolon and "!"
-// have a meaning of their own in a record, and must be percent-encoded.
+// isURIText reports whether s consists of characters that can follow the scheme
+// of a URI (RFC 3986 section 2). Comma, semicolon and "!" have a special meaning
+// in a record and must be percent-encoded.
 func isURIText(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -100,9 +100,9 @@ func isURIText(s string) bool {
 	return true
 }
 
-// mailAddress returns the one address of a mailto URI, given what follows its
-// scheme. Its local part is a dot-string (RFC 5321 section 4.1.2): quoted and
-// internationalized ones are refused, since nobody uses them to receive reports.
+// mailAddress returns the address of a mailto URI, given what follows the scheme.
+// The local part must be a dot-string (RFC 5321 section 4.1.2): quoted and
+// internationalized local parts are refused, since nobody receives reports there.
 func mailAddress(rest string) (string, bool) {
 	to, _, _ := strings.Cut(rest, "?")
 	to, _, _ = strings.Cut(to, "#")
@@ -118,7 +118,7 @@ func mailAddress(rest string) (string, bool) {
 	return local + "@" + host, true
 }
 
-// percentDecode decodes s, whose percent signs are known to begin encodings.
+// percentDecode decodes s. Every percent sign must begin a valid encoding.
 func percentDecode(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s
@@ -135,8 +135,8 @@ func percentDecode(s string) string {
 	return string(b)
 }
 
-// isDotString follows RFC 5321 section 4.1.2, but does not mind where the dots
-// are: addresses that break that rule exist, and work.
+// isDotString reports whether s is a dot-string by RFC 5321 section 4.1.2, but
+// allows dots anywhere: addresses that break that rule exist, and work.
 func isDotString(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; !ascii.IsLetter(c) && !ascii.IsDigit(c) && strings.IndexByte(".!#$%&'*+-/=?^_`{|}~", c) < 0 {

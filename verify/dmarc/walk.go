@@ -16,10 +16,10 @@ type Mode uint8
 const (
 	// TreeWalk is the DNS Tree Walk of RFC 9989 section 4.10.
 	TreeWalk Mode = iota
-	// PSL is RFC 7489 sections 3.2 and 6.6.3, with the public suffix list that
-	// is compiled in. It differs in discovery only: records are read as
-	// RFC 9989 says. The look-up of a public suffix's own policy,
-	// RFC 9091 section 3.3, is not made.
+	// PSL is the method of RFC 7489 sections 3.2 and 6.6.3, with the public suffix
+	// list that is compiled in. Only discovery differs: records are parsed by
+	// RFC 9989. A public suffix's own policy, RFC 9091 section 3.3, is not looked
+	// up.
 	PSL
 )
 
@@ -31,14 +31,14 @@ func (m Mode) String() string {
 	return "tree-walk"
 }
 
-// MaxWalk is how many look-ups one DNS Tree Walk makes at most
+// MaxWalk is the maximum number of look-ups of one DNS Tree Walk
 // (RFC 9989 section 4.10).
 const MaxWalk = 8
 
-// treeWalk walks up from start (RFC 9989 section 4.10), and returns the steps
-// made. The error is that of the first look-up that did not finish. A walk with
-// look-ups reserved for it goes on above that one: what is published there may
-// count all the same.
+// treeWalk walks up from start (RFC 9989 section 4.10) and returns the steps it
+// made. The error comes from the first look-up that did not finish. A walk with
+// reserved look-ups continues after such an error: records further up may still
+// count.
 func (f *finder) treeWalk(ctx context.Context, start string, c claim) (steps []*Step, err error) {
 	steps = make([]*Step, 0, MaxWalk)
 	for name := start; name != ""; name = nextTarget(name) {
@@ -54,8 +54,8 @@ func (f *finder) treeWalk(ctx context.Context, start string, c claim) (steps []*
 	return steps, err
 }
 
-// nextTarget returns the domain to ask after name, or "" where there is none
-// (RFC 9989 section 4.10 steps 3, 4 and 7).
+// nextTarget returns the domain that the walk visits after name, or "" if there is
+// none (RFC 9989 section 4.10 steps 3, 4 and 7).
 func nextTarget(name string) string {
 	name = domain.Parent(name)
 	for n := domain.Labels(name); n >= MaxWalk; n-- {
@@ -90,8 +90,8 @@ func childToward(parent, name string) string {
 }
 
 // registered returns the Organizational Domain of name by the public suffix
-// list, with the suffixes that private parties registered
-// (RFC 7489 section 3.2). A name that is a public suffix is its own.
+// list, including its private section (RFC 7489 section 3.2). A name that is a
+// public suffix is its own Organizational Domain.
 func registered(name string) string {
 	org, err := publicsuffix.EffectiveTLDPlusOne(name)
 	if err != nil {

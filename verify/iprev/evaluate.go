@@ -15,7 +15,8 @@ var (
 	errNoMatch   = fault.New(Fail, ReasonNoMatch, "no name of the address has the address")
 )
 
-// Check looks up the names of ip and their addresses.
+// Check looks up the names of ip and their addresses. It passes if one of the
+// names has the address ip.
 func Check(ctx context.Context, r dns.Resolver, ip netip.Addr) Result {
 	if !ip.IsValid() {
 		return Result{}.because(errNoAddress)
@@ -29,7 +30,7 @@ func Check(ctx context.Context, r dns.Resolver, ip netip.Addr) Result {
 	for _, text := range names {
 		name, err := domain.ToASCII(text)
 		if err != nil {
-			continue // no host has such a name
+			continue // not a host name
 		}
 		addresses, unknown := lookupAddresses(ctx, r, name, ip)
 		switch {

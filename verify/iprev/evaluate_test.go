@@ -47,9 +47,9 @@ func TestCheck(t *testing.T) {
 		{"192.0.2.9", Pass, "mx9.example.com"},
 		{"192.0.2.2", Fail, ""},
 		{"192.0.2.3", Fail, ""},
-		{"192.0.2.7", Fail, ""}, // of the other family only
+		{"192.0.2.7", Fail, ""}, // its name has addresses of the other family only
 		{"192.0.2.4", TempError, ""},
-		{"192.0.2.5", Pass, "five.example.com"}, // whatever the other name is
+		{"192.0.2.5", Pass, "five.example.com"}, // despite the other name
 		{"192.0.2.6", TempError, ""},
 		{"192.0.2.200", PermError, ""},
 		{"", PermError, ""},
@@ -65,7 +65,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestBounds holds that no number of names makes us look up more than ten.
+// TestBounds checks that at most ten names are looked up.
 func TestBounds(t *testing.T) {
 	var text strings.Builder
 	for i := range 1000 {

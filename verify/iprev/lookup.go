@@ -8,16 +8,17 @@ import (
 	"authmilter/verify/fault"
 )
 
-// maxNames is how many names are looked up (RFC 8601 section 3): the owner of the
-// address decides how many there are.
+// maxNames limits how many names are looked up (RFC 8601 section 3), since the
+// owner of the address decides how many there are.
 const maxNames = 10
 
-// MaxLookups is how many look-ups Check makes at most.
+// MaxLookups is the maximum number of look-ups that Check makes.
 const MaxLookups = 1 + maxNames
 
 var errNoName = fault.New(PermError, ReasonNoName, "the address has no name")
 
-// lookupNames returns the names of ip, one or more.
+// lookupNames returns the names of ip. If there is no error, there is at least
+// one.
 func lookupNames(ctx context.Context, r dns.Resolver, ip netip.Addr) ([]string, *Error) {
 	names, err := r.PTR(ctx, ip)
 	switch {
@@ -29,8 +30,8 @@ func lookupNames(ctx context.Context, r dns.Resolver, ip netip.Addr) ([]string, 
 	return names.Values[:min(len(names.Values), maxNames)], nil
 }
 
-// lookupAddresses returns the addresses of name that can equal ip. There are none
-// if the name does not exist.
+// lookupAddresses returns the addresses of name in the address family of ip. There
+// are none if the name does not exist.
 func lookupAddresses(ctx context.Context, r dns.Resolver, name string, ip netip.Addr) ([]netip.Addr, *Error) {
 	look := r.AAAA
 	if ip.Is4() {

@@ -8,7 +8,7 @@ type Status string
 // The statuses.
 const (
 	Pass      Status = "pass"      // a name of the address has the address
-	Fail      Status = "fail"      // the address has names, and none of them has it
+	Fail      Status = "fail"      // the address has names, but none of them has the address
 	TempError Status = "temperror" // a look-up did not finish
 	PermError Status = "permerror" // the address has no names, or there is no address
 )
@@ -16,10 +16,11 @@ const (
 // Statuses returns every Status.
 func Statuses() []Status { return []Status{Pass, Fail, TempError, PermError} }
 
-// Reason names why a client did not pass, from a fixed set, for counting.
+// Reason is why a client did not pass: one of a fixed set of words, for use in
+// metrics.
 type Reason string
 
-// The reasons, by the status they lead to.
+// The reasons and their statuses.
 const (
 	ReasonNoMatch   Reason = "no_match"   // Fail
 	ReasonDNS       Reason = "dns"        // TempError
@@ -27,13 +28,13 @@ const (
 	ReasonNoName    Reason = "no_name"    // PermError
 )
 
-// Outcome is a status with a reason for it.
+// Outcome is a status and its reason.
 type Outcome struct {
 	Status Status
 	Reason Reason
 }
 
-// Outcomes returns every Outcome there is.
+// Outcomes returns every possible Outcome.
 func Outcomes() []Outcome {
 	return []Outcome{
 		{Pass, ""},
@@ -44,22 +45,21 @@ func Outcomes() []Outcome {
 	}
 }
 
-// Result is what was found about a client.
+// Result is the result of a check.
 type Result struct {
 	Status Status
 	// Reason is empty for a pass.
 	Reason Reason
-	// Name is the verified host name, as lower-case A-labels; "" where there is
-	// none.
+	// Name is the verified host name, as lower-case A-labels; "" if there is none.
 	Name string
-	// Err explains each status but pass to a person.
+	// Err explains every status but pass, for people to read.
 	Err error
 }
 
-// Error is why a client did not pass.
+// Error explains why a client did not pass.
 type Error = fault.Error[Status, Reason]
 
-// because returns r with the status and the reason of err, which explains them.
+// because returns r with the status and reason of err, and err as its cause.
 func (r Result) because(err *Error) Result {
 	r.Status, r.Reason, r.Err = err.Status, err.Reason, err
 	return r

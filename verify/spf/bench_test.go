@@ -16,7 +16,7 @@ _spf.example.net.  TXT "v=spf1 ip4:198.51.100.0/24 ip4:203.0.113.0/24 ip6:2001:d
 spf.example.org.   TXT "v=spf1 ip4:198.51.100.7 ip4:192.0.2.0/25 -all"
 `
 
-// table is a DNS of TXT records that costs next to nothing.
+// table is a DNS with TXT records only. Look-ups in it cost next to nothing.
 type table struct {
 	dns.Resolver
 	records map[string][]string
@@ -51,7 +51,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkParseRecord parses a record of the usual kind.
+// BenchmarkParseRecord parses a typical record.
 func BenchmarkParseRecord(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

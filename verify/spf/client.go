@@ -10,39 +10,39 @@ import (
 	"authmilter/verify/domain"
 )
 
-// namesTime bounds the look-ups of the client's names and of their addresses, all
-// together. Whoever controls the client's address can name ten hosts whose servers
-// are silent; a look-up that fails says no more than that the name is not the
-// client's (RFC 7208 section 5.5), and is not worth the time of all others.
+// namesTime bounds the total time spent looking up the client's names and their
+// addresses. The owner of the client's address can name ten hosts whose DNS
+// servers do not answer. A look-up that fails only means that the name is not the
+// client's (RFC 7208 section 5.5), and must not use up the time for all others.
 const namesTime = 3 * time.Second
 
-// clientNames are the names that the reverse tree has for the client. They are
-// looked up once for an evaluation.
+// clientNames are the client's names in the reverse DNS. They are looked up once
+// per evaluation.
 type clientNames struct {
-	// ctx bounds their look-ups; nil before the first. cancel ends it.
+	// ctx bounds their look-ups; it is nil before the first. cancel ends it.
 	ctx    context.Context
 	cancel context.CancelFunc
 	asked  bool
 	names  []clientName
 }
 
-// end ends what the names need.
+// end releases the context of the look-ups.
 func (c *clientNames) end() {
 	if c.cancel != nil {
 		c.cancel()
 	}
 }
 
-// clientName is a name that may be the client's. It is only looked up when a
-// term turns on it.
+// clientName is a name that may be the client's. Its addresses are only looked up
+// when a term depends on it.
 type clientName struct {
 	name    string // in lower case
 	checked bool
 	valid   bool
 }
 
-// askNames looks the client's names up, unless that was done. Where that fails
-// there are none (RFC 7208 section 5.5).
+// askNames looks up the client's names, once. If that fails, the client has none
+// (RFC 7208 section 5.5).
 func (e *evaluation) askNames(ctx context.Context) *Error {
 	if e.client.asked {
 		return nil
@@ -58,17 +58,17 @@ func (e *evaluation) askNames(ctx context.Context) *Error {
 	if len(a.Values) == 0 && (err == nil || dns.IsNotFound(err)) {
 		return e.countVoid()
 	}
-	// RFC 7208 section 4.6.4: names beyond the first ten are ignored, because
-	// whoever controls the client's address decides how many there are.
+	// RFC 7208 section 4.6.4: only the first ten names count, because the owner
+	// of the client's address decides how many there are.
 	for _, name := range a.Values[:min(len(a.Values), MaxNames)] {
 		e.client.names = append(e.client.names, clientName{name: strings.ToLower(name)})
 	}
 	return nil
 }
 
-// validate reports whether n has the client's address. Where the look-up fails it
-// has not, and neither that nor a look-up that finds nothing counts against the
-// record's publisher (RFC 7208 section 5.5).
+// validate reports whether n has the client's address. If the look-up fails, it
+// does not. Neither a failed look-up nor an empty one counts against the limit on
+// void look-ups (RFC 7208 section 5.5).
 func (e *evaluation) validate(ctx context.Context, n *clientName) (bool, *Error) {
 	if n.checked || !isName(n.name) {
 		return n.valid, nil
@@ -82,9 +82,9 @@ func (e *evaluation) validate(ctx context.Context, n *clientName) (bool, *Error)
 	return n.valid, nil
 }
 
-// matchPTR evaluates "ptr" (RFC 7208 section 5.5). The second statement there
-// of when it matches has the two names the wrong way round; the text before it
-// and the example after it have them right.
+// matchPTR evaluates "ptr" (RFC 7208 section 5.5). The RFC says twice when it
+// matches. The second statement swaps the two names; the text before it and the
+// example after it have them right.
 func (e *evaluation) matchPTR(ctx context.Context, target string) (bool, *Error) {
 	if x := e.askNames(ctx); x != nil {
 		return false, x
@@ -104,7 +104,7 @@ func (e *evaluation) matchPTR(ctx context.Context, target string) (bool, *Error)
 
 // validatedName returns the expansion of %{p}: the validated name that equals
 // current, else one below it, else any (RFC 7208 section 7.3). The look-up
-// counts as that of a term does (section 4.6.4).
+// counts like the look-up of a term (section 4.6.4).
 func (e *evaluation) validatedName(ctx context.Context, current string) (string, *Error) {
 	if !e.client.asked {
 		void := e.termVoid

@@ -11,7 +11,7 @@ import (
 	"authmilter/verify/fault"
 )
 
-// Args are what an evaluation is about.
+// Args are the arguments of an evaluation.
 type Args struct {
 	// IP is the address of the client. An IPv4-mapped IPv6 address counts as
 	// the IPv4 address.
@@ -25,20 +25,21 @@ type Args struct {
 	Receiver string
 	// Now is the time for the macro %{t} of explanations.
 	Now time.Time
-	// MaxVoid is how many terms may find nothing before the evaluation ends
-	// with [PermError]. 0 means DefaultMaxVoid, a negative number none.
+	// MaxVoid is the number of terms whose look-ups may find nothing; one more
+	// ends the evaluation with [PermError]. 0 means DefaultMaxVoid, a negative
+	// number allows none.
 	MaxVoid int
-	// Explain asks for the explanation of a [Fail]. It costs a look-up, and
-	// brings text that the domain owner chose.
+	// Explain asks for the explanation of a [Fail]. It costs another look-up,
+	// and the domain owner chooses the text.
 	Explain bool
 	// Trace, if set, is called for each step.
 	Trace func(Step)
 }
 
-// Check evaluates SPF for the MAIL FROM identity, or for the HELO identity where
-// the sender is null (RFC 7208 section 2.4). It ends with [TempError] soon after
+// Check evaluates SPF for the MAIL FROM identity, or for the HELO identity if
+// the sender is null (RFC 7208 section 2.4). It returns [TempError] soon after
 // ctx ends. It makes at most [MaxQueries] look-ups, and [MaxExplainQueries] more
-// where Args.Explain is set.
+// if Args.Explain is set.
 func Check(ctx context.Context, r dns.Resolver, a Args) Result {
 	if a.MailFrom == "" {
 		return CheckHelo(ctx, r, a)
@@ -60,12 +61,11 @@ var (
 	errTargetLabel = fault.New(PermError, ReasonTarget, oneLabel)
 )
 
-// evaluation is the state of one evaluation, which all the records it meets
-// share.
+// evaluation is the state of one evaluation, shared by all records it visits.
 type evaluation struct {
 	resolver dns.Resolver
 	args     *Args
-	ip       netip.Addr // without an IPv6 zone, and IPv4 where it is mapped
+	ip       netip.Addr // without an IPv6 zone; IPv4 if it was IPv4-mapped
 
 	// local and senderDomain make up <sender> (RFC 7208 section 4.1).
 	local        string
@@ -75,9 +75,10 @@ type evaluation struct {
 	lookups int
 	void    int
 	maxVoid int
-	// termVoid reports that the current term is counted in void.
+	// termVoid reports whether the current term is already counted in void.
 	termVoid bool
-	// explaining reports that the result is known and limits matter no more.
+	// explaining reports whether the result is known, so that the limits no
+	// longer apply.
 	explaining bool
 
 	client clientNames
@@ -86,10 +87,10 @@ type evaluation struct {
 // outcome is how check_host() ended.
 type outcome struct {
 	status Status
-	term   string // what decided
-	domain string // whose record decided; "" where none was found
+	term   string // the term that decided
+	domain string // the domain whose record decided; "" if none was found
 	exp    MacroString
-	err    *Error // nil for the statuses that the record itself gives
+	err    *Error // nil for the statuses that a record asks for
 }
 
 func newEvaluation(r dns.Resolver, a *Args, local string) *evaluation {
@@ -108,7 +109,7 @@ func newEvaluation(r dns.Resolver, a *Args, local string) *evaluation {
 	return e
 }
 
-// check evaluates the identity whose domain is text.
+// check evaluates identity id, whose domain is text.
 func (e *evaluation) check(ctx context.Context, id Identity, text string, malformed *Error) Result {
 	r := Result{Identity: id}
 	name, err := initialDomain(text, malformed)
@@ -133,8 +134,8 @@ func (e *evaluation) check(ctx context.Context, id Identity, text string, malfor
 	return r
 }
 
-// checkHost is the function check_host() of RFC 7208 section 4. Its recursion
-// ends because each call but the first is a term that counts.
+// checkHost is the function check_host() of RFC 7208 section 4. The recursion is
+// bounded: each call but the first belongs to a term that counts as a look-up.
 func (e *evaluation) checkHost(ctx context.Context, name string, depth int) outcome {
 	text, err := e.findRecord(ctx, name)
 	if err != nil {
@@ -162,8 +163,8 @@ func (e *evaluation) checkHost(ctx context.Context, name string, depth int) outc
 			return outcome{status: m.Qualifier.Status(), term: m.String(), domain: name, exp: record.Exp}
 		}
 	}
-	// RFC 7208 section 6.1: an "all" anywhere makes a redirect void; here it
-	// would have matched.
+	// RFC 7208 section 6.1: "all" anywhere in the record disables the redirect;
+	// it would have matched above.
 	if !record.Redirect.IsZero() && e.expandable(record.Redirect) {
 		return e.redirect(ctx, record, name, depth)
 	}
@@ -172,13 +173,13 @@ func (e *evaluation) checkHost(ctx context.Context, name string, depth int) outc
 	return outcome{status: Neutral, term: Default, domain: name}
 }
 
-// failed is the outcome of a term of the record of name that ended in x.
+// failed returns the outcome for a term in the record of name that failed with x.
 func (e *evaluation) failed(term, name string, x *Error) outcome {
 	err := fault.New(x.Status, x.Reason, clean.Text(term, maxShown)).Because(x)
 	return outcome{status: x.Status, term: term, domain: name, err: err}
 }
 
-// redirect goes on with the record that a redirect names
+// redirect continues with the record that a redirect names
 // (RFC 7208 section 6.1).
 func (e *evaluation) redirect(ctx context.Context, record *Record, name string, depth int) outcome {
 	target, x := "", e.countLookup()
@@ -207,13 +208,13 @@ func (e *evaluation) redirect(ctx context.Context, record *Record, name string, 
 	return e.failed("redirect="+record.Redirect.String(), name, x)
 }
 
-// withoutRecord is an "include" or a "redirect" to a domain without a record, for
-// the reason err (RFC 7208 sections 5.2 and 6.1).
+// withoutRecord returns the error for an "include" or "redirect" to a domain
+// without a record; err is the cause (RFC 7208 sections 5.2 and 6.1).
 func withoutRecord(err *Error) *Error { return fault.Wrap(PermError, ReasonInclude, err) }
 
-// recordTarget returns the name of the record that an "include" or "redirect"
-// of spec asks for. The result "none" that RFC 7208 section 4.3 has for other
-// names is a permerror for both (sections 5.2 and 6.1).
+// recordTarget returns the domain that an "include" or "redirect" with the
+// domain-spec spec names. A malformed or single-label domain is "none" by
+// RFC 7208 section 4.3, which is a permerror for both (sections 5.2 and 6.1).
 func (e *evaluation) recordTarget(ctx context.Context, spec MacroString, current string) (string, *Error) {
 	target, ok, x := e.target(ctx, spec, current)
 	if x != nil {

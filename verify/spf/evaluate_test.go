@@ -237,8 +237,8 @@ func TestExplanation(t *testing.T) {
 		from, want string
 	}{
 		{"a@two-ips.example", "192.0.2.1 may not send as two-ips.example for two-ips.example"},
-		// The explanation of the record that decided, which is not the one that
-		// was included (RFC 7208 section 6.2).
+		// The explanation comes from the record that decided, not from an included
+		// one (RFC 7208 section 6.2).
 		{"a@red.example", "192.0.2.1 may not send as two-ips.example for red.example"},
 		{"a@inc-exp.example", "own: unknown inc-exp.example"},
 		{"a@exp-p.example", "unknown client"},
@@ -257,12 +257,12 @@ func TestExplanation(t *testing.T) {
 		if got.Explanation != "" || slices.ContainsFunc(z.Queries(), func(q string) bool {
 			return strings.Contains(q, "why.example") || strings.Contains(q, "own.example") || strings.HasPrefix(q, "PTR")
 		}) {
-			t.Errorf("%s: explanation %q without being asked, queries %q", test.from, got.Explanation, z.Queries())
+			t.Errorf("%s: explanation %q though Explain is not set, queries %q", test.from, got.Explanation, z.Queries())
 		}
 	}
 }
 
-// TestLimits counts as RFC 7208 section 4.6.4 does.
+// TestLimits checks the limits of RFC 7208 section 4.6.4.
 func TestLimits(t *testing.T) {
 	mxs := func(n int) string {
 		var b strings.Builder
@@ -327,8 +327,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestVoidDomain does not count the look-up of the first record, which is not
-// that of a term.
+// TestVoidDomain checks that the look-up of the first record does not count, since
+// it belongs to no term.
 func TestVoidDomain(t *testing.T) {
 	r := spf.Check(context.Background(), dnstest.MustParse(t, checkZone), spf.Args{
 		IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "a@gone.example", MaxVoid: -1,
@@ -338,10 +338,10 @@ func TestVoidDomain(t *testing.T) {
 	}
 }
 
-// TestValidatedName prefers the names for %{p} that RFC 7208 section 7.3 does.
+// TestValidatedName checks which name %{p} prefers (RFC 7208 section 7.3).
 func TestValidatedName(t *testing.T) {
 	for _, test := range []struct {
-		ptr  string // names of the client, those in capitals without its address
+		ptr  string // names of the client; capitals mark names without its address
 		want string
 	}{
 		{"other.example a.x.example x.example", "x.example"},
@@ -372,8 +372,8 @@ func TestValidatedName(t *testing.T) {
 	}
 }
 
-// TestUnfinished ends an evaluation from our side, which must not become the
-// "no match" that failing look-ups of client names are.
+// TestUnfinished ends evaluations by a budget or a context. The result must be
+// temperror: failed look-ups of client names otherwise count as "no match".
 func TestUnfinished(t *testing.T) {
 	zone := "\nx.example. TXT \"v=spf1 ptr -all\"\ny.example. TXT \"v=spf1 exists:%{p}.example -all\"\n" +
 		"1.2.0.192.in-addr.arpa. PTR p.x.example.\n$DELAY 10s p.x.example A\n"
@@ -395,7 +395,7 @@ func TestUnfinished(t *testing.T) {
 		}
 		cancel()
 		if r := spf.Check(ctx, c, spf.Args{IP: ip, MailFrom: from}); r.Status != spf.TempError {
-			t.Errorf("%s, ended before: %s (%s)", from, r.Status, r.Text())
+			t.Errorf("%s, context already canceled: %s (%s)", from, r.Status, r.Text())
 		}
 	}
 }

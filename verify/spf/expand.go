@@ -11,23 +11,24 @@ import (
 )
 
 const (
-	// maxIdentity bounds a local-part and a HELO argument that macros may
-	// expand to, and so the work of expanding them. RFC 5321 section 4.5.3.1
-	// allows 64 and 255 octets.
+	// maxIdentity bounds the local-part and the HELO argument that macros expand
+	// to, and so the work of expanding them. RFC 5321 section 4.5.3.1 allows 64
+	// and 255 octets.
 	maxIdentity = 256
-	// nameTail is how much of the end of an expansion can matter for a name:
-	// the longest name, the dot before it and the dot after it.
+	// nameTail is how many octets at the end of an expansion can be part of a
+	// name: the longest name, the dot before it and the dot after it.
 	nameTail = domain.MaxLength + 2
-	// maxExplanation is where explanations are cut.
+	// maxExplanation is the length in octets to which explanations are cut.
 	maxExplanation = 400
-	// unknownName is what %{p} and %{r} expand to where there is no name
+	// unknownName is what %{p} and %{r} expand to if there is no name
 	// (RFC 7208 section 7.3).
 	unknownName = "unknown"
 )
 
-// expandable tells whether every macro of m has a value. Those of a local-part
-// that is not ASCII have none: RFC 8616 section 4 lets terms that use one match
-// nothing. We treat local-parts and HELO arguments of absurd length alike.
+// expandable reports whether every macro of m has a value. Macros for a
+// local-part that is not ASCII have none: a term that uses one does not match
+// (RFC 8616 section 4). Local-parts and HELO arguments of absurd length are
+// treated the same way.
 func (e *evaluation) expandable(m MacroString) bool {
 	if m.letters.has('s') || m.letters.has('l') {
 		if len(e.local) > maxIdentity || !ascii.Is(e.local) {
@@ -38,10 +39,9 @@ func (e *evaluation) expandable(m MacroString) bool {
 }
 
 // target returns the target-name of a term: spec expanded, without a trailing
-// dot and cut on the left to the length of a name (RFC 7208 sections 4.8 and
-// 7.3); or current where spec is zero. ok is false where that is no name that
-// the DNS could hold. Where spec is not expandable there is no target to ask
-// for.
+// dot, and cut on the left to the length of a name (RFC 7208 sections 4.8 and
+// 7.3). If spec is zero, the target is current. ok is false if the result cannot
+// be a name in the DNS. spec must be expandable.
 func (e *evaluation) target(ctx context.Context, spec MacroString, current string) (name string, ok bool, x *Error) {
 	switch {
 	case spec.IsZero():
@@ -65,8 +65,8 @@ func (e *evaluation) target(ctx context.Context, spec MacroString, current strin
 	return name, isName(name), nil
 }
 
-// truncate removes labels from the left of name until it is no longer than a
-// name may be (RFC 7208 section 7.3).
+// truncate removes labels from the left of name until it is short enough for a
+// domain name (RFC 7208 section 7.3).
 func truncate(name string) string {
 	if len(name) <= domain.MaxLength {
 		return name
@@ -75,9 +75,9 @@ func truncate(name string) string {
 	return name
 }
 
-// isName tells whether name has labels of 1 to 63 octets, any octets, and is
-// not too long. RFC 7208 section 4.8 leaves open what becomes of other names;
-// here they are names that do not exist, and are not asked for.
+// isName reports whether name consists of labels of 1 to 63 octets, with any
+// values, and is not too long. RFC 7208 section 4.8 does not say what to do with
+// other names; here they count as names that do not exist and are not looked up.
 func isName(name string) bool {
 	if name == "" || len(name) > domain.MaxLength {
 		return false
@@ -92,7 +92,7 @@ func isName(name string) bool {
 	return true
 }
 
-// explanation returns m, an explain-string, expanded for a record of current.
+// explanation expands m, an explain-string, for a record of the domain current.
 func (e *evaluation) explanation(ctx context.Context, m MacroString, current string) (string, bool) {
 	if m.segments == nil {
 		return m.literal[:min(len(m.literal), maxExplanation)], true
@@ -112,8 +112,8 @@ func (e *evaluation) explanation(ctx context.Context, m MacroString, current str
 		}
 	}
 	for _, c := range b {
-		// RFC 7208 section 6.2 asks for US-ASCII. The text is meant for an SMTP
-		// reply, and HELO or a local-part may have brought anything.
+		// RFC 7208 section 6.2 requires US-ASCII. The text is meant for an SMTP
+		// reply, and a HELO argument or local-part can contain anything.
 		if c < ' ' || c > '~' {
 			return "", false
 		}
@@ -179,13 +179,13 @@ func (e *evaluation) macroValue(ctx context.Context, letter byte, current string
 			return unknownName, nil
 		}
 		return e.args.Receiver, nil
-	default: // 't', the last that the parser accepts
+	default: // 't', the only other letter that the parser accepts
 		return strconv.FormatInt(e.args.Now.Unix(), 10), nil
 	}
 }
 
-// helo returns the HELO argument, in A-labels where it is a domain name:
-// RFC 8616 section 4 has U-labels converted before macros use them.
+// helo returns the HELO argument, in A-labels if it is a domain name:
+// RFC 8616 section 4 requires U-labels to be converted before macros use them.
 func (e *evaluation) helo() string {
 	if ascii.Is(e.args.Helo) {
 		return e.args.Helo
@@ -213,8 +213,8 @@ func dotted(ip netip.Addr) string {
 	return string(b[:])
 }
 
-// appendParts appends value split into parts, reversed and reduced to its
-// right-hand parts as s asks for, and joined by dots (RFC 7208 section 7.3).
+// appendParts appends value as transformed by s: split into parts, reversed,
+// reduced to its right-hand parts, and joined by dots (RFC 7208 section 7.3).
 func (s segment) appendParts(b []byte, value string) []byte {
 	delimiters := s.delimiters
 	if delimiters == "" {

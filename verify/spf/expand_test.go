@@ -10,7 +10,7 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// rfcZone has the PTR name of RFC 7208 section 7.4.
+// rfcZone has the PTR record of RFC 7208 section 7.4.
 const rfcZone = `
 3.2.0.192.in-addr.arpa. PTR mx.example.org.
 1.0.b.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mx.example.org.
@@ -78,8 +78,8 @@ func TestMacroExamples(t *testing.T) {
 	checkExpansion(t, mapped, "%{ir}.%{v}", "3.2.0.192.in-addr")
 }
 
-// checkExpansion expands macro, a domain-spec for a term of the sender's
-// domain; want is "" where it is malformed.
+// checkExpansion expands macro, a domain-spec in the record of the sender's
+// domain. want is "" if it is malformed.
 func checkExpansion(t *testing.T, a Args, macro, want string) {
 	t.Helper()
 	spec, err := parseDomainSpec(macro)
@@ -112,8 +112,8 @@ func expand(t *testing.T, a Args, spec MacroString) string {
 	return name
 }
 
-// TestMacroParts splits values with empty parts, which RFC 7208 section 7.3
-// keeps.
+// TestMacroParts checks that empty parts of values are kept
+// (RFC 7208 section 7.3).
 func TestMacroParts(t *testing.T) {
 	for _, test := range []struct{ local, macro, want string }{
 		{"a-b+c", "%{l+-}", "a.b.c"},
@@ -144,7 +144,8 @@ func TestMacroParts(t *testing.T) {
 	}
 }
 
-// TestTruncation cuts names to 253 octets at their dots (RFC 7208 section 7.3).
+// TestTruncation checks that names are cut at a dot to 253 octets
+// (RFC 7208 section 7.3).
 func TestTruncation(t *testing.T) {
 	label := strings.Repeat("a", 49) + "." // 50 octets
 	end := strings.Repeat(label, 5)[:249]  // five labels

@@ -2,9 +2,8 @@ package spf
 
 import "context"
 
-// explain returns the explanation of a fail (RFC 7208 section 6.2), or "" where
-// the record that decided has none. Whatever goes wrong on the way, there is
-// none.
+// explain returns the explanation of a fail (RFC 7208 section 6.2). It returns ""
+// if the record that decided has none, or if anything goes wrong.
 func (e *evaluation) explain(ctx context.Context, o outcome) string {
 	if o.exp.IsZero() || !e.expandable(o.exp) {
 		return ""

@@ -11,7 +11,7 @@ import (
 	"authmilter/verify/domain"
 )
 
-// FuzzParseRecord prints what it parsed, and parses that again.
+// FuzzParseRecord checks that printing and parsing again gives the same record.
 func FuzzParseRecord(f *testing.F) {
 	for _, text := range []string{
 		"v=spf1",
@@ -28,7 +28,7 @@ func FuzzParseRecord(f *testing.F) {
 		r, err := ParseRecord(text)
 		if err != nil {
 			if r != nil {
-				t.Error("a record and an error")
+				t.Error("got both a record and an error")
 			}
 			return
 		}
@@ -38,16 +38,16 @@ func FuzzParseRecord(f *testing.F) {
 			t.Fatalf("%q: %v", printed, err)
 		}
 		if !reflect.DeepEqual(again, r) {
-			t.Errorf("%q reads as another record than %q", printed, text)
+			t.Errorf("%q parses to a different record than %q", printed, text)
 		}
 		if got := again.String(); got != printed {
-			t.Errorf("printed %q, then %q", printed, got)
+			t.Errorf("printed %q, then, parsed again, %q", printed, got)
 		}
 	})
 }
 
-// FuzzMacro prints what it parsed and parses that again, and holds expansions
-// to their bounds.
+// FuzzMacro checks that printing and parsing again gives the same macro-string, and
+// that expansions stay within their limits.
 func FuzzMacro(f *testing.F) {
 	f.Add("%{ir}.%{v}._spf.%{d2}", "strong-bad", "helo.example.net", uint8(inDomainSpec))
 	f.Add("See http://%{d}/why.html?s=%{S}&i=%{I} %{c} %{r} %{t}", "a b\"\r\n", "[192.0.2.1]", uint8(inExplanation))
@@ -66,7 +66,7 @@ func FuzzMacro(f *testing.F) {
 		}
 		again, err := parse(m.String())
 		if err != nil || !reflect.DeepEqual(again, m) {
-			t.Errorf("%q, printed as %q, reads as %q: %v", text, m, again, err)
+			t.Errorf("%q, printed as %q, parses to %q: %v", text, m, again, err)
 		}
 		a := Args{IP: netip.MustParseAddr("2001:db8::1"), Helo: helo, Now: time.Unix(0, 0)}
 		e := newEvaluation(nowhere{}, &a, local)
@@ -104,7 +104,7 @@ func FuzzCheck(f *testing.F) {
 			t.Errorf("no reason: %+v", r)
 		}
 		if r.Lookups > MaxLookups || r.Void > DefaultMaxVoid {
-			t.Errorf("beyond the limits: %+v", r)
+			t.Errorf("limits exceeded: %+v", r)
 		}
 		if _, err := domain.ToASCII(r.Domain); r.Domain != "" && err != nil {
 			t.Errorf("domain %q", r.Domain)
@@ -112,7 +112,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// nowhere is a DNS where every name has the one record, and nothing else.
+// nowhere is a DNS in which every name has the same record and nothing else.
 type nowhere struct{ record string }
 
 func (n nowhere) TXT(context.Context, string) (dns.Answer[string], error) {

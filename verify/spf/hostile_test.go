@@ -14,7 +14,7 @@ import (
 	"authmilter/verify/spf"
 )
 
-// hostile is a DNS in which every name exists and does harm, by chance.
+// hostile is a DNS in which every name exists and has random harmful records.
 type hostile struct {
 	rand    *rand.Rand
 	queries int
@@ -22,7 +22,7 @@ type hostile struct {
 
 var errHostile = &dns.Error{Type: "any", Name: "name", Err: errors.New("SERVFAIL")}
 
-// hostileWords are what records are made of.
+// hostileWords are the terms of the records.
 var hostileWords = []string{
 	"mx", "mx", "mx:%{d2}", "a", "a:%{ir}.%{v}.%{d}", "a:%{p}.example", "ptr", "ptr:example.com",
 	"include:%{d}", "include:a.%{d}", "include:%{p}", "exists:%{h}.example", "exists:%{l}%{s}%{s}.example",
@@ -30,7 +30,7 @@ var hostileWords = []string{
 	"?all", "-all", "junk", "%", "a/99",
 }
 
-// ask counts a query, and fails it now and then.
+// ask counts a query. Some queries fail or find nothing.
 func (h *hostile) ask() (err error, empty bool) {
 	h.queries++
 	switch h.rand.IntN(40) {
@@ -100,7 +100,8 @@ func (h *hostile) PTR(context.Context, netip.Addr) (a dns.Answer[string], err er
 	return a, err
 }
 
-// TestHostile holds evaluations to their limits whatever the DNS says.
+// TestHostile checks that evaluations stay within their limits whatever the DNS
+// says.
 func TestHostile(t *testing.T) {
 	most := 0
 	for seed := range uint64(20000) {
@@ -134,11 +135,11 @@ func TestHostile(t *testing.T) {
 		}
 	}
 	if most < spf.MaxQueries/3 {
-		t.Errorf("at most %d queries were made: the test tests nothing", most)
+		t.Errorf("only %d queries at most: the limits were not tested", most)
 	}
 }
 
-// worst is a DNS that takes as many look-ups as the limits leave.
+// worst is a DNS that causes as many look-ups as the limits allow.
 type worst struct{ hostile }
 
 func (w *worst) TXT(_ context.Context, name string) (dns.Answer[string], error) {
@@ -171,7 +172,7 @@ func (w *worst) PTR(context.Context, netip.Addr) (a dns.Answer[string], err erro
 	return a, nil
 }
 
-// TestMaxQueries reaches the bounds that Check states.
+// TestMaxQueries checks that the limits documented for Check can be reached.
 func TestMaxQueries(t *testing.T) {
 	for explain, want := range map[bool]int{
 		false: spf.MaxQueries,

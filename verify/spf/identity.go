@@ -8,8 +8,8 @@ import (
 	"authmilter/verify/fault"
 )
 
-// oneLabel says why a name is not asked for: it is of the local network, or a
-// top-level domain.
+// oneLabel says why a name is not looked up: a single label is a name in the
+// local network, or a top-level domain.
 const oneLabel = "domain name of a single label"
 
 var (
@@ -19,7 +19,7 @@ var (
 )
 
 // Identify returns the identity that [Check] evaluates for a sender, and its
-// domain, "" where there is none that is valid.
+// domain; "" if it has no valid domain.
 func Identify(mailFrom, helo string) (id Identity, name string) {
 	id, text := Helo, helo
 	if mailFrom != "" {
@@ -33,8 +33,8 @@ func Identify(mailFrom, helo string) (id Identity, name string) {
 	return id, name
 }
 
-// splitSender splits a reverse-path at the last "@". The domain is "" where
-// there is none.
+// splitSender splits a reverse-path at the last "@". The domain is "" if there is
+// no "@".
 func splitSender(path string) (local, name string) {
 	at := strings.LastIndexByte(path, '@')
 	if at < 0 {
@@ -42,7 +42,7 @@ func splitSender(path string) (local, name string) {
 	}
 	local, name = path[:at], path[at+1:]
 	if strings.HasPrefix(local, "@") {
-		// A source route, which RFC 5321 appendix F.2 has us ignore.
+		// A source route, to be ignored (RFC 5321 appendix F.2).
 		if colon := strings.IndexByte(local, ':'); colon >= 0 {
 			local = local[colon+1:]
 		}
@@ -50,9 +50,9 @@ func splitSender(path string) (local, name string) {
 	return local, name
 }
 
-// initialDomain returns the domain to begin with, as A-labels. RFC 7208 section 4.3
-// has no use for names that are malformed or of a single label, and a name whose
-// last label is a number is an address (RFC 3696 section 2).
+// initialDomain returns the domain to begin with, as A-labels. Malformed and
+// single-label names are errors (RFC 7208 section 4.3), and so are names whose
+// last label is a number: they are addresses (RFC 3696 section 2).
 func initialDomain(text string, malformed *Error) (string, *Error) {
 	name, err := domain.ToASCII(text)
 	if err != nil {

@@ -8,20 +8,20 @@ import (
 	"authmilter/verify/fault"
 )
 
-// Bounds of an evaluation, RFC 7208 section 4.6.4.
+// Limits of an evaluation, RFC 7208 section 4.6.4.
 const (
-	// MaxLookups is how many terms that cause look-ups an evaluation may meet.
+	// MaxLookups is the maximum number of terms that cause look-ups.
 	MaxLookups = 10
-	// DefaultMaxVoid is how many of them may find nothing.
+	// DefaultMaxVoid is the default for how many of them may find nothing.
 	DefaultMaxVoid = 2
-	// MaxNames is how many names an "mx" may have, and how many names of a
-	// client count.
+	// MaxNames is the maximum number of mail exchangers of an "mx", and the
+	// number of client names that count.
 	MaxNames = 10
-	// MaxQueries is how many look-ups follow: one for the first record, and for
-	// each term one and one for each name.
+	// MaxQueries is the maximum number of look-ups that result: one for the first
+	// record, and for each term one plus one for each name.
 	MaxQueries = 1 + MaxLookups*(1+MaxNames)
-	// MaxExplainQueries is how many more an explanation may take: its own, and
-	// the ones for %{p}.
+	// MaxExplainQueries is the maximum number of look-ups for an explanation: one
+	// for its text, and those for %{p}.
 	MaxExplainQueries = 1 + 1 + MaxNames
 )
 
@@ -34,7 +34,7 @@ var (
 	errNames       = fault.New(PermError, ReasonNames, "more than 10 mail exchangers")
 )
 
-// unanswered is a look-up that did not finish.
+// unanswered returns the error for a look-up that did not finish.
 func unanswered(err error) *Error { return fault.Wrap(TempError, ReasonDNS, err) }
 
 // findRecord returns the text of the record of name (RFC 7208 sections 4.4 and
@@ -75,7 +75,7 @@ func (e *evaluation) findRecord(ctx context.Context, name string) (string, *Erro
 	return text, nil
 }
 
-// addresses looks up the addresses of name that can equal the client's.
+// addresses looks up the addresses of name in the client's address family.
 func (e *evaluation) addresses(ctx context.Context, name string) (dns.Answer[netip.Addr], error) {
 	if e.ip.Is4() {
 		return e.resolver.A(ctx, name)
@@ -83,8 +83,8 @@ func (e *evaluation) addresses(ctx context.Context, name string) (dns.Answer[net
 	return e.resolver.AAAA(ctx, name)
 }
 
-// unfinished returns the error of a look-up that was ended on our side. It
-// says nothing of the client, unlike the DNS errors that "ptr" passes over.
+// unfinished returns an error if a look-up was ended on our side. Such an error
+// says nothing about the client, unlike the DNS errors that "ptr" ignores.
 func unfinished(ctx context.Context, err error) *Error {
 	if err != nil && (ctx.Err() != nil || dns.IsBudget(err)) {
 		return unanswered(err)
@@ -92,7 +92,7 @@ func unfinished(ctx context.Context, err error) *Error {
 	return nil
 }
 
-// countLookup begins a term that causes look-ups.
+// countLookup counts a term that causes look-ups.
 func (e *evaluation) countLookup() *Error {
 	if e.explaining {
 		return nil
@@ -106,9 +106,8 @@ func (e *evaluation) countLookup() *Error {
 }
 
 // countVoid notes that a look-up of the current term found nothing.
-// RFC 7208 section 4.6.4 limits the number of terms of which that is true, so that a
-// term counts once, however many exchangers of an "mx" have no address of the
-// client's family.
+// RFC 7208 section 4.6.4 limits the number of such terms, so a term counts only
+// once, however many exchangers of an "mx" have no address in the client's family.
 func (e *evaluation) countVoid() *Error {
 	if e.termVoid || e.explaining {
 		return nil
@@ -121,8 +120,8 @@ func (e *evaluation) countVoid() *Error {
 	return nil
 }
 
-// empty is what a look-up without values means for the term it was for: err is
-// its error, if it had one (RFC 7208 section 5).
+// empty handles a look-up of the current term that found no values. err is the
+// error of the look-up, if any (RFC 7208 section 5).
 func (e *evaluation) empty(err error) *Error {
 	if err != nil && !dns.IsNotFound(err) {
 		return unanswered(err)

@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// maxMacros bounds the macros of one macro-string, together with the text
-	// between them. The RFC has no bound; a domain name has no room for more.
+	// maxMacros bounds the segments of one macro-string: its macros and the text
+	// between them. The RFC sets no limit, but a domain name has no room for more.
 	maxMacros = 128
-	// maxParts is more parts than any value has.
+	// maxParts is larger than the number of parts in any value.
 	maxParts = 1 << 16
 )
 
 // MacroString is text with macros in it (RFC 7208 section 7.1). The zero value
-// stands for a macro-string that was not given.
+// means that the record has no such macro-string.
 type MacroString struct {
-	// literal is the whole text where it holds no macro, which is the rule.
+	// literal is the whole text if it holds no macro, the common case.
 	literal  string
 	segments []segment
 	letters  letterSet
@@ -27,16 +27,16 @@ type MacroString struct {
 
 // segment is a run of literal text, or one macro-expand.
 type segment struct {
-	// literal is set where letter is 0.
+	// literal is set if letter is 0.
 	literal string
 	// letter is the macro-letter in lower case, or '%', '_' or '-' for the
 	// three macros without braces.
 	letter byte
-	// escape asks for URL escaping: the letter was in upper case.
+	// escape is set if the letter was in upper case, which asks for URL escaping.
 	escape bool
 	// reverse is the transformer "r".
 	reverse bool
-	// parts is how many of the right-hand parts to keep; 0 means all.
+	// parts is the number of right-hand parts to keep; 0 means all.
 	parts int
 	// delimiters are the characters to split at; "" means the default, ".".
 	delimiters string
@@ -49,7 +49,7 @@ func (s letterSet) has(letter byte) bool { return s&(1<<(letter-'a')) != 0 }
 
 func (s *letterSet) add(letter byte) { *s |= 1 << (letter - 'a') }
 
-// macroUse is where a macro-string stands, which decides what it may hold.
+// macroUse is the place of a macro-string, which decides what it may contain.
 type macroUse int
 
 const (
@@ -58,9 +58,9 @@ const (
 	inExplanation
 )
 
-// Macro-letters, RFC 7208 section 7.2: those of any macro-string, and those
-// that only explanations may hold. An unknown modifier is left to whoever knows
-// it, and may hold both.
+// Macro-letters (RFC 7208 section 7.2): letters are allowed in any macro-string,
+// explanationLetters only in explanations. Unknown modifiers may use both, since
+// nothing here evaluates them.
 const (
 	letters            = "slodiphv"
 	explanationLetters = "crt"
@@ -80,10 +80,10 @@ var (
 	errAddress      = errors.New("IP address where a domain name must be")
 )
 
-// IsZero tells whether the macro-string was not given.
+// IsZero reports whether m is the zero value: the record has no such macro-string.
 func (m MacroString) IsZero() bool { return m.literal == "" && m.segments == nil }
 
-// String returns the macro-string as a record holds it.
+// String returns the macro-string as it appears in a record.
 func (m MacroString) String() string {
 	if m.segments == nil {
 		return m.literal
@@ -160,8 +160,8 @@ func parseMacroString(text string, use macroUse) (MacroString, error) {
 	return m, nil
 }
 
-// parseMacro parses the macro-expand that text, which starts with "%", begins
-// with, and returns its length.
+// parseMacro parses the macro-expand at the start of text, which begins with "%",
+// and returns it and its length.
 func parseMacro(text string, use macroUse) (segment, int, error) {
 	if len(text) < 2 {
 		return segment{}, 0, errPercent
@@ -191,7 +191,7 @@ func parseMacro(text string, use macroUse) (segment, int, error) {
 	}
 	i := 1
 	for ; i < len(body) && ascii.IsDigit(body[i]); i++ {
-		// More parts than there can be are all of them (section 7.3).
+		// A number above what any value has keeps all parts (section 7.3).
 		s.parts = min(s.parts*10+int(body[i]-'0'), maxParts)
 	}
 	if i > 1 && s.parts == 0 {
@@ -239,8 +239,8 @@ func parseDomainSpec(text string) (MacroString, error) {
 	return MacroString{}, errTopLabel
 }
 
-// isLiteral tells whether text is made of macro-literals, and in explanations
-// of spaces too.
+// isLiteral reports whether text consists of macro-literals only. Explanations
+// may contain spaces too.
 func isLiteral(text string, use macroUse) bool {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -251,8 +251,8 @@ func isLiteral(text string, use macroUse) bool {
 	return true
 }
 
-// isTopLabel tells whether label is a toplabel: letters, digits and inner
-// hyphens, and not digits only.
+// isTopLabel reports whether label is a toplabel: letters, digits and inner
+// hyphens, but not only digits.
 func isTopLabel(label string) bool {
 	if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
 		return false

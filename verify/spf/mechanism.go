@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// match evaluates m, a mechanism of the record of current (RFC 7208 section 5).
-// target is the name it was about, where it has one.
+// match evaluates m, a mechanism in the record of the domain current
+// (RFC 7208 section 5). target is the name that m refers to, if any.
 func (e *evaluation) match(ctx context.Context, m *Mechanism, current string, depth int) (target string, match bool, x *Error) {
 	switch m.Kind {
 	case All:
@@ -59,8 +59,8 @@ func (e *evaluation) matchInclude(ctx context.Context, m *Mechanism, current str
 	}
 }
 
-// matchHost tells whether name has the client's address, within the prefix
-// length of m (RFC 7208 section 5.3).
+// matchHost reports whether an address of name equals the client's up to the
+// prefix length of m (RFC 7208 section 5.3).
 func (e *evaluation) matchHost(ctx context.Context, m *Mechanism, name string) (bool, *Error) {
 	a, err := e.addresses(ctx, name)
 	if err != nil || len(a.Values) == 0 {
@@ -85,13 +85,13 @@ func (e *evaluation) matchMX(ctx context.Context, m *Mechanism, name string) (bo
 		return false, e.empty(err)
 	}
 	if len(a.Values) > MaxNames {
-		// Before any is asked for: what comes of an "mx" must not depend on the
-		// order of exchangers of equal preference.
+		// Checked before any look-up: the result of an "mx" must not depend on the
+		// order of exchangers with equal preference.
 		return false, errNames
 	}
 	for _, mx := range a.Values {
 		if !isName(mx.Host) {
-			continue // the null MX of RFC 7505 among others
+			continue // for example the null MX of RFC 7505
 		}
 		if match, x := e.matchHost(ctx, m, mx.Host); match || x != nil {
 			return match, x
@@ -100,8 +100,8 @@ func (e *evaluation) matchMX(ctx context.Context, m *Mechanism, name string) (bo
 	return false, nil
 }
 
-// matchExists evaluates "exists": the look-up is for IPv4 addresses whatever
-// the client's is (RFC 7208 section 5.7).
+// matchExists evaluates "exists". It looks up IPv4 addresses even if the client's
+// address is IPv6 (RFC 7208 section 5.7).
 func (e *evaluation) matchExists(ctx context.Context, name string) (bool, *Error) {
 	a, err := e.resolver.A(ctx, name)
 	if err != nil || len(a.Values) == 0 {

@@ -13,14 +13,14 @@ import (
 // version is how every record begins (RFC 7208 section 4.5).
 const version = "v=spf1"
 
-// Bounds of a record. A DNS message holds 65535 octets; records in use are far
-// below either.
+// Limits for a record. A DNS message holds at most 65535 octets; real records are
+// far below both limits.
 const (
 	maxRecord = 65535
 	maxTerms  = 2000
 )
 
-// maxShown is how many octets of a term an error repeats.
+// maxShown is the maximum number of octets of a term that an error quotes.
 const maxShown = 100
 
 var (
@@ -29,7 +29,7 @@ var (
 	errTermCount    = fault.New(PermError, ReasonSyntax, "record has too many terms")
 )
 
-// What can be wrong with a term.
+// Errors in a term.
 var (
 	errName          = errors.New("malformed name of a mechanism or modifier")
 	errMechanism     = errors.New("unknown mechanism")
@@ -40,16 +40,16 @@ var (
 	errTwice         = errors.New("modifier given twice")
 )
 
-// IsRecord tells whether the text of a TXT record is an SPF record: whether it
-// has the version section of RFC 7208 section 4.5.
+// IsRecord reports whether the text of a TXT record is an SPF record: whether it
+// starts with the version section of RFC 7208 section 4.5.
 func IsRecord(txt string) bool {
 	return len(txt) >= len(version) && strings.EqualFold(txt[:len(version)], version) &&
 		(len(txt) == len(version) || txt[len(version)] == ' ')
 }
 
-// ParseRecord parses the text of an SPF record, all of it: an error anywhere
-// makes the whole record unusable (RFC 7208 section 4.6). The error, an *[Error],
-// names the term at fault.
+// ParseRecord parses the text of an SPF record. An error anywhere makes the whole
+// record unusable (RFC 7208 section 4.6). The error is an *[Error] that names the
+// term at fault.
 func ParseRecord(txt string) (*Record, error) {
 	r, err := parseRecord(txt)
 	if err != nil {
@@ -66,7 +66,7 @@ func parseRecord(txt string) (*Record, *Error) {
 		return nil, errRecordLength
 	}
 	rest := txt[len(version):]
-	// One space a term is the rule: this is the size, or a little more.
+	// Terms are usually separated by one space, so this is about the right size.
 	n := strings.Count(rest, " ")
 	r := &Record{Mechanisms: make([]Mechanism, 0, min(n, 32))}
 	for terms := 0; rest != ""; {
@@ -86,7 +86,7 @@ func parseRecord(txt string) (*Record, *Error) {
 
 // addTerm parses a term and adds it.
 func (r *Record) addTerm(term string) error {
-	// What has "=" right behind a name is a modifier, all else a directive
+	// A term with "=" right after its name is a modifier; any other is a directive
 	// (RFC 7208 section 4.6.1).
 	if n := nameLength(term); n > 0 && n < len(term) && term[n] == '=' {
 		return r.addModifier(term[:n], term[n+1:])
@@ -99,7 +99,7 @@ func (r *Record) addTerm(term string) error {
 	return nil
 }
 
-// nameLength returns the length of the name that text begins with.
+// nameLength returns the length of the name at the start of text.
 func nameLength(text string) int {
 	if text == "" || !ascii.IsLetter(text[0]) {
 		return 0
@@ -180,7 +180,7 @@ func parseDirective(term string) (Mechanism, error) {
 	return m, err
 }
 
-// kindOf returns the mechanism of a name, or "" where there is none.
+// kindOf returns the mechanism called name, or "" if there is none.
 func kindOf(name string) Kind {
 	for _, k := range [...]Kind{IP4, IP6, Include, All, A, MX, Exists, PTR} {
 		if strings.EqualFold(name, string(k)) {
@@ -202,8 +202,9 @@ func parseOptionalDomain(argument string) (MacroString, error) {
 	return parseDomainSpec(spec)
 }
 
-// parsePrefixes cuts the dual-cidr-length from the end of argument. No
-// domain-spec ends in a slash and digits, so that the two cannot be confused.
+// parsePrefixes parses the dual-cidr-length at the end of argument and returns
+// what comes before it. No domain-spec ends in a slash and digits, so the two
+// cannot be confused.
 func (m *Mechanism) parsePrefixes(argument string) (string, error) {
 	m.Prefix4, m.Prefix6 = 32, 128
 	rest, digits := cutPrefixLength(argument)
@@ -220,8 +221,8 @@ func (m *Mechanism) parsePrefixes(argument string) (string, error) {
 	return rest, err
 }
 
-// cutPrefixLength cuts "/" and digits from the end of text, and returns the
-// text as it is and no digits where it does not end so.
+// cutPrefixLength cuts "/" and digits from the end of text. If text does not end
+// that way, it returns text unchanged and no digits.
 func cutPrefixLength(text string) (rest, digits string) {
 	i := len(text)
 	for i > 0 && ascii.IsDigit(text[i-1]) {
@@ -233,8 +234,8 @@ func cutPrefixLength(text string) (rest, digits string) {
 	return text[:i-1], text[i:]
 }
 
-// parsePrefixLength parses the digits of an ip4-cidr-length or
-// ip6-cidr-length, which have no leading zeros (RFC 7208 section 5.6).
+// parsePrefixLength parses the digits of an ip4-cidr-length or ip6-cidr-length.
+// Leading zeros are not allowed (RFC 7208 section 5.6).
 func parsePrefixLength(digits string, limit int) (int, error) {
 	if digits == "" || (digits[0] == '0' && len(digits) > 1) {
 		return 0, errPrefix

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestParseRecord parses records and prints them back. want is "" where that is
-// the text itself.
+// TestParseRecord parses records and prints them. want is "" if the printed text
+// equals the original.
 func TestParseRecord(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"v=spf1", ""},
@@ -35,7 +35,7 @@ func TestParseRecord(t *testing.T) {
 		{"v=spf1 Redirect=_spf.example.com EXP=%{d}", "v=spf1 redirect=_spf.example.com exp=%{d}"},
 		{"v=spf1 exp=a.example redirect=b.example -all", "v=spf1 -all redirect=b.example exp=a.example"},
 		{"v=spf1 moo= moo.cow-far_out=man:dog/cat moo=%{c}%{r}%{t}", ""},
-		// A modifier may bear the name of a mechanism.
+		// A modifier can have the name of a mechanism.
 		{"v=spf1 include=example.com all=1", ""},
 	} {
 		want := test.want
@@ -157,7 +157,7 @@ func TestParseRecordErrors(t *testing.T) {
 	}
 }
 
-// TestBoundsReached parses what is just within the bounds.
+// TestBoundsReached parses records that are just within the limits.
 func TestBoundsReached(t *testing.T) {
 	for _, text := range []string{
 		"v=spf1 a:" + strings.Repeat("%%", maxMacros),

@@ -10,15 +10,15 @@ import (
 type Record struct {
 	// Mechanisms are the directives, in the order of the record.
 	Mechanisms []Mechanism
-	// Redirect and Exp are the domain-specs of the modifiers of these names
-	// (sections 6.1 and 6.2), zero where the record has none.
+	// Redirect and Exp are the domain-specs of the modifiers "redirect" and "exp"
+	// (sections 6.1 and 6.2); zero if the record has none.
 	Redirect MacroString
 	Exp      MacroString
-	// Unknown are the modifiers of other names, which evaluation ignores.
+	// Unknown are all other modifiers. Evaluation ignores them.
 	Unknown []Modifier
 }
 
-// Qualifier says which result a mechanism that matches gives
+// Qualifier is the result that a mechanism gives if it matches
 // (RFC 7208 section 4.6.2).
 type Qualifier byte
 
@@ -53,28 +53,28 @@ const (
 
 // Mechanism is a directive: a mechanism and its qualifier.
 type Mechanism struct {
-	// Qualifier is '+', '-', '~' or '?'; '+' where the record has none.
+	// Qualifier is '+', '-', '~' or '?'. The default is '+'.
 	Qualifier Qualifier
 	Kind      Kind
-	// Domain is the domain-spec. It is zero where the record gives none, and
-	// for kinds that have none.
+	// Domain is the domain-spec. It is zero if the record gives none, and for
+	// kinds that have none.
 	Domain MacroString
-	// Network is what [IP4] and [IP6] compare with, as written: its host bits
-	// may be set.
+	// Network is the network of [IP4] and [IP6], as written: its host bits may
+	// be set.
 	Network netip.Prefix
-	// Prefix4 and Prefix6 are how many bits of an address [A] and [MX] compare:
-	// 32 and 128 where the record does not say. They are 0 for other kinds.
+	// Prefix4 and Prefix6 are how many bits of an address [A] and [MX] compare.
+	// The defaults are 32 and 128. They are 0 for other kinds.
 	Prefix4, Prefix6 int
 }
 
-// Modifier is a modifier of a name that RFC 7208 does not define.
+// Modifier is a modifier that RFC 7208 does not define.
 type Modifier struct {
 	Name  string
 	Value MacroString
 }
 
-// String returns a record that [ParseRecord] reads as the same Record: the
-// mechanisms, then the modifiers, with defaults left out.
+// String returns the text of a record that [ParseRecord] parses to the same
+// Record: the mechanisms, then the modifiers, with defaults left out.
 func (r *Record) String() string {
 	var b strings.Builder
 	b.WriteString(version)
@@ -99,8 +99,8 @@ func (r *Record) String() string {
 	return b.String()
 }
 
-// String returns the directive as a record holds it, without a "+" and without
-// the prefix lengths that are the default.
+// String returns the directive as it appears in a record, without "+" and without
+// default prefix lengths.
 func (m *Mechanism) String() string {
 	if m.Kind == All && m.Qualifier == '-' {
 		return "-all"

@@ -7,8 +7,8 @@ type Status string
 
 // The statuses of RFC 7208 section 2.6.
 const (
-	None      Status = "none"      // no domain to ask, or no record
-	Neutral   Status = "neutral"   // the domain says nothing of the client
+	None      Status = "none"      // no domain to check, or no record
+	Neutral   Status = "neutral"   // the domain says nothing about the client
 	Pass      Status = "pass"      // the client may use the domain
 	Fail      Status = "fail"      // the client may not use the domain
 	SoftFail  Status = "softfail"  // the client probably may not use the domain
@@ -16,26 +16,25 @@ const (
 	PermError Status = "permerror" // the published records cannot be used
 )
 
-// Identity is what an evaluation is about.
+// Identity is the identity that is checked.
 type Identity string
 
-// The identities of RFC 7208 sections 2.3 and 2.4, as its section 9.1 writes
-// them.
+// The identities of RFC 7208 sections 2.3 and 2.4, as section 9.1 spells them.
 const (
 	MailFrom Identity = "mailfrom"
 	Helo     Identity = "helo"
 )
 
-// Statuses returns all statuses.
+// Statuses returns every Status.
 func Statuses() []Status {
 	return []Status{None, Neutral, Pass, Fail, SoftFail, TempError, PermError}
 }
 
-// Reason names why an evaluation came to [None], [TempError] or [PermError],
-// from a fixed set, for counting.
+// Reason is why the result is [None], [TempError] or [PermError]: one of a fixed
+// set of words, for use in metrics.
 type Reason string
 
-// The reasons, by the status they lead to.
+// The reasons, grouped by status.
 const (
 	// None.
 	ReasonNoAddress Reason = "no_address"
@@ -54,13 +53,13 @@ const (
 	ReasonInclude        Reason = "include_without_record"
 )
 
-// Outcome is a status with a reason for it.
+// Outcome is a status and its reason.
 type Outcome struct {
 	Status Status
 	Reason Reason
 }
 
-// Outcomes returns every Outcome there is.
+// Outcomes returns every possible Outcome.
 func Outcomes() []Outcome {
 	return []Outcome{
 		{Neutral, ""},
@@ -82,49 +81,48 @@ func Outcomes() []Outcome {
 	}
 }
 
-// Default is the Mechanism of a [Result] where no mechanism of the record
-// matched (RFC 7208 sections 4.7 and 9.1).
+// Default is the Mechanism of a [Result] if no mechanism of the record matched
+// (RFC 7208 sections 4.7 and 9.1).
 const Default = "default"
 
-// Result is the outcome of an evaluation. Its texts may hold anything that the
-// client or a domain owner wrote: clean them before they are shown.
+// Result is the result of an evaluation. Its strings can contain anything that
+// the client or a domain owner wrote: clean them before showing them.
 type Result struct {
 	Status Status
-	// Reason is empty for the statuses that the record itself gives.
+	// Reason is empty for the statuses that a record asks for.
 	Reason   Reason
 	Identity Identity
-	// Domain is the identity's domain in A-labels; "" where it has none that is
-	// valid.
+	// Domain is the identity's domain in A-labels; "" if it has no valid domain.
 	Domain string
-	// Record is the domain whose record decided: Domain, unless that redirects;
-	// "" where no record was found.
+	// Record is the domain whose record decided: Domain, unless its record
+	// redirects. It is "" if no record was found.
 	Record string
 	// Mechanism is the term of that record that matched or could not be
-	// evaluated, such as "-all" or "include:_spf.example.com"; [Default] where
-	// none matched; "" where no term was reached.
+	// evaluated, such as "-all" or "include:_spf.example.com". It is [Default] if
+	// none matched, and "" if no term was reached.
 	Mechanism string
-	// Explanation is what the domain says about a [Fail], if [Args] asks for it:
+	// Explanation is the domain's explanation of a [Fail], if [Args] asks for it:
 	// printable US-ASCII, chosen by the domain owner.
 	Explanation string
-	// Err is the cause of [None], [TempError] and [PermError], and otherwise
+	// Err is the cause of [None], [TempError] and [PermError]; otherwise it is
 	// nil.
 	Err error
-	// Lookups is how many terms with look-ups were met, and Void how many of
-	// those found nothing (RFC 7208 section 4.6.4).
+	// Lookups is how many terms caused look-ups, and Void how many of them found
+	// nothing (RFC 7208 section 4.6.4).
 	Lookups, Void int
 }
 
-// Error is why an evaluation came to [None], [TempError] or [PermError]. Every
-// error of this package is one.
+// Error explains [None], [TempError] or [PermError]. Every error of this package
+// is an Error.
 type Error = fault.Error[Status, Reason]
 
-// because returns r with the status and the reason of err, which explains them.
+// because returns r with the status and reason of err, and err as its cause.
 func (r Result) because(err *Error) Result {
 	r.Status, r.Reason, r.Err = err.Status, err.Reason, err
 	return r
 }
 
-// Text says in a few words why the result is what it is.
+// Text explains the result in a few words.
 func (r Result) Text() string {
 	switch {
 	case r.Err != nil:
@@ -138,7 +136,7 @@ func (r Result) Text() string {
 	}
 }
 
-// where names the record that decided, where it is another domain's.
+// where names the record that decided if it is another domain's.
 func (r Result) where() string {
 	if r.Record == r.Domain || r.Record == "" {
 		return ""

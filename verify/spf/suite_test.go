@@ -23,9 +23,9 @@ import (
 	"authmilter/verify/spf"
 )
 
-// suites are the public test suites of RFC 7208: the community's, the one of
-// pyspf, and the one of the module that brings all three. They are read from that
-// module's folder.
+// suites are public test suites for RFC 7208: the community's, pyspf's, and that
+// of the module blitiri.com.ar/go/spf. They are read from the folder of that
+// module, which includes all three.
 var suites = []struct {
 	file  string
 	cases int
@@ -35,7 +35,7 @@ var suites = []struct {
 	{"blitirispf-tests.yml", 83},
 }
 
-// preferred are the results we mean to give where the suites allow several.
+// preferred are the results we chose if the suites allow several.
 var preferred = map[string]spf.Status{
 	"invalid-domain-empty-label":    spf.Fail,      // RFC 7208 section 4.8: we choose "does not exist"
 	"invalid-domain-long":           spf.Fail,      // the same
@@ -46,14 +46,14 @@ var preferred = map[string]spf.Status{
 	"ptr-limit":                     spf.Neutral,   // section 4.6.4: the eleventh name is ignored
 }
 
-// exception is what a case has to give whose own result contradicts RFC 7208, and
-// the section that decides.
+// exception is the correct result of a case whose own result contradicts
+// RFC 7208, with the section that says so.
 type exception struct {
 	status spf.Status
 	reason string
 }
 
-// exceptions are those of the suites as they are.
+// exceptions are the exceptions in the unmodified suites.
 var exceptions = map[string]exception{
 	"default-modifier":       {spf.Neutral, unknownModifier},
 	"default-modifier-harsh": {spf.Neutral, unknownModifier},
@@ -85,14 +85,14 @@ var exceptions = map[string]exception{
 }
 
 const (
-	unknownModifier = "RFC 7208 section 6: unrecognized modifiers MUST be ignored, and default= is none of those that are defined"
+	unknownModifier = "RFC 7208 section 6: unrecognized modifiers MUST be ignored, and default= is not defined"
 	singleLabel     = "RFC 7208 section 4.3: the result is none if <domain> is not a multi-label domain name"
 	singleTarget    = "RFC 7208 section 7.1: a domain-spec ends in a dot and a toplabel, or in a macro; include:d11 ends in neither"
 )
 
-// labelExceptions are those of TestSuiteLabels.
+// labelExceptions are the exceptions in TestSuiteLabels.
 var labelExceptions = map[string]exception{
-	"mx-resolution-10-terms": {spf.PermError, "RFC 7208 section 4.6.4: void look-ups are limited by terms for which queries find nothing, and here none of the MX hosts has an address"},
+	"mx-resolution-10-terms": {spf.PermError, "RFC 7208 section 4.6.4: the limit on void look-ups counts terms whose queries find nothing, and here none of the MX hosts has an address"},
 }
 
 type scenario struct {
@@ -112,13 +112,13 @@ func (s *scenario) name() string {
 	return cmp.Or(s.Description, strings.TrimSpace(s.Comment), "scenario")
 }
 
-// secondLabel is what addLabels adds.
+// secondLabel is the label that addLabels adds.
 const secondLabel = ".example"
 
-// needsLabel matches a term of an SPF record whose target has a single label.
+// needsLabel matches a term whose target has a single label.
 var needsLabel = regexp.MustCompile(`((?:include|a|mx|exists|ptr|redirect)[:=]\w+)( |$)`)
 
-// addLabels adds a label to each domain name of s that has only one.
+// addLabels adds a second label to each single-label domain name in s.
 func (s *scenario) addLabels() {
 	for name, c := range s.Tests {
 		if _, domain, _ := strings.Cut(c.Mailfrom, "@"); domain != "" && !strings.Contains(domain, ".") {
@@ -178,7 +178,8 @@ func readSuite(t *testing.T, name string) []scenario {
 	}
 }
 
-// TestSuite runs the public suites, with answers from memory and with packets.
+// TestSuite runs the public suites, with DNS answers from memory and from a
+// server.
 func TestSuite(t *testing.T) {
 	known := map[string]bool{}
 	for _, suite := range suites {
@@ -199,19 +200,19 @@ func TestSuite(t *testing.T) {
 	}
 	for name := range exceptions {
 		if !known[name] {
-			t.Errorf("no case is called %q", name)
+			t.Errorf("exceptions: no case is called %q", name)
 		}
 	}
 	for name := range preferred {
 		if !known[name] {
-			t.Errorf("no case is called %q", name)
+			t.Errorf("preferred: no case is called %q", name)
 		}
 	}
 }
 
-// TestSuiteLabels runs the scenarios that have exceptions because of domain names
-// of a single label again, with a second label for each: then they say something
-// of what they are about.
+// TestSuiteLabels repeats the scenarios that are exceptions because of single-label
+// domain names, with a second label added to each name, so that they test what they
+// were written for.
 func TestSuiteLabels(t *testing.T) {
 	cases, excepted := 0, 0
 	for _, suite := range suites {
@@ -233,12 +234,12 @@ func TestSuiteLabels(t *testing.T) {
 		}
 	}
 	if cases != 25 || excepted != len(labelExceptions) {
-		t.Errorf("%d cases, %d of the exceptions", cases, excepted)
+		t.Errorf("%d cases, %d exceptions", cases, excepted)
 	}
 }
 
-// timeout returns how long to wait for answers in a scenario: only if some never
-// come is it worth being in a hurry.
+// timeout returns how long to wait for DNS answers in a scenario. It is only short
+// if some answers never come.
 func timeout(s scenario) time.Duration {
 	for _, entries := range s.Zonedata {
 		for _, e := range entries {
@@ -250,7 +251,8 @@ func timeout(s scenario) time.Duration {
 	return time.Minute
 }
 
-// TestSuiteZones has each zone of the suites answer from memory as in packets.
+// TestSuiteZones checks that each zone of the suites gives the same answers from
+// memory and from a server.
 func TestSuiteZones(t *testing.T) {
 	questions := 0
 	for _, suite := range suites {
@@ -263,8 +265,8 @@ func TestSuiteZones(t *testing.T) {
 	}
 }
 
-// runScenario runs every case of s, with answers from memory and with packets.
-// The results it wants are those of s, but for exceptions.
+// runScenario runs every case of s, with DNS answers from memory and from a
+// server. It expects the results in s, except for the cases in exceptions.
 func runScenario(t *testing.T, s scenario, exceptions map[string]exception) {
 	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
@@ -278,8 +280,8 @@ func runScenario(t *testing.T, s scenario, exceptions map[string]exception) {
 			Servers: []string{dnstest.Serve(t, suiteZone(t, s.Zonedata))},
 			Timeout: timeout(s),
 		})
-		// All at once, whatever the number of processors: they wait for servers
-		// that are silent.
+		// All at once, even with few processors: they mostly wait for servers that
+		// do not answer.
 		outcomes := map[string]chan outcome{}
 		for name, c := range s.Tests {
 			done := make(chan outcome, 1)
@@ -293,7 +295,7 @@ func runScenario(t *testing.T, s scenario, exceptions map[string]exception) {
 	})
 }
 
-// outcome is what a case gave, and how.
+// outcome is the result of a case and its trace.
 type outcome struct {
 	spf.Result
 	steps []spf.Step
@@ -313,7 +315,7 @@ func (c suiteCase) judge(t *testing.T, got outcome, name string, exceptions map[
 	ok := slices.Contains(c.Result, got.Status)
 	if e, found := exceptions[name]; found {
 		if slices.Contains(c.Result, e.status) {
-			t.Errorf("the suite wants %s as well: no exception", c.Result)
+			t.Errorf("not an exception: the suite also wants %s", c.Result)
 		}
 		if ok = got.Status == e.status; !ok {
 			t.Errorf("want %s: %s", e.status, e.reason)
@@ -321,7 +323,7 @@ func (c suiteCase) judge(t *testing.T, got outcome, name string, exceptions map[
 	} else if p, found := preferred[name]; found {
 		ok = got.Status == p
 	} else if len(c.Result) > 1 {
-		t.Error("no preference among the results allowed")
+		t.Error("the suite allows several results, and none is preferred")
 	}
 	if !ok {
 		t.Errorf("%s (%s), the suite wants %s", got.Status, got.Text(), c.Result)
@@ -333,8 +335,8 @@ func (c suiteCase) judge(t *testing.T, got outcome, name string, exceptions map[
 	if want == "DEFAULT" {
 		want = ""
 	}
-	// The suite has the nibbles of %{i} in upper case, RFC 7208 section 7.4 in
-	// lower case, and names are the same in either.
+	// The nibbles of %{i} are in upper case in the suite, but in lower case in
+	// RFC 7208 section 7.4. Case does not matter in names.
 	if c.Explanation != "" && !strings.EqualFold(got.Explanation, want) {
 		t.Errorf("explanation %q, want %q", got.Explanation, want)
 	}
@@ -345,9 +347,9 @@ func (c suiteCase) judge(t *testing.T, got outcome, name string, exceptions map[
 	}
 }
 
-// suiteZone makes a zone of zonedata. The suites hold records of type SPF, which
-// stand for TXT records where a name has no TXT of its own, and faults, which are
-// what types without records at a name give.
+// suiteZone makes a zone from zonedata. In the suites, records of type SPF also
+// stand for TXT records, unless the name has TXT records. A fault at a name applies
+// to all types without records there.
 func suiteZone(t *testing.T, data map[string][]yaml.Node) *dnstest.Zone {
 	t.Helper()
 	z := dnstest.MustParse(t, "")
@@ -422,7 +424,7 @@ func suiteZone(t *testing.T, data map[string][]yaml.Node) *dnstest.Zone {
 }
 
 // fault returns the fault that an entry of a zone stands for: "TIMEOUT",
-// "SERVFAIL", "CNAMELOOP", or "" where the entry is a record.
+// "SERVFAIL", "CNAMELOOP", or "" if the entry is a record.
 func fault(e yaml.Node) string {
 	if e.Kind != yaml.MappingNode {
 		return e.Value
@@ -434,14 +436,14 @@ func fault(e yaml.Node) string {
 	return ""
 }
 
-// masterName returns name as master files write it (RFC 1035 section 5.1).
+// masterName returns name in master-file form (RFC 1035 section 5.1).
 func masterName(name string) string {
 	name = strings.TrimSuffix(name, ".")
 	return strings.ReplaceAll(name, " ", `\ `) + "."
 }
 
-// quoted returns text, whose characters stand for octets, as a quoted
-// character-string of a master file.
+// quoted returns text as a quoted character-string in master-file form. Each
+// character of text stands for one octet.
 func quoted(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')

@@ -1,27 +1,26 @@
 package spf
 
-// Step is a step of an evaluation, for people to read. Its texts may hold
-// anything that the client or a domain owner wrote: clean them before they are
-// shown.
+// Step is a step of an evaluation, for people to read. Its strings can contain
+// anything that the client or a domain owner wrote: clean them before showing
+// them.
 type Step struct {
-	// Depth is 0 for the record of the identity's domain and those it redirects
-	// to, and one more inside each "include". The steps of an included record
-	// come before that of the "include".
+	// Depth is 0 for the record of the identity's domain and for records it
+	// redirects to. Each "include" adds 1. The steps of an included record come
+	// before the step of the "include" itself.
 	Depth int
-	// Domain is whose record is looked at.
+	// Domain is the domain whose record is evaluated.
 	Domain string
-	// Record is the text of that record, in the step that found it, which has
-	// only Depth and Domain besides.
+	// Record is the text of the record. Only the step that finds the record has
+	// it, and nothing else but Depth and Domain.
 	Record string
-	// Term is the term evaluated; "" where the step is about the record as a
-	// whole.
+	// Term is the term evaluated; "" if the step concerns the record as a whole.
 	Term string
-	// Target is the name that the term came to, its macros expanded.
+	// Target is the name that the term refers to, with macros expanded.
 	Target string
-	// Outcome is "match", "no match", "redirect", or the status that the record
-	// ends with.
+	// Outcome is "match", "no match", "redirect", or the final status of the
+	// record.
 	Outcome string
-	// Reason says why, for statuses that are errors or "none".
+	// Reason explains an error or the status "none".
 	Reason string
 }
 
@@ -31,7 +30,7 @@ func (e *evaluation) trace(s Step) {
 	}
 }
 
-// traceTerm traces s, a step of a mechanism that ended so.
+// traceTerm traces s, the step of a mechanism, with its outcome.
 func (e *evaluation) traceTerm(s Step, match bool, x *Error) {
 	switch {
 	case x != nil:

@@ -66,8 +66,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestTraceOfRecords traces records that there are none of, or that are
-// malformed.
+// TestTraceOfRecords traces records that are missing or malformed.
 func TestTraceOfRecords(t *testing.T) {
 	for from, want := range map[string]string{
 		"a@gone.example":     "none: domain does not exist",
@@ -86,7 +85,8 @@ func TestTraceOfRecords(t *testing.T) {
 	}
 }
 
-// listener is a DNS of one TXT record that notes the names it is asked for.
+// listener is a DNS in which every name has the same TXT record. It notes the names
+// of A queries.
 type listener struct {
 	hostile
 	record string
@@ -102,7 +102,7 @@ func (l *listener) A(_ context.Context, name string) (a dns.Answer[netip.Addr], 
 	return a, nil
 }
 
-// TestOddNames passes names on to the DNS as macros make them, octet by octet
+// TestOddNames checks that expanded names are looked up unchanged, octet by octet
 // (RFC 7208 section 4.8).
 func TestOddNames(t *testing.T) {
 	for _, test := range []struct{ from, helo, spec, want string }{
@@ -119,7 +119,7 @@ func TestOddNames(t *testing.T) {
 			IP: netip.MustParseAddr("192.0.2.1"), MailFrom: test.from, Helo: test.helo,
 		})
 		if !slices.Equal(l.names, []string{test.want}) {
-			t.Errorf("%q, %q, %s: asked for %q, want %q (%s)", test.from, test.helo, test.spec, l.names, test.want, r.Text())
+			t.Errorf("%q, %q, %s: looked up %q, want %q (%s)", test.from, test.helo, test.spec, l.names, test.want, r.Text())
 		}
 	}
 }

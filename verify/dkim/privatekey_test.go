@@ -65,9 +65,9 @@ func TestParsePrivateKeyBounds(t *testing.T) {
 		bits    int
 		err     string
 	}{
-		{dkim.RSA, 1023, "an RSA key of 1023 bits, and 1024 are the least (RFC 8301)"},
-		{dkim.RSA, 8193, "an RSA key of 8193 bits, and 8192 are the most that we verify with"},
-		{dkim.RSA, -1, "an RSA key of -1 bits, and 1024 are the least (RFC 8301)"},
+		{dkim.RSA, 1023, "a 1023-bit RSA key; the minimum is 1024 (RFC 8301)"},
+		{dkim.RSA, 8193, "a 8193-bit RSA key; the maximum is 8192"},
+		{dkim.RSA, -1, "a -1-bit RSA key; the minimum is 1024 (RFC 8301)"},
 		{"dsa", 1024, `unknown key type "dsa"`},
 	} {
 		if _, err := dkim.NewPrivateKey(c.keyType, c.bits); fmt.Sprint(err) != c.err {

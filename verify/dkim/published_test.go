@@ -29,8 +29,8 @@ func TestCheckPublished(t *testing.T) {
 		return strings.Replace(k.Record(), "v=DKIM1; ", "v=DKIM1; "+tags, 1)
 	}
 	const (
-		mismatch  = "the key record is that of another key"
-		ambiguous = "several key records at one name, of which verifiers take any"
+		mismatch  = "the key record holds another key"
+		ambiguous = "several key records at one name; verifiers may use any of them"
 		missing   = "no key record"
 	)
 	cases := []struct {

@@ -25,7 +25,7 @@ func wireRig(t *testing.T, keys []SigningKey, zone *dnstest.Zone, set ...func(*S
 	}})
 }
 
-// localMail is a message of a host of ours.
+// localMail returns a message from one of our hosts.
 func localMail() mail {
 	return mail{
 		client: "127.0.0.1", helo: "host.example.org", from: "joe@example.org",
@@ -34,7 +34,7 @@ func localMail() mail {
 	}
 }
 
-// received returns the header of m as its recipient has it.
+// received returns the header of m as its recipient gets it.
 func (m mail) received() (h message.Header) {
 	for _, f := range m.fields {
 		h = append(h, message.NewField(f.name, f.value))
@@ -42,8 +42,8 @@ func (m mail) received() (h message.Header) {
 	return h
 }
 
-// TestOwnMail sends own mail over the wire: its signatures verify as it comes
-// out.
+// TestOwnMail sends our own mail over the wire: the signatures of the message that
+// comes out must verify.
 func TestOwnMail(t *testing.T) {
 	keys, zone := signingKeys(t)
 	r := wireRig(t, keys, zone)
@@ -83,8 +83,8 @@ func TestOwnMail(t *testing.T) {
 	}
 }
 
-// TestWhoIsSigned holds that own mail is signed, nothing else is done to it, and
-// nothing is signed but own mail.
+// TestWhoIsSigned checks that our own mail is signed and otherwise unchanged, and
+// that no other mail is signed.
 func TestWhoIsSigned(t *testing.T) {
 	keys, zone := signingKeys(t)
 	user := map[string]string{"{auth_authen}": "joe"}
@@ -97,7 +97,7 @@ func TestWhoIsSigned(t *testing.T) {
 		{"host", func(*mail) {}, nil, "DKIM-Signature DKIM-Signature"},
 		{"user", func(m *mail) { m.client, m.macros = "192.0.2.9", user }, nil, "DKIM-Signature DKIM-Signature"},
 		{"user by mechanism", func(m *mail) { m.client, m.macros = "192.0.2.9", map[string]string{"{auth_type}": "PLAIN"} }, nil, "DKIM-Signature DKIM-Signature"},
-		{"user, whatever the envelope", func(m *mail) { m.from, m.macros = "", user }, nil, "DKIM-Signature DKIM-Signature"},
+		{"user, any envelope sender", func(m *mail) { m.from, m.macros = "", user }, nil, "DKIM-Signature DKIM-Signature"},
 		{"user, another domain", func(m *mail) { m.fields[0].value, m.macros = " joe@example.net", user }, nil, ""},
 		{"user, two domains", func(m *mail) { m.fields[0].value, m.macros = " joe@example.org, a@example.net", user }, nil, ""},
 		{"stranger in our name", func(m *mail) { m.client = "192.0.2.9" }, nil, "Authentication-Results"},
@@ -126,7 +126,7 @@ func TestWhoIsSigned(t *testing.T) {
 	}
 }
 
-// TestOwnMailPasses holds that no key keeps own mail from passing.
+// TestOwnMailPasses checks that our own mail passes even if a key fails or panics.
 func TestOwnMailPasses(t *testing.T) {
 	_, zone := signingKeys(t)
 	key := &oddKey{}
@@ -153,7 +153,7 @@ func TestOwnMailPasses(t *testing.T) {
 		t.Errorf("afterwards: changes %q", acts)
 	}
 
-	// An MTA gives a message up: aborted, replaced, or gone.
+	// An MTA abandons a message: it aborts the transaction, or closes the session.
 	for _, end := range []func(*gomilter.ClientSession){
 		func(s *gomilter.ClientSession) { _ = s.Abort(nil) },
 		func(s *gomilter.ClientSession) { _ = s.Close() },

@@ -165,7 +165,7 @@ func (s *signing) finish() ([]message.Field, error) {
 	return fields, nil
 }
 
-// cancel ends the signatures without a result. After finish it does nothing.
+// cancel ends the signatures without a result. After finish it has no effect.
 func (s *signing) cancel() {
 	if s.err == nil {
 		s.err = errNotWhole

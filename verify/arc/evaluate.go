@@ -9,9 +9,8 @@ import (
 	"authmilter/verify/message"
 )
 
-// Verification is the verification of a chain. After [Begin], CheckHeader does
-// everything that needs the header and DNS, and Result everything that needs the
-// body.
+// Verification verifies a chain. After [Begin], CheckHeader does everything that
+// needs the header and DNS, and Result everything that needs the body.
 type Verification struct {
 	opts  dkim.Options
 	in    *dkim.Input

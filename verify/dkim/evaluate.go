@@ -69,10 +69,10 @@ type Input struct {
 	Now time.Time
 }
 
-// Verification is the verification of one signature. After [Begin], FetchKey does
-// everything that needs the header and DNS, and Result everything that needs the
-// body. FetchKey can run while the body is still arriving, and at the same time
-// as FetchKey of other signatures of the message.
+// Verification verifies one signature. After [Begin], FetchKey does everything that
+// needs the header and DNS, and Result everything that needs the body. FetchKey can
+// run while the body is still arriving, and for several signatures of a message at
+// once.
 type Verification struct {
 	opts Options
 	in   *Input

@@ -7,7 +7,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// Role is the role in which we sign a message. It decides what the signature
+// Role is the capacity in which we sign a message. It decides what the signature
 // covers.
 type Role uint8
 
@@ -155,7 +155,7 @@ func (r Role) HeaderNames(index *message.Index, most int) (names []string, ok bo
 
 // singular are the fields that may occur at most once (RFC 5322 section 3.6; for
 // MIME fields, RFC 2045 section 3) and that decide what a mail reader shows or
-// replies to. If a second one is put above the signed one, most readers use it.
+// replies to. If a second one is added above the signed one, most readers use it.
 var singular = []string{
 	"from", "subject", "reply-to", "to", "cc", "date", "sender", "message-id",
 	"content-type", "content-transfer-encoding", "mime-version",

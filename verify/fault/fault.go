@@ -1,7 +1,7 @@
-// Package fault defines the error with which the protocol packages explain why
-// something did not pass. It carries a status, a reason from a fixed set of words
-// for counting, and a text for people. Each package instantiates it with its own
-// types:
+// Package fault defines the error type that the protocol packages use to explain
+// why something did not pass. It carries a status, a reason from a fixed set of
+// words for counting, and a text for people. Each package instantiates it with its
+// own types:
 //
 //	type Error = fault.Error[Status, Reason]
 package fault

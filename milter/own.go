@@ -7,14 +7,14 @@ import (
 	"authmilter/verify/message"
 )
 
-// ownMail is a message from a client of ours: it is signed where there is a key
-// for it, and nothing else is done to it.
+// ownMail is a message from a client of ours. It is signed if there is a key for
+// it, and not changed otherwise.
 type ownMail struct {
 	keys    []SigningKey
-	sealed  func(message.Header) (results string, ok bool) // nil where it is not looked for
+	sealed  func(message.Header) (results string, ok bool) // nil if seals of ours are not looked for
 	header  message.Header
 	octets  int
-	signing *signing // nil where the message is not signed, for the reason err
+	signing *signing // nil if the message is not signed; err is why
 	err     error
 }
 
@@ -26,11 +26,11 @@ const (
 
 var (
 	errOwnHeader = errors.New("message header too large")
-	errReceived  = errors.New("it came from outside under the name of its author domain")
+	errReceived  = errors.New("it was received from outside with this author domain")
 )
 
-// newOwnMail returns what signs a message that is skipped for a reason, nil where
-// its header is of no interest.
+// newOwnMail returns the ownMail for a message that is skipped because of why, or
+// nil if its header is not needed.
 func newOwnMail(s *Settings, why policy.Skip) *ownMail {
 	o := &ownMail{keys: s.Signing}
 	if why == policy.LocalNetwork && s.Verifier.Seals() {
@@ -52,9 +52,9 @@ func (o *ownMail) field(f message.Field) {
 	}
 }
 
-// endHeader begins the signatures. Of the results that claim to be ours it keeps
-// those that we have written ourselves, before a content filter passed the
-// message back to the MTA: our seal vouches for them.
+// endHeader begins the signatures. It keeps Authentication-Results fields that we
+// really wrote ourselves, before a content filter passed the message back to the
+// MTA: our seal vouches for them. Other fields that claim to be ours are removed.
 func (o *ownMail) endHeader(r *removals) {
 	claims := o.claims(r)
 	if o.sealed != nil && len(claims) > 0 {
@@ -72,8 +72,8 @@ func (o *ownMail) endHeader(r *removals) {
 	o.header = nil
 }
 
-// claims returns the values of the results that claim to be ours. In own mail no
-// other field is forged.
+// claims returns the values of the Authentication-Results fields that claim to be
+// ours. No other kind of field is treated as forged in our own mail.
 func (o *ownMail) claims(r *removals) []string {
 	var values []string
 	for _, f := range r.forged {
@@ -84,12 +84,13 @@ func (o *ownMail) claims(r *removals) []string {
 	return values
 }
 
-// receivedFrom reports whether results of ours say that a message came from outside
-// under the name of author, or do not say under whose. Mail of our own never has
-// such results; what a content filter, a redirection or a server behind us hands
-// back has, and may be forged. Whoever has put another author there, as lists do,
-// answers for it himself. That anybody could write such results does no harm:
-// all that follows is that there is no signature.
+// receivedFrom reports whether claims, results that claim to be ours, say that a
+// message came from outside with the author domain author, or do not name an author
+// domain. Our own mail never has such results. Mail that a content filter, a
+// redirection or a server behind us hands back has them, and may be forged. Software
+// that has changed the author domain since, as mailing lists do, is responsible for
+// the message itself. Anybody can write such results, but that is harmless: the
+// message is merely not signed.
 func receivedFrom(author string, claims []string) bool {
 	for _, value := range claims {
 		if from, ok := policy.AuthorOf(value); !ok || from == author {
@@ -99,8 +100,7 @@ func receivedFrom(author string, claims []string) bool {
 	return false
 }
 
-// write takes the next octets of the body, and reports whether any of those after
-// them matter.
+// write takes the next octets of the body, and reports whether more are needed.
 func (o *ownMail) write(p []byte) bool {
 	if o.signing == nil {
 		return false
@@ -115,8 +115,8 @@ func (o *ownMail) cancel() {
 	}
 }
 
-// sign returns the signatures of own mail, and tells v. Where there are none the
-// message passes on without.
+// sign returns the signatures of our own mail, and records the outcome in v. If
+// signing fails, the message passes unsigned.
 func (s *session) sign(t *transaction, v *policy.Verdict) (fields []message.Field) {
 	defer func() {
 		if t.failure != nil {

@@ -11,8 +11,7 @@ import (
 	"authmilter/verify/arc"
 )
 
-// signingRig returns a rig that signs mail from 127.0.0.0/8 and from users for
-// football.example.com.
+// signingRig signs mail from 127.0.0.0/8 and from users, for football.example.com.
 func signingRig(t *testing.T, seal bool) *rig {
 	t.Helper()
 	key := testKey(t, "rsa1024")
@@ -29,9 +28,8 @@ func signingRig(t *testing.T, seal bool) *rig {
 	})
 }
 
-// TestReceivedMailIsNotSigned has a stranger send mail in the name of our domain,
-// and a content filter, a redirection or a user hand it back: no signature of ours
-// may make it genuine.
+// TestReceivedMailIsNotSigned has a stranger forge one of our domains, and a content
+// filter, a redirection or a user hand the message back: it must not be signed.
 func TestReceivedMailIsNotSigned(t *testing.T) {
 	for _, seal := range []bool{false, true} {
 		r := signingRig(t, seal)
@@ -51,7 +49,7 @@ func TestReceivedMailIsNotSigned(t *testing.T) {
 			"results of others": {func(m *mail) {
 				m.fields = append([]field{{resultsName, " mx.example.net; dmarc=fail header.from=football.example.com"}}, unsigned().fields...)
 			}, true},
-			"a list that writes in its own name": {func(m *mail) {
+			"a list that sends in its own name": {func(m *mail) {
 				for i, f := range m.fields {
 					m.fields[i].value = strings.ReplaceAll(f.value, "header.from=football.example.com", "header.from=stranger.example")
 				}

@@ -13,7 +13,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// wireRig returns a rig that signs with keys and skips 127.0.0.0/8.
+// wireRig returns a rig that signs with keys, and skips 127.0.0.0/8.
 func wireRig(t *testing.T, keys []SigningKey, zone *dnstest.Zone, set ...func(*Settings)) *rig {
 	t.Helper()
 	return start(t, options{resolver: zone, set: func(s *Settings) {
@@ -34,7 +34,7 @@ func localMail() mail {
 	}
 }
 
-// received returns the header of m as its recipient sees it.
+// received returns the header of m as its recipient gets it.
 func (m mail) received() (h message.Header) {
 	for _, f := range m.fields {
 		h = append(h, message.NewField(f.name, f.value))
@@ -42,8 +42,8 @@ func (m mail) received() (h message.Header) {
 	return h
 }
 
-// TestOwnMail sends our own mail over the wire: its signatures must verify when it
-// comes out.
+// TestOwnMail sends our own mail over the wire: the signatures of the message that
+// comes out must verify.
 func TestOwnMail(t *testing.T) {
 	keys, zone := signingKeys(t)
 	r := wireRig(t, keys, zone)
@@ -83,7 +83,7 @@ func TestOwnMail(t *testing.T) {
 	}
 }
 
-// TestWhoIsSigned checks that our own mail is signed and not changed otherwise, and
+// TestWhoIsSigned checks that our own mail is signed and otherwise unchanged, and
 // that no other mail is signed.
 func TestWhoIsSigned(t *testing.T) {
 	keys, zone := signingKeys(t)
@@ -97,7 +97,7 @@ func TestWhoIsSigned(t *testing.T) {
 		{"host", func(*mail) {}, nil, "DKIM-Signature DKIM-Signature"},
 		{"user", func(m *mail) { m.client, m.macros = "192.0.2.9", user }, nil, "DKIM-Signature DKIM-Signature"},
 		{"user by mechanism", func(m *mail) { m.client, m.macros = "192.0.2.9", map[string]string{"{auth_type}": "PLAIN"} }, nil, "DKIM-Signature DKIM-Signature"},
-		{"user, whatever the envelope", func(m *mail) { m.from, m.macros = "", user }, nil, "DKIM-Signature DKIM-Signature"},
+		{"user, any envelope sender", func(m *mail) { m.from, m.macros = "", user }, nil, "DKIM-Signature DKIM-Signature"},
 		{"user, another domain", func(m *mail) { m.fields[0].value, m.macros = " joe@example.net", user }, nil, ""},
 		{"user, two domains", func(m *mail) { m.fields[0].value, m.macros = " joe@example.org, a@example.net", user }, nil, ""},
 		{"stranger in our name", func(m *mail) { m.client = "192.0.2.9" }, nil, "Authentication-Results"},
@@ -126,7 +126,7 @@ func TestWhoIsSigned(t *testing.T) {
 	}
 }
 
-// TestOwnMailPasses checks that no key keeps our own mail from passing.
+// TestOwnMailPasses checks that our own mail passes even if a key fails or panics.
 func TestOwnMailPasses(t *testing.T) {
 	_, zone := signingKeys(t)
 	key := &oddKey{}
@@ -153,7 +153,7 @@ func TestOwnMailPasses(t *testing.T) {
 		t.Errorf("afterwards: changes %q", acts)
 	}
 
-	// An MTA abandons a message: it aborts it, begins another, or goes away.
+	// An MTA abandons a message: it aborts the transaction, or closes the session.
 	for _, end := range []func(*gomilter.ClientSession){
 		func(s *gomilter.ClientSession) { _ = s.Abort(nil) },
 		func(s *gomilter.ClientSession) { _ = s.Close() },

@@ -9,10 +9,10 @@ import (
 	"authmilter/verify/message"
 )
 
-// SigningKey signs own mail of one author domain, and of its subdomains that
-// have no key of their own.
+// SigningKey signs our own mail from one author domain, and from its subdomains
+// that have no key of their own.
 type SigningKey struct {
-	// Domain and Selector say where the key is published, as [domain.ToASCII]
+	// Domain and Selector are where the key is published, as [domain.ToASCII]
 	// returns them.
 	Domain, Selector string
 	// Signer is an RSA or an Ed25519 key.
@@ -25,9 +25,9 @@ var (
 	errNoAuthor     = errors.New("not exactly one author domain")
 )
 
-// beginSigning begins the signatures of the message with header h: by the keys for
-// its one author domain. An error is why it is not signed. Finish or cancel must
-// follow.
+// beginSigning begins the signatures of the message with header h, by the keys for
+// its only author domain. An error is why the message is not signed. Otherwise the
+// caller must call finish or cancel.
 func beginSigning(keys []SigningKey, h message.Header) (*signing, error) {
 	author := h.Author()
 	switch {
@@ -43,9 +43,9 @@ func beginSigning(keys []SigningKey, h message.Header) (*signing, error) {
 	return openSigning(author.Domains[0], chosen, h)
 }
 
-// keysFor returns the keys for an author domain: those of the nearest domain
-// that is it or above it. For DMARC the signature of a parent domain is as good
-// as one of its own, unless it publishes adkim=s (RFC 9989 section 4.4.1).
+// keysFor returns the keys for an author domain: its own or, if it has none, the
+// keys of its nearest parent. For DMARC a signature by a parent domain is just as
+// good, unless the author domain publishes adkim=s (RFC 9989 section 4.4.1).
 func keysFor(keys []SigningKey, author string) []SigningKey {
 	var chosen []SigningKey
 	for _, k := range keys {

@@ -9,7 +9,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// TestSigningMemory holds that nothing of a body is kept.
+// TestSigningMemory checks that signing does not keep the body in memory.
 func TestSigningMemory(t *testing.T) {
 	keys, zone := signingKeys(t)
 	header, _ := parse(t, ownMsg)
@@ -20,7 +20,7 @@ func TestSigningMemory(t *testing.T) {
 		return int(m.HeapAlloc)
 	}
 	for name, piece := range map[string]string{
-		"text":        "A line of text as long as many are.\r\n",
+		"text":        "A line of text of ordinary length.\r\n",
 		"one line":    "x ",
 		"white space": " \t",
 		"empty lines": strings.Repeat("\r\n", maxEmptyLines-1) + "x\r\n",
@@ -37,7 +37,7 @@ func TestSigningMemory(t *testing.T) {
 			s.write(chunk)
 		}
 		if grown := heap() - before; grown > 1<<18 {
-			t.Errorf("%s: %d octets more", name, grown)
+			t.Errorf("%s: the heap grew by %d octets", name, grown)
 		}
 		fields, err := s.finish()
 		if err != nil {
@@ -50,7 +50,7 @@ func TestSigningMemory(t *testing.T) {
 	}
 }
 
-// TestLongHeaders signs the largest headers that are signed.
+// TestLongHeaders signs headers of the largest size that is signed.
 func TestLongHeaders(t *testing.T) {
 	keys, zone := signingKeys(t)
 	header, _ := parse(t, ownMsg)

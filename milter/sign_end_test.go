@@ -13,7 +13,7 @@ import (
 	"authmilter/verify"
 )
 
-// oddKey is a key that counts, fails or panics.
+// oddKey is a key that counts its uses, and can fail or panic.
 type oddKey struct {
 	crypto.Signer
 	used   int
@@ -32,7 +32,7 @@ func (k *oddKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (
 	return k.Signer.Sign(random, digest, opts)
 }
 
-// odd returns keys of which the second is odd.
+// odd returns keys, the second of which is k.
 func odd(t testing.TB, k *oddKey) []SigningKey {
 	keys, _ := signingKeys(t)
 	k.Signer = keys[1].Signer
@@ -40,8 +40,8 @@ func odd(t testing.TB, k *oddKey) []SigningKey {
 	return keys
 }
 
-// TestSigningEnds gives messages up at every stage: nothing of go-msgauth is left
-// running, and no key is used for what did not arrive whole.
+// TestSigningEnds abandons messages at every stage: no goroutine of go-msgauth is
+// left running, and no key is used for a message that did not arrive whole.
 func TestSigningEnds(t *testing.T) {
 	header, _ := parse(t, ownMsg)
 	for name, give := range map[string]func(s *signing){
@@ -69,7 +69,7 @@ func TestSigningEnds(t *testing.T) {
 			t.Errorf("%s: the key was used", name)
 		}
 	}
-	// After the end, cancel changes nothing.
+	// After finish, cancel changes nothing.
 	done := noLeak(t)
 	key := &oddKey{}
 	s, err := beginSigning(odd(t, key), header)
@@ -85,7 +85,7 @@ func TestSigningEnds(t *testing.T) {
 	}
 }
 
-// TestBadKeys holds that a key that does not sign leaves nothing behind.
+// TestBadKeys checks that a key that does not sign leaves no goroutine behind.
 func TestBadKeys(t *testing.T) {
 	header, body := parse(t, ownMsg)
 	errKey := errors.New("token removed")

@@ -21,8 +21,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// signingKeys are two keys of example.org, side by side, and where they are
-// published.
+// signingKeys returns two keys of example.org and a zone that publishes both.
 func signingKeys(t testing.TB) ([]SigningKey, *dnstest.Zone) {
 	t.Helper()
 	zone := dnstest.MustParse(t, "")
@@ -49,8 +48,7 @@ func parse(t testing.TB, text string) (message.Header, string) {
 	return header, string(body)
 }
 
-// signWith signs a message whose body arrives in pieces of which next tells the
-// lengths.
+// signWith signs a message whose body arrives in pieces; next returns their lengths.
 func signWith(keys []SigningKey, header message.Header, body string, next func() int) ([]message.Field, error) {
 	s, err := beginSigning(keys, header)
 	if err != nil {
@@ -67,7 +65,7 @@ func signWith(keys []SigningKey, header message.Header, body string, next func()
 
 func whole() int { return 1 << 30 }
 
-// mustSign returns header with its signatures on top, as they are inserted.
+// mustSign returns header with its signatures at the top, as they are inserted.
 func mustSign(t testing.TB, keys []SigningKey, header message.Header, body string) message.Header {
 	t.Helper()
 	fields, err := signWith(keys, header, body, whole)
@@ -80,7 +78,7 @@ func mustSign(t testing.TB, keys []SigningKey, header message.Header, body strin
 	return header
 }
 
-// ourResults returns what our verifier says of a message, a status for each
+// ourResults returns the verdict of our verifier on a message, a status for each
 // signature.
 func ourResults(t testing.TB, zone *dnstest.Zone, header message.Header, body string) string {
 	t.Helper()
@@ -100,8 +98,8 @@ func ourResults(t testing.TB, zone *dnstest.Zone, header message.Header, body st
 	return strings.Join(results, " ")
 }
 
-// theirResults is ourResults by go-msgauth's verifier, which tells pass from
-// everything else.
+// theirResults is like ourResults, with go-msgauth's verifier. It distinguishes only
+// pass and fail.
 func theirResults(t testing.TB, zone *dnstest.Zone, header message.Header, body string) string {
 	t.Helper()
 	var text strings.Builder
@@ -134,8 +132,8 @@ const (
 	ownMsg    = ownFields + "\r\n" + ownBody
 )
 
-// TestSignaturesVerify signs messages of all forms that can be signed, however
-// their bodies are cut.
+// TestSignaturesVerify signs every form of message that can be signed, with bodies
+// that arrive in pieces of any size.
 func TestSignaturesVerify(t *testing.T) {
 	keys, zone := signingKeys(t)
 	for name, msg := range map[string]string{
@@ -145,7 +143,7 @@ func TestSignaturesVerify(t *testing.T) {
 		"body of empty lines":      ownFields + "\r\n\r\n\r\n",
 		"body of white space":      ownFields + "\r\n \t\r\n \t",
 		"empty lines at the end":   ownMsg + "\r\n \r\n\t\r\n",
-		"as many as may be":        ownFields + "\r\n" + strings.Repeat(" \t\r\n", maxEmptyLines) + "x\r\n",
+		"as many as allowed":       ownFields + "\r\n" + strings.Repeat(" \t\r\n", maxEmptyLines) + "x\r\n",
 		"no line end at the end":   ownMsg + "bye",
 		"spacing in the body":      ownFields + "\r\n a  b\t \tc \t\r\n\r\n\t\r\n  d\r\n",
 		"dots":                     ownFields + "\r\n.\r\n..\r\n.x\r\n",
@@ -184,7 +182,7 @@ func TestSignaturesVerify(t *testing.T) {
 					t.Fatal(err)
 				}
 				signed := append(slices.Clone(fields), header...)
-				// What is damaged already is no signature of ours.
+				// A signature that the message already had is malformed.
 				before := strings.Count(msg, "DKIM-Signature:")
 				if got := ourResults(t, zone, signed, body); got != "pass pass"+strings.Repeat(" neutral", before) {
 					t.Errorf("we say %s: %q", got, fields)
@@ -207,16 +205,16 @@ func TestSignaturesVerify(t *testing.T) {
 	}
 }
 
-// TestUnsignedFields holds that names that only some take for ours change
-// nothing: go-msgauth, by which case folding is Unicode's, would have signed
-// another field than those who verify.
+// TestUnsignedFields adds fields whose names only some software equates with a name
+// in h=, and checks that the signatures still verify. go-msgauth folds case as
+// Unicode does, and would sign another field than verifiers check.
 func TestUnsignedFields(t *testing.T) {
 	keys, zone := signingKeys(t)
 	for _, odd := range []string{"\u017fubject: x", "Me\u017f\u017fage-ID: x", "Subject\x01: x", "Subject\x80: x", "\x7fTo: x", "Sub\x00ject: x", "Subject\u00a0: x", "X\u00fc: y"} {
 		header, body := parse(t, ownFields+odd+"\r\n\r\n"+ownBody)
 		name, value, _ := strings.Cut(odd, ":")
 		if !slices.Contains(header, message.Field{Name: name, Raw: value}) {
-			// One that ends the header where it is read from a file.
+			// A name that ends the header when it is read from a file.
 			header, body = parse(t, ownMsg)
 			header = append(header, message.Field{Name: name, Raw: value})
 		}
@@ -226,8 +224,8 @@ func TestUnsignedFields(t *testing.T) {
 	}
 }
 
-// TestNotSigned lists the messages that no signature of go-msgauth would be
-// right for, and those that none of our keys is for.
+// TestNotSigned lists messages that go-msgauth would not sign correctly, and
+// messages for which we have no key.
 func TestNotSigned(t *testing.T) {
 	keys, _ := signingKeys(t)
 	header, _ := parse(t, ownMsg)
@@ -321,13 +319,13 @@ func TestKeysFor(t *testing.T) {
 		}
 	}
 	if keysFor(nil, "example.org") != nil {
-		t.Error("a key out of nothing")
+		t.Error("keys chosen from an empty list")
 	}
 }
 
-// TestFieldsAdded adds a field on top of a signed message: what would make
-// another message of it breaks the signatures, what is added to every message
-// on its way does not.
+// TestFieldsAdded adds a field at the top of a signed message. A field that would
+// make it a different message breaks the signatures; a field that is routinely added
+// in transit does not.
 func TestFieldsAdded(t *testing.T) {
 	keys, zone := signingKeys(t)
 	const from = "From: joe@example.org\r\n"
@@ -335,7 +333,7 @@ func TestFieldsAdded(t *testing.T) {
 		header string
 		breaks string
 		holds  string
-		// second are the fields of which we do not accept a second one, unsigned.
+		// second are the fields of which we refuse a second, unsigned one.
 		second string
 	}{
 		{ownFields, "From To Cc Subject Date Message-ID MIME-Version Content-Type Content-Transfer-Encoding FROM sUBJECT",
@@ -358,7 +356,7 @@ func TestFieldsAdded(t *testing.T) {
 				}
 			}
 		}
-		// Every signed field, and the body, is really signed.
+		// Every field in h=, and the body, is really signed.
 		for i, f := range signed {
 			if f.Name == "DKIM-Signature" {
 				continue
@@ -375,8 +373,8 @@ func TestFieldsAdded(t *testing.T) {
 	}
 }
 
-// TestSignatureText compares signatures with those of testdata, octet for octet;
-// AUTHMILTER_UPDATE=1 rewrites them. In synctest's bubble it is the year 2000.
+// TestSignatureText compares signatures with testdata/signatures.golden, octet for
+// octet; AUTHMILTER_UPDATE=1 rewrites it. In synctest's bubble it is the year 2000.
 func TestSignatureText(t *testing.T) {
 	keys, _ := signingKeys(t)
 	header, body := parse(t, "Return-Path: <joe@example.org>\r\nReceived: from a\r\n\tby b; now\r\n"+ownFields+"Reply-To: a@b\r\nBcc: c@d\r\nList-Id: e\r\nX-Mailer: f\r\n\r\n"+ownBody)
@@ -405,7 +403,7 @@ func TestSignatureText(t *testing.T) {
 	}
 }
 
-// FuzzSign holds that what is signed at all verifies.
+// FuzzSign checks that every message that gets signed verifies.
 func FuzzSign(f *testing.F) {
 	f.Add(ownMsg, uint8(3))
 	f.Add("From: joe@example.org\r\nSubject:\r\n\t a\r\n\r\n \r\n\r\nb \t\r\n\r\n", uint8(1))

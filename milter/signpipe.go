@@ -17,44 +17,44 @@ import (
 	"authmilter/verify/message"
 )
 
-// Own mail is signed by go-msgauth. Its signer is the reading end of a pipe, in a
-// goroutine of its own. Everything in this file is here because of that:
+// Our own mail is signed by go-msgauth. Its signer is the reading end of a pipe, in
+// a goroutine of its own. Everything in this file is here because of that:
 //
-//   - The goroutine ends only with the pipe. Whatever becomes of a message, each
-//     signer is closed, by finish or by cancel.
-//   - A signer that is closed signs what has arrived, also of a message that was
-//     given up. Its key is guarded: it signs nothing once there is an error.
-//   - A panic in the goroutine ends the process. The guard recovers one of the key,
-//     and finish hands it to the owner of the message.
-//   - The signer reads a header and a body more loosely than verifiers do. It gets
-//     the fields in canonical form, and bodies that it would sign wrongly are
+//   - The goroutine ends only when the pipe is closed. Whatever happens to a
+//     message, finish or cancel closes each signer.
+//   - A signer that is closed signs what has arrived, even of an abandoned message.
+//     So its key is guarded: it signs nothing once there is an error.
+//   - A panic in the goroutine ends the process. The guard recovers a panic of the
+//     key, and finish raises it again in the goroutine that handles the message.
+//   - The signer parses headers and bodies more loosely than verifiers do. So it
+//     gets the fields in canonical form, and bodies that it would sign wrongly are
 //     refused.
-//   - The signer has no bounds: on the line of h=, on the folds of a field, on empty
-//     lines that it holds back. They are here.
+//   - The signer has no bounds on the length of h=, on the folds of a field, or on
+//     the empty lines that it holds back. They are enforced here.
 
-// What go-msgauth cannot sign.
+// Reasons not to pass a message to go-msgauth.
 var (
-	errUnsignable = errors.New("a line end in the message is not CRLF: no signature would survive it")
+	errUnsignable = errors.New("a line end in the message is not CRLF; no signature would survive")
 	errManySigned = errors.New("too many fields to sign")
 	errEmptyLines = errors.New("too many empty lines in a row")
 	errNotWhole   = errors.New("the message did not arrive whole")
 )
 
-// signing is the DKIM signatures of one message on their way. Each is made by a
-// goroutine of go-msgauth, which ends with finish or cancel.
+// signing makes the DKIM signatures of one message. Each is made by a goroutine of
+// go-msgauth, which ends with finish or cancel.
 type signing struct {
 	// author is the author domain.
 	author  string
 	keys    []SigningKey
-	signers []*msgauth.Signer // one for each key; nil once they have ended
+	signers []*msgauth.Signer // one for each key; nil once they are closed
 	body    lineChecker
-	// err is why there will be no signature.
+	// err is why the message will not be signed.
 	err error
-	// failure is the panic of a key.
+	// failure is a panic of a key.
 	failure *verify.Panic
 }
 
-// openSigning opens a signer for each of keys, and writes the header h to them.
+// openSigning opens a signer for each key and writes the header h to them.
 func openSigning(author string, keys []SigningKey, h message.Header) (*signing, error) {
 	names, text, err := headerToSign(h)
 	if err != nil {
@@ -87,17 +87,17 @@ func openSigning(author string, keys []SigningKey, h message.Header) (*signing, 
 }
 
 // maxSignedNames bounds the h= tag, in octets. go-msgauth writes it on one line,
-// and MTAs break lines of more than 998 octets (RFC 5322 section 2.1.1), some
+// and MTAs break lines of more than 998 octets (RFC 5322 section 2.1.1), some even
 // shorter ones.
 const maxSignedNames = 900
 
-// headerToSign returns the names for the h= tag, and the fields that they name
-// with the empty line behind them.
+// headerToSign returns the names for the h= tag, and the text of the fields that
+// they name, followed by an empty line.
 //
-// The fields are canonical already. That is done once for all keys, and leaves
-// nothing that go-msgauth could read in another way than verifiers do: no fold, for
-// each of which it copies the field so far, and no name that only it takes for one
-// of ours.
+// The fields are already in canonical form. That is done once for all keys, and
+// leaves nothing that go-msgauth could read differently from verifiers. There are no
+// folds, at each of which it would copy the field so far, and no names that match
+// one of ours only in go-msgauth.
 func headerToSign(h message.Header) (names []string, text []byte, err error) {
 	index := message.NewIndex(h)
 	names, _ = dkim.Author.HeaderNames(index, len(h))
@@ -110,7 +110,7 @@ func headerToSign(h message.Header) (names []string, text []byte, err error) {
 		}
 		start := len(text)
 		text = message.Relaxed.AppendField(text, h[i])
-		// Only a fold may break a field, and that is gone now.
+		// Only folds can break a field, and they are gone now.
 		if bytes.ContainsAny(text[start:len(text)-len("\r\n")], "\r\n") {
 			return nil, nil, errUnsignable
 		}
@@ -144,8 +144,8 @@ func (s *signing) pass(p []byte) {
 	}
 }
 
-// finish returns the signature fields, one for each key or none. It panics with
-// a *[verify.Panic] where a key did.
+// finish returns the signature fields, one for each key, or an error. If a key
+// panicked, finish panics with a *[verify.Panic].
 func (s *signing) finish() ([]message.Field, error) {
 	if s.err == nil {
 		s.err = s.body.end()
@@ -165,7 +165,7 @@ func (s *signing) finish() ([]message.Field, error) {
 	return fields, nil
 }
 
-// cancel ends the signatures without a result. It may follow finish.
+// cancel ends the signatures without a result. After finish it has no effect.
 func (s *signing) cancel() {
 	if s.err == nil {
 		s.err = errNotWhole
@@ -173,13 +173,13 @@ func (s *signing) cancel() {
 	s.close()
 }
 
-// close ends the signers and returns them. With s.err set, none of them uses its
+// close closes the signers and returns them. If s.err is set, none of them uses its
 // key.
 func (s *signing) close() []*msgauth.Signer {
 	signers := s.signers
 	s.signers = nil
 	for _, signer := range signers {
-		// Each must be closed, whatever became of the one before.
+		// Each must be closed, even if closing another failed.
 		if err := signer.Close(); err != nil && s.err == nil {
 			s.err = err
 		}
@@ -187,9 +187,8 @@ func (s *signing) close() []*msgauth.Signer {
 	return signers
 }
 
-// guardedKey is a key in the hands of go-msgauth, which would sign whatever has
-// arrived when a message is given up, and lets a panic of the key end the
-// process.
+// guardedKey is the key given to go-msgauth, which would sign whatever has arrived
+// when a message is abandoned, and lets a panic of the key end the process.
 type guardedKey struct {
 	crypto.Signer
 	message *signing
@@ -209,19 +208,19 @@ func (k guardedKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts
 	return k.Signer.Sign(random, digest, opts)
 }
 
-// maxEmptyLines bounds the empty lines in a row, with white space or without:
-// go-msgauth keeps their ends until it knows whether text follows.
+// maxEmptyLines bounds the empty lines in a row, including lines of white space:
+// go-msgauth keeps their line ends until it knows whether text follows.
 const maxEmptyLines = 10_000
 
-// lineChecker finds in a body what go-msgauth would sign wrongly. It takes a
-// lone CR or LF for a line end, and verifiers do not (RFC 6376 section 2.8).
+// lineChecker finds what go-msgauth would sign wrongly in a body. go-msgauth treats
+// a lone CR or LF as a line end, and verifiers do not (RFC 6376 section 2.8).
 type lineChecker struct {
 	cr    bool // the last octet was a CR
-	text  bool // there is text in the line so far
-	empty int  // how many empty lines are before it
+	text  bool // the current line has text so far
+	empty int  // how many empty lines precede it
 }
 
-// check takes the next octets of the body.
+// check checks the next octets of the body.
 func (c *lineChecker) check(p []byte) error {
 	for len(p) > 0 {
 		if c.cr {
@@ -248,7 +247,7 @@ func (c *lineChecker) check(p []byte) error {
 	return nil
 }
 
-// end takes the end of the body.
+// end checks the end of the body.
 func (c *lineChecker) end() error {
 	if c.cr {
 		return errUnsignable

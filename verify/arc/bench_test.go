@@ -9,8 +9,8 @@ import (
 	"authmilter/verify/message"
 )
 
-// BenchmarkVerify shows what chains cost, and how many keys they make us look
-// up: that of a forger is the price of one set, whatever its length.
+// BenchmarkVerify measures what chains cost, and how many keys they make us look
+// up. A forged chain costs as much as one set, whatever its length.
 func BenchmarkVerify(b *testing.B) {
 	three, _ := chain(b, plain, 3)
 	full, _ := chain(b, plain, arc.MaxSets)
@@ -48,7 +48,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkSeal shows what a set costs, beside the signatures.
+// BenchmarkSeal measures what it costs to make a set, including its signatures.
 func BenchmarkSeal(b *testing.B) {
 	for _, name := range []string{"rsa2048", "ed25519"} {
 		b.Run(name, func(b *testing.B) {

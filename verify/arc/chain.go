@@ -26,15 +26,15 @@ const (
 	kinds = iota
 )
 
-// fieldNames are the names of the fields of a set: in lower case to compare
-// with, and as people write them.
+// fieldNames are the names of the fields of a set: in lower case for comparison,
+// and in their usual spelling.
 var fieldNames = [kinds]struct{ lower, title string }{
 	authResults:      {"arc-authentication-results", "ARC-Authentication-Results"},
 	messageSignature: {"arc-message-signature", "ARC-Message-Signature"},
 	seal:             {"arc-seal", "ARC-Seal"},
 }
 
-// String returns the name of the field as people write it.
+// String returns the name of the field in its usual spelling.
 func (k kind) String() string { return fieldNames[k].title }
 
 // kindOf returns which field of a set f is. ok is false for any other field.
@@ -51,10 +51,10 @@ func kindOf(f message.Field) (k kind, ok bool) {
 type Set struct {
 	Instance int
 	// Results is the value of the ARC-Authentication-Results field after its
-	// instance, which [authres.Parse] reads.
+	// instance, for [authres.Parse].
 	Results string
-	// MessageSignature is the ARC-Message-Signature field, as far as it could be
-	// read.
+	// MessageSignature holds what could be parsed of the ARC-Message-Signature
+	// field.
 	MessageSignature *dkim.Signature
 	// Seal is the ARC-Seal field.
 	Seal *Seal
@@ -72,14 +72,14 @@ type Seal struct {
 	CV Status
 }
 
-// Chain is the sets of a message.
+// Chain is the ARC chain of a message.
 type Chain struct {
-	// Sets are in the order of their instances. There are none where the chain
-	// is malformed.
+	// Sets are in the order of their instances. There are none if the chain is
+	// malformed.
 	Sets []Set
-	// Highest is the highest instance that any ARC field has.
+	// Highest is the highest instance of any ARC field.
 	Highest int
-	// Broken reports that the newest seal says that the chain has failed before.
+	// Broken is set if the newest seal marks the chain as failed.
 	Broken bool
 }
 
@@ -91,8 +91,8 @@ func (c *Chain) Newest() *Set {
 	return &c.Sets[len(c.Sets)-1]
 }
 
-// fields are the positions of the fields of one instance, -1 where there is
-// none, and what was read of them to find the instance.
+// fields are the positions of the fields of one instance, -1 for a missing field,
+// and what was parsed of them to find the instance.
 type fields struct {
 	at [kinds]int
 	// results is the value of the ARC-Authentication-Results field after its
@@ -101,9 +101,9 @@ type fields struct {
 	tags    [kinds]dkim.Tags
 }
 
-// collect finds the fields of each instance (RFC 8617 section 5.2 step 1), the
-// topmost if there are several. Both the Chain and the sets are nil if there are
-// none: most messages have none, and the sets are too large for the stack of the
+// collect finds the fields of each instance (RFC 8617 section 5.2 step 1), using the
+// topmost of several. Without any ARC field both the Chain and the sets are nil:
+// most messages have none, and the sets are too large for the stack of the
 // goroutine that reads every header. An error is an *[Error].
 func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure error) {
 	count := 0
@@ -125,7 +125,7 @@ func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure err
 	if c == nil {
 		return nil, nil, nil
 	}
-	// Step 2, before the structure is looked at.
+	// Step 2, before the structure is checked.
 	if newest := &sets[c.Highest]; newest.tags[seal] != nil {
 		cv, _ := newest.tags[seal].Get("cv")
 		c.Broken = strings.EqualFold(cv, string(Fail))
@@ -142,7 +142,7 @@ func noFields() *[MaxSets + 1]fields {
 	return sets
 }
 
-// readChain reads the chain of h, nil where there is none. An error is an
+// readChain reads the chain of h, and returns nil if there is none. An error is an
 // *[Error], and the Chain returned with it has no sets.
 func readChain(h message.Header) (*Chain, error) {
 	c, sets, failure := collect(h)
@@ -154,7 +154,8 @@ func readChain(h message.Header) (*Chain, error) {
 	case failure != nil:
 		return c, failure
 	}
-	// RFC 8617 section 5.2 step 3: each set whole, without a gap from 1.
+	// RFC 8617 section 5.2 step 3: each set is complete, and instances start at 1
+	// without a gap.
 	for n := 1; n <= c.Highest; n++ {
 		if k, missing := sets[n].missing(); missing {
 			return c, structure("no %s i=%d", k, n)
@@ -183,7 +184,7 @@ func structure(format string, args ...any) *Error {
 }
 
 // place finds the instance of the field f, at position at of the header, and
-// puts it into its set.
+// records the field in its set.
 func (c *Chain) place(sets *[MaxSets + 1]fields, f message.Field, k kind, at int) error {
 	var instance int
 	var results string
@@ -214,7 +215,7 @@ func (c *Chain) place(sets *[MaxSets + 1]fields, f message.Field, k kind, at int
 	return nil
 }
 
-// readTags reads the tag list of a signature or a seal, and the instance in it.
+// readTags parses the tag list of a signature or a seal, and the instance in it.
 func readTags(raw string) (instance int, tags dkim.Tags, err error) {
 	if tags, err = dkim.ParseTags(raw); err != nil {
 		return 0, nil, err
@@ -234,13 +235,13 @@ func readTags(raw string) (instance int, tags dkim.Tags, err error) {
 	return instance, tags, err
 }
 
-// hasEmptyTag reports whether two semicolons of a tag list have nothing between
-// them. [dkim.ParseTags] passes over that, because DKIM signatures are met with
-// it. In a chain each sealer vouches for the syntax of what came before, so
-// RFC 6376 section 3.2 holds.
+// hasEmptyTag reports whether a tag list has an element without a tag.
+// [dkim.ParseTags] accepts that, because it occurs in DKIM signatures. In a chain
+// each sealer vouches for the syntax of what came before, so RFC 6376 section 3.2
+// is applied strictly.
 func hasEmptyTag(list string) bool {
 	end := strings.TrimRight(list, " \t\r\n")
-	end = strings.TrimSuffix(end, ";") // one may end the list
+	end = strings.TrimSuffix(end, ";") // the list can end with one
 	for spec := range strings.SplitSeq(end, ";") {
 		if strings.Trim(spec, " \t\r\n") == "" {
 			return true
@@ -249,8 +250,8 @@ func hasEmptyTag(list string) bool {
 	return false
 }
 
-// missing returns the first field that the set does not have. ok is false if it
-// has all.
+// missing returns the first field missing from the set. ok is false if none is
+// missing.
 func (f *fields) missing() (k kind, ok bool) {
 	for k, at := range f.at {
 		if at < 0 {
@@ -260,21 +261,20 @@ func (f *fields) missing() (k kind, ok bool) {
 	return 0, false
 }
 
-// read reads the set of instance n, of which nothing is missing and whose seal
-// must say cv.
+// read parses the set of instance n, which is complete and whose seal must say cv.
 func (f *fields) read(h message.Header, n int, cv Status) (Set, error) {
 	s := Set{Instance: n, Results: f.results, at: f.at}
 	var err error
 	if s.Seal, err = readSeal(h[f.at[seal]], f.tags[seal], n, cv); err != nil {
 		return s, err
 	}
-	// A message signature of an older set may be damaged without harm to the
-	// chain (RFC 8617 section 5.2 step 5).
+	// A malformed message signature in an older set does not make the chain fail
+	// (RFC 8617 section 5.2 step 5).
 	s.MessageSignature, s.signatureErr = dkim.ParseMessageSignature(h[f.at[messageSignature]], f.tags[messageSignature])
 	if s.signatureErr == nil {
 		for _, name := range s.MessageSignature.Fields {
-			// RFC 8617 section 4.1.2. Signatures of
-			// ARC-Authentication-Results are in use, and mean no harm.
+			// RFC 8617 section 4.1.2. Signing ARC-Authentication-Results is
+			// tolerated: it occurs in real mail and does no harm.
 			if strings.EqualFold(name, fieldNames[seal].lower) {
 				s.signatureErr = fmt.Errorf("it signs ARC-Seal")
 			}
@@ -283,12 +283,12 @@ func (f *fields) read(h message.Header, n int, cv Status) (Set, error) {
 	return s, nil
 }
 
-// readSeal reads the seal of instance n, which must say want.
+// readSeal parses the seal of instance n, whose cv= must be want.
 func readSeal(f message.Field, tags dkim.Tags, n int, want Status) (*Seal, error) {
 	bad := func(cause error) error {
 		return fault.New(Fail, ReasonSyntax, fmt.Sprintf("ARC-Seal i=%d", n)).Because(cause)
 	}
-	// RFC 8617 section 4.1.3: h= MUST make the chain fail.
+	// RFC 8617 section 4.1.3: a seal with h= MUST make the chain fail.
 	if _, ok := tags.Get("h"); ok {
 		return nil, bad(fmt.Errorf("tag h= is not allowed"))
 	}

@@ -7,9 +7,9 @@ import (
 	"authmilter/verify/message"
 )
 
-// sealDigest is the digest of a growing chain: the fields of its sets in the
-// relaxed form (RFC 8617 section 4.1.3), oldest set first. What a seal signs is
-// taken in passing, so that the cost of all seals is linear in the chain.
+// sealDigest is the digest of a growing chain: the fields of its sets in relaxed
+// form (RFC 8617 section 4.1.3), oldest set first. What each seal signs is computed
+// along the way, so that the cost of all seals is linear in the length of the chain.
 type sealDigest struct {
 	state hash.Cloner
 	buf   []byte
@@ -25,13 +25,13 @@ func (d *sealDigest) add(f message.Field) {
 	d.state.Write(d.buf)
 }
 
-// sum returns the digest of the fields added and of a seal without its
-// signature, which it does not add. Like that of any signature, the line of the
-// seal has no end (RFC 6376 section 3.7).
+// sum returns the digest of the fields added so far and of a seal without its
+// signature, which it does not add. As in any signature, the seal is hashed without
+// its final CRLF (RFC 6376 section 3.7).
 func (d *sealDigest) sum(unsigned message.Field) []byte {
 	state, err := d.state.Clone()
 	if err != nil {
-		panic(err) // SHA-256 always clones
+		panic(err) // SHA-256 can always be cloned
 	}
 	d.buf = message.Relaxed.AppendField(d.buf[:0], unsigned)
 	state.Write(d.buf[:len(d.buf)-len("\r\n")])

@@ -9,24 +9,23 @@ import (
 	"authmilter/verify/message"
 )
 
-// Verification is a chain on its way to a [Result]. After [Begin],
-// CheckHeader does all that needs the header and DNS, Result all that needs the
-// body.
+// Verification verifies a chain. After [Begin], CheckHeader does everything that
+// needs the header and DNS, and Result everything that needs the body.
 type Verification struct {
 	opts  dkim.Options
 	in    *dkim.Input
 	chain *Chain
 	err   error
-	// messages are the message signatures of the sets, that of the first set
-	// first; nil where one cannot be verified.
+	// messages are the message signatures of the sets, oldest first. An entry is
+	// nil if the signature cannot be verified.
 	messages []*dkim.Verification
-	// checked tells that CheckHeader has come to an end.
+	// checked is set once CheckHeader has finished.
 	checked bool
 }
 
-// Begin reads the chain of a message and says to its body which digests the
-// message signatures need. It returns nil where there is no chain. The limits
-// for keys are those for DKIM signatures.
+// Begin parses the chain of a message and requests the digests that the message
+// signatures need from its body. It returns nil if there is no chain. The limits
+// for keys are the same as for DKIM signatures.
 func Begin(opts dkim.Options, in *dkim.Input) *Verification {
 	chain, err := readChain(in.Header)
 	if chain == nil {
@@ -50,10 +49,10 @@ func Begin(opts dkim.Options, in *dkim.Input) *Verification {
 	return v
 }
 
-// CheckHeader verifies what the header alone decides: the newest message
-// signature, every seal, and then the older message signatures, and in each part
-// newest first (RFC 8617 section 5.2). It stops at the first failure, so that a
-// forged chain costs one key and one signature.
+// CheckHeader verifies everything that does not need the body: the newest message
+// signature, every seal, and then the older message signatures, newest first
+// (RFC 8617 section 5.2). It stops at the first failure, so that a forged chain
+// costs one key and one signature.
 func (v *Verification) CheckHeader(keys Keys) {
 	defer func() { v.checked = true }()
 	if v.err != nil {
@@ -80,7 +79,7 @@ func (v *Verification) CheckHeader(keys Keys) {
 	}
 }
 
-// checkMessage verifies the message signature of a set, but for the body.
+// checkMessage verifies the message signature of a set, except for the body.
 func (v *Verification) checkMessage(keys Keys, set *Set) error {
 	m := v.messages[set.Instance-1]
 	if m == nil {
@@ -92,7 +91,7 @@ func (v *Verification) checkMessage(keys Keys, set *Set) error {
 	return m.Err()
 }
 
-// checkSeal verifies one seal, whose digest that is.
+// checkSeal verifies the seal s, which signs digest.
 func (v *Verification) checkSeal(keys Keys, s *dkim.Signature, digest []byte) error {
 	published, err := keys(nameOf(s))
 	if err != nil {
@@ -105,8 +104,8 @@ func (v *Verification) checkSeal(keys Keys, s *dkim.Signature, digest []byte) er
 	return err
 }
 
-// sealDigests returns what each seal signs: the sets up to its own, without its
-// own signature (RFC 8617 section 5.1.1).
+// sealDigests returns the digest that each seal signs: the sets up to its own,
+// without its own signature (RFC 8617 section 5.1.1).
 func sealDigests(h message.Header, c *Chain) [][]byte {
 	digests := make([][]byte, len(c.Sets))
 	d := newSealDigest()
@@ -120,8 +119,8 @@ func sealDigests(h message.Header, c *Chain) [][]byte {
 	return digests
 }
 
-// Result ends the verification: body must have been written whole, as far as it
-// wanted to be. A nil Verification has the result [None].
+// Result ends the verification. Everything that body wanted must have been written
+// to it. A nil Verification has the result [None].
 func (v *Verification) Result(body *message.Body) Result {
 	if v == nil {
 		return Result{Status: None, OldestPass: Absent}
@@ -147,7 +146,7 @@ func (v *Verification) Result(body *message.Body) Result {
 var errInterrupted = fault.New(Fail, ReasonDNS, "keys of the chain not available now: not looked up")
 
 // checkBodies completes the message signatures, newest first. It returns the
-// lowest instance down to which they verify, 0 where all do.
+// lowest instance down to which they verify, or 0 if all of them do.
 func (v *Verification) checkBodies(body *message.Body) (oldest int, err error) {
 	newest := v.chain.Newest()
 	if r := v.messages[newest.Instance-1].Result(body); r.Status != dkim.Pass {
@@ -171,7 +170,7 @@ func (v *Verification) messageError(set *Set, cause error) *Error {
 	return fault.New(Fail, reasonOf(cause, ReasonMessageSignature), text).Because(cause)
 }
 
-// reasonOf returns [ReasonDNS] for a look-up that did not end, otherwise other.
+// reasonOf returns [ReasonDNS] if err is temporary, otherwise other.
 func reasonOf(err error, other Reason) Reason {
 	if dkim.IsTemporary(err) {
 		return ReasonDNS

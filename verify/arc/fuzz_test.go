@@ -10,9 +10,9 @@ import (
 	"authmilter/verify/message"
 )
 
-// FuzzChain reads what may be a chain: whatever it is, it ends in a result that
-// fits to its evidence, asks for no key twice or unnamed, and a set can be put
-// on top of it that then verifies or says that the chain has failed.
+// FuzzChain verifies arbitrary headers. The result must agree with its evidence,
+// KeyNames must list each requested key exactly once, and a set put on top must
+// verify or mark the chain as failed.
 func FuzzChain(f *testing.F) {
 	two, zone := chain(f, plain, 2)
 	f.Add(plain)
@@ -35,13 +35,13 @@ func FuzzChain(f *testing.F) {
 			names := v.KeyNames()
 			v.CheckHeader(func(n arc.KeyName) ([]*dkim.Key, error) {
 				if !slices.Contains(names, n) {
-					t.Errorf("asked for %+v, which is not in %+v", n, names)
+					t.Errorf("requested %+v, which is not in %+v", n, names)
 				}
 				return dkim.LookupKeys(ctx, zone, n.Selector, n.Domain)
 			})
 			slices.SortFunc(names, func(a, b arc.KeyName) int { return strings.Compare(a.Domain+a.Selector, b.Domain+b.Selector) })
 			if len(slices.Compact(names)) != len(names) {
-				t.Errorf("twice in %+v", names)
+				t.Errorf("duplicates in %+v", names)
 			}
 		}
 		_, _ = b.Write([]byte(body))
@@ -74,7 +74,7 @@ func FuzzChain(f *testing.F) {
 	})
 }
 
-// parseLines returns the fields of a header whose lines may be anything.
+// parseLines returns the fields of a header with arbitrary lines.
 func parseLines(head string) message.Header {
 	var h message.Header
 	for line := range strings.SplitSeq(head, "\r\n") {

@@ -6,21 +6,21 @@ import (
 	"authmilter/verify/dkim"
 )
 
-// MaxLookups is how many keys are looked up for one chain at most: one for each
-// seal, and some for message signatures with a key of their own.
+// MaxLookups bounds how many keys are looked up for one chain: one for each seal,
+// and some more for message signatures that use another key.
 const MaxLookups = MaxSets + 10
 
-// KeyName says where a key is published.
+// KeyName is the selector and domain of a key.
 type KeyName struct{ Selector, Domain string }
 
 // Keys returns the keys published at a name, or an error, as [dkim.LookupKeys]
-// does. It may be asked for the same name more than once.
+// does. It can be called for the same name more than once.
 type Keys func(KeyName) ([]*dkim.Key, error)
 
 func nameOf(s *dkim.Signature) KeyName { return KeyName{s.Selector, s.Domain} }
 
-// KeyNames returns the names of the keys that a whole chain needs, each once, in
-// the order in which CheckHeader asks for them.
+// KeyNames returns the names of all keys that the chain needs, each once, in the
+// order in which CheckHeader requests them.
 func (v *Verification) KeyNames() []KeyName {
 	var names []KeyName
 	add := func(s *dkim.Signature) {

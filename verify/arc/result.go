@@ -2,15 +2,15 @@ package arc
 
 import "authmilter/verify/fault"
 
-// Status is the state of a chain (RFC 8617 section 4.4), as a cv= tag and as
-// the arc method of Authentication-Results have it.
+// Status is the state of a chain (RFC 8617 section 4.4), as written in a cv= tag
+// and in the arc method of Authentication-Results.
 type Status string
 
 // The statuses.
 const (
 	None Status = "none" // the message has no chain
 	Pass Status = "pass" // the chain verified
-	Fail Status = "fail" // it did not, for whatever reason (RFC 8617 section 5.2.1)
+	Fail Status = "fail" // the chain did not verify, for whatever reason (RFC 8617 section 5.2.1)
 )
 
 // Statuses returns every Status.
@@ -19,7 +19,7 @@ func Statuses() []Status { return []Status{None, Pass, Fail} }
 // Reason names why a chain failed, from a fixed set, for counting.
 type Reason string
 
-// The reasons, in the order in which they are looked for.
+// The reasons, in the order in which they are checked.
 const (
 	ReasonHeaderTooLarge   Reason = "header_too_large"
 	ReasonTooMany          Reason = "too_many_sets"
@@ -28,8 +28,8 @@ const (
 	ReasonSyntax           Reason = "syntax"
 	ReasonMessageSignature Reason = "message_signature"
 	ReasonSeal             Reason = "seal"
-	// ReasonDNS is a key that could not be fetched now. The chain fails all the
-	// same: RFC 8617 section 5.2.1 knows no temporary error.
+	// ReasonDNS means that a key could not be fetched now. The chain fails all the
+	// same: RFC 8617 section 5.2.1 has no temporary error.
 	ReasonDNS Reason = "dns"
 )
 
@@ -39,7 +39,7 @@ type Outcome struct {
 	Reason Reason
 }
 
-// Outcomes returns every Outcome there is.
+// Outcomes returns every possible Outcome.
 func Outcomes() []Outcome {
 	return []Outcome{
 		{None, ""},
@@ -55,18 +55,17 @@ func Outcomes() []Outcome {
 	}
 }
 
-// Result is what became of the chain of a message.
+// Result is the result of verifying the chain of a message.
 type Result struct {
-	// Status is empty where the chain was not looked at, because of a fault of
-	// ours.
+	// Status is empty if the chain was not verified because of an internal error.
 	Status Status
 	// Reason is empty unless the chain failed.
 	Reason Reason
-	// Chain is what was read of it; nil where there is none.
+	// Chain holds what could be parsed of the chain, nil if there is none.
 	Chain *Chain
-	// OldestPass is, in a chain that passed, the lowest instance of which the
-	// message signature still verifies with all above it, 0 where those of all
-	// instances do (RFC 8617 section 5.2), and Absent in any other.
+	// OldestPass is the lowest instance whose message signature verifies together
+	// with every one above it, or 0 if all of them verify
+	// (RFC 8617 section 5.2). It is Absent if the chain did not pass.
 	OldestPass int
 	// Err explains a failure to a person.
 	Err error
@@ -75,10 +74,10 @@ type Result struct {
 // Absent is the OldestPass of a chain that did not pass.
 const Absent = -1
 
-// Error is why a chain failed.
+// Error explains why a chain failed.
 type Error = fault.Error[Status, Reason]
 
-// because returns r with the status and the reason of err, which explains them.
+// because returns r with the status and reason of err, and err as its explanation.
 func (r Result) because(err *Error) Result {
 	r.Status, r.Reason, r.Err = err.Status, err.Reason, err
 	return r

@@ -24,7 +24,7 @@ var ctx = context.Background()
 // now is when the messages of the tests arrive.
 var now = time.Unix(1_600_000_000, 0)
 
-// parsed is a message taken apart.
+// parsed is a parsed message.
 type parsed struct {
 	header message.Header
 	index  *message.Index
@@ -62,8 +62,8 @@ func verify(t testing.TB, msg string, r dns.Resolver, opts dkim.Options, chunk i
 	return v.Result(body)
 }
 
-// keys are the private keys of the tests, by the name of their file, which is
-// their selector too.
+// key returns the private key in the named file of the tests. The name is its
+// selector too.
 func key(t testing.TB, name string) *dkim.PrivateKey {
 	t.Helper()
 	text, err := os.ReadFile("../../test/testdata/keys/" + name + ".pem")
@@ -95,14 +95,14 @@ func keyZone(t testing.TB, n int) *dnstest.Zone {
 	return zone
 }
 
-// seal returns msg with one more set on top of it, or why there is none.
+// seal returns msg with one more set on top, or an error if there is none.
 func seal(t testing.TB, s *arc.Sealer, msg string, r dns.Resolver) (string, error) {
 	t.Helper()
 	set, err := sealWith(t, s, msg, verify(t, msg, r, dkim.Options{}, 1<<16))
 	return set + msg, err
 }
 
-// sealAs is seal for a sealer who found result, by whatever means.
+// sealAs is like seal, for a sealer that got the given result, rightly or not.
 func sealAs(t testing.TB, s *arc.Sealer, msg string, result arc.Result) string {
 	t.Helper()
 	set, err := sealWith(t, s, msg, result)
@@ -138,7 +138,7 @@ func sealWith(t testing.TB, s *arc.Sealer, msg string, result arc.Result) (set s
 	return set, err
 }
 
-// sealedDigest returns what the seal of set, its first field, signs of it.
+// sealedDigest returns the digest that the seal of set, its first field, signs.
 func sealedDigest(t testing.TB, set string) []byte {
 	t.Helper()
 	h := split(t, set+"\r\n").header
@@ -151,7 +151,7 @@ func sealedDigest(t testing.TB, set string) []byte {
 	return state.Sum(nil)
 }
 
-// chain returns msg after hops 1 to n, with the resolver that knows their keys.
+// chain returns msg after hops 1 to n, and a zone that publishes their keys.
 func chain(t testing.TB, msg string, n int) (string, *dnstest.Zone) {
 	t.Helper()
 	zone := keyZone(t, n)

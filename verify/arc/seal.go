@@ -11,22 +11,23 @@ import (
 	"authmilter/verify/message"
 )
 
-// Sealer adds sets for one domain.
+// Sealer adds sets to chains on behalf of one domain.
 type Sealer struct {
-	// Domain and Selector say where the key is published.
+	// Domain and Selector are where the key is published.
 	Domain, Selector string
 	Key              *dkim.PrivateKey
 }
 
-// SealInput is a message at its end.
+// SealInput is a complete message to seal.
 type SealInput struct {
 	Header message.Header
 	Index  *message.Index
 	// BodyHash is the [SealDigest] of the body.
 	BodyHash []byte
-	// Chain is what became of the chain that the message had.
+	// Chain is the result of verifying the chain that the message has.
 	Chain *Result
-	// AuthservID and Results are what the ARC-Authentication-Results field says.
+	// AuthservID and Results are the contents of the ARC-Authentication-Results
+	// field.
 	AuthservID string
 	Results    []authres.Method
 	At         time.Time
@@ -39,28 +40,29 @@ func SealDigest() message.Digest {
 
 // Reasons not to seal a message.
 var (
-	// ErrBroken: the chain has been marked as failed before
+	// ErrBroken means that the chain has already been marked as failed
 	// (RFC 8617 section 5.1 step 2).
-	ErrBroken = errors.New("the chain was marked as failed before")
-	// ErrFull: the chain has as many sets as it may (RFC 8617 section 4.2.1).
-	ErrFull = errors.New("the chain has 50 sets already")
-	// ErrOwn: the newest set is ours and nothing has changed since.
+	ErrBroken = errors.New("the chain is already marked as failed")
+	// ErrFull means that the chain has the maximum number of sets
+	// (RFC 8617 section 4.2.1).
+	ErrFull = errors.New("the chain already has 50 sets")
+	// ErrOwn means that the newest set is ours and nothing has changed since.
 	ErrOwn = errors.New("the newest set is our own")
-	// ErrUnknown: it could not be found out now whether the chain is valid. A
-	// failure in writing is for ever (RFC 8617 section 5.2.1), while without a
-	// set of ours the chain is as good as it was.
+	// ErrUnknown means that the chain could not be verified now. A recorded
+	// cv=fail is permanent (RFC 8617 section 5.2.1), while a chain that we do not
+	// seal can still verify at the next hop.
 	ErrUnknown = errors.New("the chain could not be verified now")
-	// ErrTooManyFields: a field that a message has once is there too often to be
-	// signed.
+	// ErrTooManyFields means that a field occurs too often for a signature to
+	// prevent additions.
 	ErrTooManyFields = errors.New("too many fields of one name to sign")
 )
 
 // maxSigned bounds how many fields of one name are signed.
 const maxSigned = 20
 
-// Seal returns the fields of the next set, in the order in which they are put on
-// top of the message: the last one comes to stand highest. An error is, but for
-// that of the key, one of the reasons above.
+// Seal returns the fields of the next set, in the order in which they are inserted
+// at the top of the message, so that the last one ends up highest. An error is one
+// of the reasons above, unless signing itself fails.
 func (s *Sealer) Seal(in *SealInput) ([]message.Field, error) {
 	instance, err := s.next(in.Chain)
 	if err != nil {
@@ -85,9 +87,9 @@ func (s *Sealer) Seal(in *SealInput) ([]message.Field, error) {
 	return []message.Field{results, signature, seal}, nil
 }
 
-// Made returns the newest set of a message if s has made it, otherwise nil: the
-// seal must name the domain of s and verify with its key. Nothing is looked up, and
-// the rest of the chain is not verified.
+// Made returns the newest set of a message if s made it, otherwise nil. The seal
+// must name the domain and selector of s and verify with its key. Nothing is looked
+// up, and the rest of the chain is not verified.
 func (s *Sealer) Made(h message.Header) *Set {
 	newest, digest := newestSet(h)
 	if newest == nil || newest.Seal.Domain != s.Domain || newest.Seal.Selector != s.Selector {
@@ -100,8 +102,8 @@ func (s *Sealer) Made(h message.Header) *Set {
 	return newest
 }
 
-// newestSet returns the newest set of h and what its seal signs; nil where the
-// set, or the chain that it covers, is malformed.
+// newestSet returns the newest set of h and the digest that its seal signs, or nil
+// if the set, or the chain that it covers, is malformed.
 func newestSet(h message.Header) (*Set, []byte) {
 	c, sets, _ := collect(h)
 	if c == nil || !c.Broken {
@@ -112,7 +114,7 @@ func newestSet(h message.Header) (*Set, []byte) {
 		digests := sealDigests(h, c)
 		return c.Newest(), digests[len(digests)-1]
 	}
-	// A set that marks a chain as failed covers itself only
+	// A set that marks a chain as failed covers only itself
 	// (RFC 8617 section 5.1.2), whatever is below it.
 	newest := &sets[c.Highest]
 	if _, missing := newest.missing(); missing {
@@ -126,8 +128,7 @@ func newestSet(h message.Header) (*Set, []byte) {
 	return &set, digests[0]
 }
 
-// next returns the instance of the set after those of a chain
-// (RFC 8617 section 5.1).
+// next returns the instance of the next set of a chain (RFC 8617 section 5.1).
 func (s *Sealer) next(r *Result) (int, error) {
 	c := r.Chain
 	switch {
@@ -170,8 +171,8 @@ func (s *Sealer) seal(in *SealInput, instance int, results, signature message.Fi
 	w.tag("d", s.Domain)
 	w.tag("s", s.Selector)
 	d := newSealDigest()
-	// RFC 8617 section 5.1.2: over a failed chain the seal covers its own set
-	// only.
+	// RFC 8617 section 5.1.2: over a failed chain the seal covers only its own
+	// set.
 	if in.Chain.Status == Pass {
 		for i := range in.Chain.Chain.Sets {
 			set := &in.Chain.Chain.Sets[i]

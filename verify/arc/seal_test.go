@@ -37,7 +37,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// TestGolden holds the fields of a set to the last octet.
+// TestGolden compares the fields of a set with testdata, octet for octet.
 func TestGolden(t *testing.T) {
 	for _, test := range []struct {
 		file string
@@ -73,9 +73,9 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestForwarders has lists change the body and the subject on the way: the chain
-// holds where they seal afterwards, and tells how far back the message is the
-// same.
+// TestForwarders has a mailing list change the body in transit. The chain passes if
+// the list seals afterwards, and OldestPass says since which hop the message is
+// unchanged.
 func TestForwarders(t *testing.T) {
 	zone := keyZone(t, 4)
 	msg, _ := chain(t, plain, 2)
@@ -131,8 +131,8 @@ func TestNoSeal(t *testing.T) {
 	}
 }
 
-// TestSealOverFailure holds that the set over a failed chain says so, and covers
-// nothing of that chain (RFC 8617 section 5.1.2).
+// TestSealOverFailure checks that the set over a failed chain says so, and does not
+// cover that chain (RFC 8617 section 5.1.2).
 func TestSealOverFailure(t *testing.T) {
 	zone := keyZone(t, 3)
 	twice, _ := chain(t, plain, 2)
@@ -154,8 +154,7 @@ func TestSealOverFailure(t *testing.T) {
 		if r := verify(t, sealed, zone, dkim.Options{}, 100); r.Status != arc.Fail || r.Reason != arc.ReasonBroken {
 			t.Errorf("%s: %+v", name, r)
 		}
-		// The seal verifies over its set alone: as i=1, with cv=none, it would be
-		// a chain of its own.
+		// The seal verifies over its own set alone.
 		digest := sealedDigest(t, set)
 		p := split(t, set+"\r\n")
 		tags, err := dkim.ParseTags(p.header[0].Raw)
@@ -176,8 +175,8 @@ func TestSealOverFailure(t *testing.T) {
 	}
 }
 
-// TestMade has a sealer recognize his own newest set, also the one that marks a
-// chain as failed, and no other.
+// TestMade checks that a sealer recognizes its own newest set, including one that
+// marks a chain as failed, and no other.
 func TestMade(t *testing.T) {
 	zone := keyZone(t, 3)
 	twice, _ := chain(t, plain, 2)
@@ -196,23 +195,23 @@ func TestMade(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		msg      string
-		instance int // 0: not his
+		instance int // 0: not made by the sealer
 	}{
-		"the first":                          {first, 1},
-		"the third":                          {third, 3},
-		"changed since":                      {"X-Spam: no\r\n" + third + "footer\r\n", 3},
-		"over a failure":                     {failed, 3},
-		"over a gap":                         {gap, 10},
-		"over a failure, changed since":      {"X-Spam: no\r\n" + failed + "footer\r\n", 3},
-		"no chain":                           {plain, 0},
-		"another's":                          {twice, 0},
-		"another's on top":                   {again, 0},
-		"other results":                      {strings.Replace(third, "spf=fail", "spf=pass", 1), 0},
-		"other results, over a failure":      {strings.Replace(failed, "spf=fail", "spf=pass", 1), 0},
-		"another status":                     {strings.Replace(failed, "cv=fail", "cv=pass", 1), 0},
-		"a failure, once a pass":             {strings.Replace(third, "cv=pass", "cv=fail", 1), 0},
-		"without the results":                {strings.Replace(failed, "ARC-Authentication-Results: i=3", "X: ", 1), 0},
-		"two seals, the upper one is forged": {"ARC-Seal: i=3; cv=fail; a=rsa-sha256; d=hop3.example; s=rsa1024; b=AAAA\r\n" + failed, 0},
+		"the first":                       {first, 1},
+		"the third":                       {third, 3},
+		"changed since":                   {"X-Spam: no\r\n" + third + "footer\r\n", 3},
+		"over a failure":                  {failed, 3},
+		"over a gap":                      {gap, 10},
+		"over a failure, changed since":   {"X-Spam: no\r\n" + failed + "footer\r\n", 3},
+		"no chain":                        {plain, 0},
+		"another's":                       {twice, 0},
+		"another's on top":                {again, 0},
+		"other results":                   {strings.Replace(third, "spf=fail", "spf=pass", 1), 0},
+		"other results, over a failure":   {strings.Replace(failed, "spf=fail", "spf=pass", 1), 0},
+		"another status":                  {strings.Replace(failed, "cv=fail", "cv=pass", 1), 0},
+		"a pass turned into a failure":    {strings.Replace(third, "cv=pass", "cv=fail", 1), 0},
+		"without the results":             {strings.Replace(failed, "ARC-Authentication-Results: i=3", "X: ", 1), 0},
+		"two seals, the upper one forged": {"ARC-Seal: i=3; cv=fail; a=rsa-sha256; d=hop3.example; s=rsa1024; b=AAAA\r\n" + failed, 0},
 	} {
 		set := sealer(t, 3).Made(split(t, test.msg).header)
 		if test.instance == 0 && set != nil || test.instance > 0 && (set == nil || set.Instance != test.instance || !strings.Contains(set.Results, "spf=fail")) {
@@ -221,14 +220,14 @@ func TestMade(t *testing.T) {
 	}
 }
 
-// TestFull holds the bound of 50 sets, for those who verify and those who seal.
+// TestFull checks the limit of 50 sets, both when verifying and when sealing.
 func TestFull(t *testing.T) {
 	msg, zone := chain(t, plain, arc.MaxSets)
 	if r := verify(t, msg, zone, dkim.Options{}, 1<<16); r.Status != arc.Pass || r.OldestPass != 0 || len(r.Chain.Sets) != 50 {
 		t.Errorf("50 sets: %s, %v", r.Status, r.Err)
 	}
 	if _, err := seal(t, &arc.Sealer{Domain: "other.example", Selector: "s", Key: key(t, "ed25519")}, msg, zone); !errors.Is(err, arc.ErrFull) {
-		t.Errorf("a set more: %v", err)
+		t.Errorf("one set more: %v", err)
 	}
 	more := msg
 	for _, name := range []string{"ARC-Authentication-Results", "ARC-Message-Signature", "ARC-Seal"} {
@@ -236,7 +235,7 @@ func TestFull(t *testing.T) {
 		field := strings.Replace(msg[i:i+strings.Index(msg[i:], "\r\nARC-")+2], "i=50", "i=51", 1)
 		more = field + more
 	}
-	for name, text := range map[string]string{"51 sets": more, "a field too many": "ARC-Seal: i=1\r\n" + msg} {
+	for name, text := range map[string]string{"51 sets": more, "one field too many": "ARC-Seal: i=1\r\n" + msg} {
 		if r := verify(t, text, zone, dkim.Options{}, 1<<16); r.Status != arc.Fail || r.Reason != arc.ReasonTooMany {
 			t.Errorf("%s: %+v", name, r)
 		}
@@ -246,8 +245,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestAnyChangeFails changes one octet after the other of what the newest set
-// signs: its results, its signatures, the signed fields and the body.
+// TestAnyChangeFails changes each octet that the newest set signs, one at a time: its
+// results, its signatures, the signed fields and the body.
 func TestAnyChangeFails(t *testing.T) {
 	msg, zone := chain(t, plain, 3)
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -260,7 +259,7 @@ func TestAnyChangeFails(t *testing.T) {
 			line = msg
 		}
 		if strings.HasPrefix(line, unsigned[0]) || strings.HasPrefix(line, unsigned[1]) || strings.ContainsRune(" \t\r\n:", rune(msg[i])) {
-			continue // not signed, or equivalent to other white space
+			continue // not signed, or possibly equivalent to other white space
 		}
 		old := msg[i]
 		c := byte('!' + rnd.IntN(94))
@@ -278,8 +277,8 @@ func TestAnyChangeFails(t *testing.T) {
 	}
 }
 
-// equivalent tells whether c in the place of octet i of msg is the same to a
-// verifier: the same octet, a letter of a field name in the other case.
+// equivalent reports whether replacing octet i of msg with c makes no difference to a
+// verifier: it is the same octet, or a letter of a field name in the other case.
 func equivalent(msg string, i int, c byte) bool {
 	if msg[i] == c {
 		return true
@@ -293,7 +292,7 @@ func equivalent(msg string, i int, c byte) bool {
 	return name && strings.EqualFold(string(msg[i]), string(c))
 }
 
-// TestOrder moves fields that a chain does not order.
+// TestOrder shuffles the fields, whose order does not matter to a chain.
 func TestOrder(t *testing.T) {
 	msg, zone := chain(t, plain, 3)
 	head, body, _ := strings.Cut(msg, "\r\n\r\n")
@@ -307,8 +306,7 @@ func TestOrder(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for range 50 {
-		// No name occurs twice but those of the chain, whose order instances
-		// give.
+		// Only names of the chain occur twice, and instances order those fields.
 		rnd.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
 		shuffled := strings.Join(fields, "\r\n") + "\r\n\r\n" + body
 		if r := verify(t, shuffled, zone, dkim.Options{}, 1<<16); r.Status != arc.Pass || r.OldestPass != 0 {
@@ -317,7 +315,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestAddedFields adds what a signature is to prevent.
+// TestAddedFields adds fields, some of which a signature must prevent.
 func TestAddedFields(t *testing.T) {
 	msg, zone := chain(t, plain, 1)
 	for _, name := range []string{"From", "To", "Subject", "Date", "Message-ID"} {
@@ -332,8 +330,8 @@ func TestAddedFields(t *testing.T) {
 	}
 }
 
-// TestForgedChain counts what a chain costs whose sets are forged, for the
-// worst of forgers: the one who owns the newest set.
+// TestForgedChain counts the keys that a chain of forged sets makes us look up, in
+// the worst case: the newest set is genuine and belongs to the forger.
 func TestForgedChain(t *testing.T) {
 	forged := forgedChain(t, plain)
 	zone := keyZone(t, 1)
@@ -363,6 +361,6 @@ func forgedChain(t testing.TB, msg string) string {
 			fmt.Sprintf("ARC-Authentication-Results: i=%d; mx.%s; dmarc=pass header.from=example.com\r\n", i, d) + msg
 	}
 	r := verify(t, msg, dnstest.MustParse(t, ""), dkim.Options{}, 1<<16)
-	r.Status = arc.Pass // says the forger
+	r.Status = arc.Pass // as the forger claims
 	return sealAs(t, sealer(t, 1), msg, r)
 }

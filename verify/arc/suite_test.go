@@ -15,13 +15,13 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// exceptions are the cases of the suite that contradict a standard, and the
-// section that decides.
+// exceptions are the cases of the suite that contradict a standard, with the section
+// that decides.
 var exceptions = map[string]struct {
 	status  arc.Status
 	section string
 }{
-	"ams_fields_c_na":      {arc.Fail, "RFC 6376 section 3.5, tag c=: without it \"simple/simple\", and RFC 8617 section 4.1.2 changes nothing there; the message is signed as relaxed"},
+	"ams_fields_c_na":      {arc.Fail, "RFC 6376 section 3.5, tag c=: the default is \"simple/simple\", which RFC 8617 section 4.1.2 does not change; the message is signed as relaxed"},
 	"ams_fields_h_mis_hdr": {arc.Fail, "RFC 6376 section 3.5, tag h=: each hdr-name has at least one character"},
 }
 
@@ -49,8 +49,8 @@ func (all *suiteTests) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// TestSuite runs a half of the public suite for ARC validation, which is in the
-// optional folder beside the repository.
+// TestSuite runs one half of the public suite for ARC validation, which is in the
+// optional directory beside the repository.
 func TestSuite(t *testing.T) {
 	f, err := os.Open(need.Shared(t, "suites/arc-validation-half.yml"))
 	if err != nil {
@@ -75,11 +75,11 @@ func TestSuite(t *testing.T) {
 			t.Run(test.Name, func(t *testing.T) {
 				want := arc.Status(strings.ToLower(test.CV))
 				if want == "" {
-					want = arc.Fail // the suite leaves open what a chain that says fail is: RFC 8617 section 5.2 step 2
+					want = arc.Fail // the suite gives no result for a chain with cv=fail; RFC 8617 section 5.2 step 2 does
 				}
 				if e, ok := exceptions[test.Name]; ok {
 					if e.status == want {
-						t.Errorf("the suite wants %s as well: no exception", want)
+						t.Errorf("the suite expects %s too: not an exception", want)
 					}
 					want = e.status
 				}

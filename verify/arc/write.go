@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// foldAt is the line length that folding aims at (RFC 5322 section 2.1.1).
+	// foldAt is the line length to fold at (RFC 5322 section 2.1.1).
 	foldAt = 78
-	// tabWidth is what the TAB after a fold counts for in that.
+	// tabWidth is the width of the TAB after a fold.
 	tabWidth = 8
 	fold     = "\r\n\t"
 )
@@ -28,7 +28,7 @@ func newTagWriter(name string) *tagWriter {
 	return &tagWriter{name: name, column: len(name) + len(":")}
 }
 
-// begin puts a space, or a fold where n octets more would be too many.
+// begin writes a space, or a fold if n more octets would not fit on the line.
 func (w *tagWriter) begin(n int) {
 	if w.column+len(" ")+n > foldAt {
 		w.b.WriteString(fold)
@@ -44,14 +44,14 @@ func (w *tagWriter) text(s string) {
 	w.column += len(s)
 }
 
-// tag writes a tag that is not broken.
+// tag writes a tag on one line.
 func (w *tagWriter) tag(name, value string) {
 	s := name + "=" + value + ";"
 	w.begin(len(s))
 	w.text(s)
 }
 
-// list writes a list with colons, which is broken after them.
+// list writes a tag with a colon-separated list, folding after colons.
 func (w *tagWriter) list(name string, items []string) {
 	for i, item := range items {
 		s := item + ":"
@@ -70,7 +70,7 @@ func (w *tagWriter) list(name string, items []string) {
 	}
 }
 
-// base64 writes binary data, which fits on a line.
+// base64 writes a tag with binary data that fits on one line.
 func (w *tagWriter) base64(name string, data []byte) {
 	w.tag(name, base64.StdEncoding.EncodeToString(data))
 }
@@ -82,7 +82,7 @@ func (w *tagWriter) unsigned() message.Field {
 	return message.Field{Name: w.name, Raw: w.b.String()}
 }
 
-// sign fills the empty b= tag, which is the end of the list.
+// sign fills in the empty b= tag at the end of the list.
 func (w *tagWriter) sign(key *dkim.PrivateKey, digest []byte) (message.Field, error) {
 	value, err := key.SignDigest(digest)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package ascii holds the tests of octets that the parsers of this project share.
-// The grammars of mail are about ASCII: an octet beyond it is no letter and no
-// digit here, whatever character it is a part of.
+// Package ascii classifies octets for the parsers of this project. The grammars of
+// mail are defined in ASCII: an octet outside it is never a letter or a digit here,
+// whatever character it is part of.
 package ascii
 
 // IsDigit reports whether c is a decimal digit.
@@ -9,7 +9,7 @@ func IsDigit(c byte) bool { return '0' <= c && c <= '9' }
 // IsLetter reports whether c is a letter, in either case.
 func IsLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-// Lower returns c, a letter in lower case.
+// Lower returns c in lower case if it is a letter, otherwise c itself.
 func Lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'
@@ -17,7 +17,8 @@ func Lower(c byte) byte {
 	return c
 }
 
-// Hex returns the value of a hexadecimal digit in either case, or -1.
+// Hex returns the value of a hexadecimal digit in either case, or -1 if c is not
+// one.
 func Hex(c byte) int {
 	switch {
 	case IsDigit(c):

@@ -36,6 +36,6 @@ func TestOctets(t *testing.T) {
 		}
 	}
 	if !ascii.Is("") {
-		t.Error("the empty text is not ASCII")
+		t.Error("the empty string is not ASCII")
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"authmilter/verify/message"
 )
 
-// TestAnyChange changes each octet of signed messages in several ways. What
-// passes then is exactly what canonicalization does not tell from the original.
+// TestAnyChange changes each octet of signed messages in several ways. A changed
+// message passes exactly if canonicalization makes it equal to the original.
 func TestAnyChange(t *testing.T) {
 	const tags = "v=1; a=ed25519-sha256; d=example.com; s=ed; h=from:to :\r\n subject:date:subject"
 	z := zone(t)
@@ -36,15 +36,15 @@ func TestAnyChange(t *testing.T) {
 				}
 			}
 		}
-		// Not all of the message is signed, and not all octets of it count.
+		// Not all of the message is signed, and not every octet matters.
 		if kept < 50 || kept > len(original) {
 			t.Errorf("%s: %d of %d changes kept what is signed", canon, kept, 3*len(original))
 		}
 	}
 }
 
-// covered returns all that the signature of msg, which selects the fields of
-// TestAnyChange, vouches for, and the signature; "" where there is none.
+// covered returns everything that the signature of msg covers, and the signature
+// itself, or "" if there is none. It assumes the h= tag of TestAnyChange.
 func covered(t *testing.T, msg, canon string) string {
 	t.Helper()
 	header, body := split(msg)
@@ -65,9 +65,9 @@ func covered(t *testing.T, msg, canon string) string {
 	return ""
 }
 
-// TestDeletedValue holds that of a signature field all but the value of the b=
-// tag and the white space around it is signed, wherever the tag stands and
-// whatever else looks like it.
+// TestDeletedValue checks that all of a signature field is signed, except the value
+// of the b= tag and the white space around it, wherever the tag stands and whatever
+// else looks like it.
 func TestDeletedValue(t *testing.T) {
 	z := zone(t)
 	const rest = "v=1; a=ed25519-sha256; d=example.com; s=ed; h=from"

@@ -12,7 +12,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// goMinRSABits is the smallest key that crypto/rsa verifies with.
+// goMinRSABits is the size of the smallest key that crypto/rsa accepts.
 const goMinRSABits = 1024
 
 var (
@@ -24,7 +24,7 @@ var (
 	errKeyStrict = fault.New(PermError, ReasonKeyUse, "key does not allow a subdomain in i=")
 )
 
-// allows reports whether key may be used for s (RFC 6376 section 6.1.2).
+// allows returns an error if key must not be used for s (RFC 6376 section 6.1.2).
 func (s *Signature) allows(key *Key) error {
 	switch {
 	case key.Type != s.KeyType:
@@ -46,18 +46,17 @@ func hashName(h crypto.Hash) string {
 	return "sha256"
 }
 
-// maxKeys bounds the keys of one selector that are tried.
+// maxKeys bounds how many keys of one selector are tried.
 const maxKeys = 3
 
 // VerifyDigest verifies s, a signature of digest, with the keys published for
-// it, one or more. It returns the key that decided; err where the signature does
-// not verify; and policy where it does, but by a key that is not acceptable
-// here. Both errors are an *[Error].
+// it, of which there must be at least one. It returns the key that decided. err is
+// why the signature does not verify; policy is why a signature that verifies is
+// refused for its key. Both errors are an *[Error].
 //
-// What several key records at one name mean is undefined
-// (RFC 6376 section 3.6.2.2), and their order changes from answer to answer. Of
-// those that are meant for such a signature each is tried until one verifies
-// (section 6.1.2).
+// RFC 6376 section 3.6.2.2 leaves several key records at one name undefined, and
+// their order changes from answer to answer. Each key that suits the signature is
+// tried until one verifies (section 6.1.2).
 func (o Options) VerifyDigest(s *Signature, keys []*Key, digest []byte) (key *Key, policy, err error) {
 	o = o.withDefaults()
 	if fit := s.fitting(keys); len(fit) > 0 {
@@ -72,7 +71,7 @@ func (o Options) VerifyDigest(s *Signature, keys []*Key, digest []byte) (key *Ke
 	return key, policy, err
 }
 
-// fitting returns those of keys that may be used for s.
+// fitting returns the keys that may be used for s.
 func (s *Signature) fitting(keys []*Key) []*Key {
 	var fit []*Key
 	for _, key := range keys {
@@ -111,13 +110,14 @@ func largeKey(bits int) error {
 	return fault.New(Policy, ReasonLargeKey, fmt.Sprintf("key too large: %d bits", bits))
 }
 
-// minSignature is the length of the smallest RSA signature that anybody makes,
-// in octets: by a key of 512 bits.
+// minSignature is the length of the smallest RSA signature in use, in octets: the
+// one that a 512-bit key makes.
 const minSignature = 512 / 8
 
-// checkSize returns why no acceptable key can have made a signature of this
+// checkSize returns an error if no acceptable key can have made a signature of this
 // length. An RSA signature is as long as the modulus of its key
-// (RFC 8017 section 8.2.1), one by Ed25519 has 64 octets (RFC 8032 section 5.1.6).
+// (RFC 8017 section 8.2.1), an Ed25519 signature has 64 octets
+// (RFC 8032 section 5.1.6).
 func (o Options) checkSize(s *Signature) error {
 	length := len(s.Value)
 	bits := 8 * length
@@ -128,35 +128,36 @@ func (o Options) checkSize(s *Signature) error {
 		return nil
 	case bits < goMinRSABits:
 		return weakKey(bits)
-	case bits-7 > o.MaxRSABits: // the modulus may leave some bits of its first octet
+	case bits-7 > o.MaxRSABits: // up to seven bits of the first octet of the modulus can be unused
 		return largeKey(bits)
 	}
 	return nil
 }
 
-// isSignature reports whether value is a signature of digest, which hash made, by
-// key.
+// isSignature reports whether value is key's signature of digest, computed with
+// hash.
 func isSignature(value, digest []byte, hash crypto.Hash, key *Key) bool {
 	switch public := key.Public.(type) {
 	case *rsa.PublicKey:
 		return rsa.VerifyPKCS1v15(public, hash, digest, value) == nil
 	case ed25519.PublicKey:
-		// RFC 8463 section 3: what is signed is the digest.
+		// RFC 8463 section 3: the digest itself is signed.
 		return ed25519.Verify(public, digest, value)
 	}
 	return false
 }
 
-// headerDigest returns the digest that s signs: of the fields that its h= tag
-// selects, bottom-most first for each name, and of its own field without the
-// signature (RFC 6376 sections 3.7 and 5.4.2). own is the position of its field
+// headerDigest returns the digest that s signs. It covers the fields that the h= tag
+// selects, the bottommost of each name first, and the field of s itself without the
+// signature (RFC 6376 sections 3.7 and 5.4.2). own is the position of that field
 // in h.
 func (s *Signature) headerDigest(h message.Header, index *message.Index, own int) []byte {
 	selected := index.Select(s.Fields)
 	name := strings.ToLower(strings.TrimRight(h[own].Name, " \t"))
 	for n, i := range selected {
-		// The signature was not there when it was made: what selects it, or a
-		// field above that has its name, selects the next one above.
+		// The signature field was not in the header when it was signed: a name
+		// that selects it, or a field of that name above it, selects the next one
+		// above instead.
 		if 0 <= i && i <= own && h[i].Is(name) {
 			selected[n] = index.Above(i)
 		}
@@ -164,9 +165,9 @@ func (s *Signature) headerDigest(h message.Header, index *message.Index, own int
 	return DigestHeader(s.Hash, s.HeaderCanon, h, selected, s.unsigned)
 }
 
-// DigestHeader returns the digest of the selected fields of h, those of them
-// that are not -1, and of the signature field without its signature
-// (RFC 6376 section 3.7).
+// DigestHeader returns the digest of the selected fields of h and of the signature
+// field without its signature (RFC 6376 section 3.7). It skips positions that
+// are -1.
 func DigestHeader(hash crypto.Hash, c message.Canon, h message.Header, selected []int, unsigned message.Field) []byte {
 	state := hash.New()
 	buf := make([]byte, 0, 1024)

@@ -24,18 +24,18 @@ const (
 // Options are the receiver's limits. The zero value of a number means its
 // default.
 type Options struct {
-	// MinRSABits and MaxRSABits bound the keys that are accepted; a key of less
+	// MinRSABits and MaxRSABits bound the keys that are accepted; a key of fewer
 	// than 1024 bits never is (RFC 8301 section 3.2).
 	MinRSABits int
 	MaxRSABits int
 	// MaxSignatures is how many signatures of a message are verified. Twice as
-	// many are parsed and reported, those nearest to the authors' domains first;
-	// further ones are ignored.
+	// many are parsed and reported, starting with the ones nearest to the author
+	// domains; the rest are ignored.
 	MaxSignatures int
 	// AllowPartialBody accepts signatures whose l= leaves some of the body
 	// unsigned.
 	AllowPartialBody bool
-	// ClockSkew is how far t= may be ahead and x= behind.
+	// ClockSkew is how far t= may lie in the future and x= in the past.
 	ClockSkew time.Duration
 }
 
@@ -55,33 +55,34 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Input is a message at the end of its header.
+// Input is a message whose header is complete.
 type Input struct {
 	Header message.Header
 	Index  *message.Index
-	// Authors are the author domains: their signatures come first where there
-	// are too many.
+	// Authors are the author domains: if there are too many signatures, theirs
+	// are verified first.
 	Authors []string
-	// Body is told which digests are needed. It must not have begun.
+	// Body computes the digests that the signatures need. Nothing may have been
+	// written to it yet.
 	Body *message.Body
 	// Now is when the message arrived.
 	Now time.Time
 }
 
-// Verification is one signature on its way to a [Result]. After [Begin],
-// FetchKey does all that needs the header and DNS, Result all that needs the
-// body. The two may overlap with the body's arrival, and the Verifications of a
-// message with each other.
+// Verification verifies one signature. After [Begin], FetchKey does everything that
+// needs the header and DNS, and Result everything that needs the body. FetchKey can
+// run while the body is still arriving, and for several signatures of a message at
+// once.
 type Verification struct {
 	opts Options
 	in   *Input
 	own  int // position of the field in the header
-	// singular are the fields that must not stand a second time, unsigned.
+	// singular are the fields that must not occur a second time, unsigned.
 	singular  []string
 	signature *Signature
 	key       *Key
-	// err is what the signature failed by; policy what it would be refused for
-	// though it verifies.
+	// err is why the signature failed; policy is why it is refused even if it
+	// verifies.
 	err    error
 	policy error
 }
@@ -95,16 +96,16 @@ var (
 	errInterrupted = fault.New(TempError, ReasonDNS, "key not available now: not looked up")
 )
 
-// Begin parses the signatures of a message and says to its body which digests
-// they need. It returns them in the order of the header.
+// Begin parses the signatures of a message and requests the digests that they
+// need from its body. It returns them in the order of the header.
 func Begin(opts Options, in *Input) []*Verification {
 	opts = opts.withDefaults()
 	fields := signatureFields(in.Header)
 	if len(fields) > opts.MaxSignatures {
 		sortByAuthor(fields, in)
 	}
-	// A header has room for thousands: what is not going to be reported is not
-	// even parsed.
+	// A header has room for thousands, so signatures that will not be reported
+	// are not even parsed.
 	fields = fields[:min(len(fields), 2*opts.MaxSignatures)]
 	all := make([]*Verification, 0, len(fields))
 	left := opts.MaxSignatures
@@ -128,9 +129,9 @@ func Begin(opts Options, in *Input) []*Verification {
 	return all
 }
 
-// BeginOne is [Begin] for one signature that has the form of a DKIM-Signature
-// but another name: s is what was read of the field at position own of the
-// header.
+// BeginOne is like [Begin], for a single signature that has the form of a
+// DKIM-Signature but another name. s is the field at position own of the header,
+// already parsed.
 func BeginOne(opts Options, in *Input, own int, s *Signature) *Verification {
 	v := &Verification{opts: opts.withDefaults(), in: in, own: own, singular: singularInChain, signature: s}
 	if v.err = v.checkPossible(); v.err == nil {
@@ -150,13 +151,13 @@ func signatureFields(h message.Header) []int {
 	return fields
 }
 
-// sortByAuthor sorts signature fields by how many labels, counted from the last,
-// their d= tags have in common with an author domain, the most first, and
-// otherwise by their order in the header. Without knowing what is an
-// Organizational Domain, that puts first those that may align.
+// sortByAuthor sorts signature fields by how many labels, counted from the right,
+// their d= tags share with an author domain, most first. Fields that share equally
+// many stay in header order. This puts signatures that may align first, without
+// knowing any Organizational Domain.
 //
-// A d= tag in U-labels is taken for a stranger: to convert it would be most of
-// the work that there is to save.
+// A d= tag in U-labels matches no author domain: converting it is most of the work
+// that sorting is meant to avoid.
 func sortByAuthor(fields []int, in *Input) {
 	common := make(map[int]int, len(fields))
 	for _, i := range fields {
@@ -168,7 +169,7 @@ func sortByAuthor(fields []int, in *Input) {
 	slices.SortStableFunc(fields, func(a, b int) int { return common[b] - common[a] })
 }
 
-// commonLabels returns how many labels a and b have in common at their ends.
+// commonLabels returns how many labels a and b share, counted from the right.
 func commonLabels(a, b string) int {
 	for n := 0; ; n++ {
 		i, j := strings.LastIndexByte(a, '.'), strings.LastIndexByte(b, '.')
@@ -180,8 +181,8 @@ func commonLabels(a, b string) int {
 }
 
 // checkPossible returns why the signature cannot pass, whatever key is published.
-// Such a signature asks for no key: a key that cannot be had now must not leave
-// it open whether the message is signed.
+// No key is looked up for such a signature: a DNS failure must not turn a certain
+// failure into a temporary one.
 func (v *Verification) checkPossible() error {
 	if err := v.opts.checkSize(v.signature); err != nil {
 		return err
@@ -189,7 +190,7 @@ func (v *Verification) checkPossible() error {
 	return v.checkTime(v.in.Now)
 }
 
-// checkTime holds t= and x= against now (RFC 6376 section 3.5).
+// checkTime compares t= and x= with now (RFC 6376 section 3.5).
 func (v *Verification) checkTime(now time.Time) error {
 	s, skew := v.signature, int64(v.opts.ClockSkew/time.Second)
 	switch {
@@ -204,19 +205,19 @@ func (v *Verification) checkTime(now time.Time) error {
 // NeedsKey reports whether FetchKey has anything to do.
 func (v *Verification) NeedsKey() bool { return v.err == nil && v.key == nil }
 
-// Domain returns the signing domain, or "" where it could not be read.
+// Domain returns the signing domain, or "" if it could not be parsed.
 func (v *Verification) Domain() string { return v.signature.Domain }
 
-// FetchKey looks the key up and verifies the signature of the header with it.
+// FetchKey looks up the key and verifies the signature of the header with it.
 func (v *Verification) FetchKey(ctx context.Context, r dns.Resolver) {
 	v.UseKeys(LookupKeys(ctx, r, v.signature.Selector, v.signature.Domain))
 }
 
-// UseKeys is FetchKey with what [LookupKeys] returned.
+// UseKeys is like FetchKey, given what [LookupKeys] returned.
 func (v *Verification) UseKeys(keys []*Key, err error) {
 	if v.err = err; err != nil {
 		if bits := 8 * len(v.signature.Value); IsTemporary(err) && v.signature.KeyType == RSA && bits < v.opts.MinRSABits {
-			// The key that is not known now would not be accepted either.
+			// Whatever the key is, it is too weak to be accepted.
 			v.err = weakKey(bits)
 		}
 		return
@@ -232,7 +233,7 @@ func (v *Verification) UseKeys(keys []*Key, err error) {
 }
 
 // Err returns why the signature fails, as far as that is known without the
-// body; nil where it may still pass.
+// body. It is nil if the signature may still pass.
 func (v *Verification) Err() error {
 	if v.err != nil {
 		return v.err
@@ -240,18 +241,18 @@ func (v *Verification) Err() error {
 	return v.policy
 }
 
-// Open reports whether it is unknown for the time being if the signature fails.
+// Open reports whether the outcome is undecided because of a temporary error.
 func (v *Verification) Open() bool { return IsTemporary(v.Err()) }
 
-// Result ends the verification: body must have been written whole, as far as it
-// wanted to be. A signature whose key was never fetched is a TempError.
+// Result ends the verification. Everything that body wanted must have been written
+// to it. A signature whose key was never fetched is a TempError.
 func (v *Verification) Result(body *message.Body) Result {
 	err := v.err
 	if err == nil && v.key == nil {
 		err = errInterrupted
 	}
 	if err == nil || IsTemporary(err) {
-		// Without its key a signature of another body has failed all the same.
+		// A wrong body hash is a failure even if the key is unknown.
 		if e := v.checkBody(body); e != nil {
 			err = e
 		}
@@ -266,7 +267,8 @@ func (v *Verification) Result(body *message.Body) Result {
 	return r
 }
 
-// IsTemporary reports whether err is that of a look-up that did not end.
+// IsTemporary reports whether err is a temporary error, from a look-up that got no
+// answer.
 func IsTemporary(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status == TempError
@@ -282,7 +284,7 @@ func (v *Verification) checkBody(body *message.Body) error {
 	}
 	switch length := body.Length(s.BodyCanon); {
 	case length < s.Length:
-		// RFC 6376 section 3.5, tag l=: not larger than the body.
+		// RFC 6376 section 3.5, tag l=: it must not be larger than the body.
 		return errBodyLength
 	case length > s.Length && !v.opts.AllowPartialBody && v.policy == nil:
 		v.policy = fault.New(Policy, ReasonPartialBody, "l= leaves a part of the body unsigned")

@@ -10,9 +10,9 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// The example of RFC 6376 appendix A.2 is indented by six spaces and has one
-// space within its body where the text of the RFC shows five and two: that is
-// what was signed.
+// TestExamplesOfTheRFCs verifies the signed messages of the RFCs. The example of
+// RFC 6376 appendix A.2 is indented by six spaces and has one space within its body,
+// while the text of the RFC shows five and two: that is what was signed.
 func TestExamplesOfTheRFCs(t *testing.T) {
 	z := dnstest.MustParse(t, `
 brisbane._domainkey.example.com. IN TXT ("v=DKIM1; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQ"
@@ -99,7 +99,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "weak key, refused by configuration", msg: signed, opts: dkim.Options{MinRSABits: 3072}, status: dkim.Policy, reason: dkim.ReasonWeakKey},
 		{name: "weak key and broken", msg: edit("bye", "Bye"), opts: dkim.Options{MinRSABits: 3072}, status: dkim.Fail, reason: dkim.ReasonBodyHash},
 		{name: "key of 512 bits", msg: sign(rsaKey(), with("s", "small"), plain), status: dkim.Policy, reason: dkim.ReasonWeakKey},
-		{name: "key of 512 bits, where as few are asked for", msg: sign(rsaKey(), with("s", "small"), plain), opts: dkim.Options{MinRSABits: 512}, status: dkim.Policy, reason: dkim.ReasonWeakKey},
+		{name: "key of 512 bits, allowed by configuration", msg: sign(rsaKey(), with("s", "small"), plain), opts: dkim.Options{MinRSABits: 512}, status: dkim.Policy, reason: dkim.ReasonWeakKey},
 		{name: "weak key and a second From", msg: "From: eve@example.net\r\n" + signed, opts: dkim.Options{MinRSABits: 3072}, status: dkim.Policy, reason: dkim.ReasonUnsignedDuplicate},
 		{name: "weak key and l=", msg: sign(rsaKey(), tags+"; l=5", plain), opts: dkim.Options{MinRSABits: 3072}, status: dkim.Policy, reason: dkim.ReasonWeakKey},
 		{name: "key too large", msg: signed, opts: dkim.Options{MaxRSABits: 1024}, status: dkim.Policy, reason: dkim.ReasonLargeKey},
@@ -209,8 +209,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestUnsignedDuplicates holds that no field that may stand once, and that a
-// reader shows or acts on, can be put above a signed one.
+// TestUnsignedDuplicates checks that no field that may occur only once, and that a
+// mail reader shows or acts on, can be added above a signed one.
 func TestUnsignedDuplicates(t *testing.T) {
 	z := zone(t)
 	names := []string{

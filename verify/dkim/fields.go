@@ -7,18 +7,18 @@ import (
 	"authmilter/verify/message"
 )
 
-// Role is the part in which we sign a message. It decides what the signature
+// Role is the capacity in which we sign a message. It decides what the signature
 // covers.
 type Role uint8
 
 const (
-	// Author signs own mail, which is whole: nobody has reason to add to it what
-	// readers show or how they read the body. Its names are in lower case.
+	// Author signs our own mail. It is complete: nobody has a reason to add fields
+	// that mail readers show or that change how they read the body. Names in h= are
+	// in lower case.
 	Author Role = iota
-	// Intermediary signs mail on its way, in a set of an ARC chain. It was written
-	// elsewhere and goes on to others who may complete it, so less of it is signed
-	// that is not there. Signatures that vouch for it are signed too
-	// (RFC 8617 section 4.1.2).
+	// Intermediary signs mail in transit, in a set of an ARC chain. The mail was
+	// written elsewhere, and later hops may add to it, so fewer absent fields are
+	// signed. DKIM signatures are signed too (RFC 8617 section 4.1.2).
 	Intermediary
 
 	roles = iota
@@ -30,12 +30,13 @@ type cover uint8
 const (
 	// never: the field is not signed.
 	never cover = iota
-	// always lists a field once more than it is there, so that none can be added,
-	// even if it is absent (RFC 6376 section 8.15).
+	// always lists a field once more than it occurs, even if it is absent, so that
+	// none can be added (RFC 6376 section 8.15).
 	always
-	// once lists it once more if it is there (RFC 6376 section 5.4).
+	// once lists a field once more than it occurs, unless it is absent
+	// (RFC 6376 section 5.4).
 	once
-	// present lists it as often as it is there.
+	// present lists a field as often as it occurs.
 	present
 )
 
@@ -46,19 +47,18 @@ type signedField struct {
 	cover [roles]cover
 }
 
-// signedFields are the fields to sign: those that RFC 6376 section 5.4.1 names,
-// the MIME fields and Sender (section 5.4), and Message-ID. The list leaves out
-// what others add, change or remove on the way (section 5.4: Return-Path, Received,
+// signedFields are the fields to sign: the ones that RFC 6376 section 5.4.1 names,
+// the MIME fields and Sender (section 5.4), and Message-ID. The list omits fields
+// that are added, changed or removed in transit (section 5.4: Return-Path, Received,
 // Comments, Keywords), Bcc, Authentication-Results, and the fields of an ARC chain,
-// which RFC 8617 section 4.1.2 forbids to sign.
+// which RFC 8617 section 4.1.2 forbids signing.
 var signedFields = withLower([]signedField{
-	// What readers show: a second one, or one where there was none, makes another
-	// message of it.
+	// Mail readers show these: adding one would make it a different message.
 	{name: "From", cover: [roles]cover{always, always}},
 	{name: "To", cover: [roles]cover{always, always}},
 	{name: "Cc", cover: [roles]cover{always, present}},
 	{name: "Subject", cover: [roles]cover{always, always}},
-	// An MTA adds these if they are missing (RFC 6409 section 8), maybe after
+	// An MTA adds these if they are missing (RFC 6409 section 8), possibly after
 	// milters have seen the message.
 	{name: "Date", cover: [roles]cover{once, once}},
 	{name: "Message-ID", cover: [roles]cover{once, once}},
@@ -67,7 +67,7 @@ var signedFields = withLower([]signedField{
 	{name: "Sender", cover: [roles]cover{present, present}},
 	{name: "In-Reply-To", cover: [roles]cover{present, present}},
 	{name: "References", cover: [roles]cover{present, present}},
-	// What decides how readers read the body.
+	// These decide how mail readers read the body.
 	{name: "MIME-Version", cover: [roles]cover{always, present}},
 	{name: "Content-Type", cover: [roles]cover{always, present}},
 	{name: "Content-Transfer-Encoding", cover: [roles]cover{always, present}},
@@ -81,7 +81,7 @@ var signedFields = withLower([]signedField{
 	{name: "List-Id", cover: [roles]cover{present, present}},
 	{name: "List-Help", cover: [roles]cover{present, present}},
 	{name: "List-Unsubscribe", cover: [roles]cover{present, present}},
-	{name: "List-Unsubscribe-Post", cover: [roles]cover{present, present}}, // RFC 8058 section 4 wants it signed
+	{name: "List-Unsubscribe-Post", cover: [roles]cover{present, present}}, // RFC 8058 section 4 requires signing it
 	{name: "List-Subscribe", cover: [roles]cover{present, present}},
 	{name: "List-Post", cover: [roles]cover{present, present}},
 	{name: "List-Owner", cover: [roles]cover{present, present}},
@@ -97,7 +97,7 @@ func withLower(fields []signedField) []signedField {
 }
 
 // SignedNames returns the names of the fields that a signature in role r covers if
-// they are there.
+// they are present.
 func (r Role) SignedNames() []string {
 	var names []string
 	for i := range signedFields {
@@ -115,10 +115,11 @@ func (f *signedField) in(r Role) string {
 	return f.name
 }
 
-// HeaderNames returns the h= tag of a signature in role r of a message: the fields
-// that are signed whether they are there or not, those that are signed once more
-// than they are there, then the rest. It lists most fields of one name at most. ok
-// is false if that leaves a field open to additions that must not be.
+// HeaderNames returns the names in the h= tag of a signature in role r: first the
+// fields that are signed even if absent, then the ones that are signed once more
+// than they occur, then the rest. If a field occurs more than most times, only most
+// of them are signed; ok is false if that would leave the field open to additions
+// that the signature is meant to prevent.
 func (r Role) HeaderNames(index *message.Index, most int) (names []string, ok bool) {
 	var counts [64]int // more than there are fields to sign
 	total := 0
@@ -152,22 +153,21 @@ func (r Role) HeaderNames(index *message.Index, most int) (names []string, ok bo
 	return names, true
 }
 
-// singular are the fields that a message has at most one of (RFC 5322 section 3.6;
-// RFC 2045 section 3 for those of MIME) and that decide what a reader shows or
-// answers to. A second one, put above the signed one, is the one that counts for
-// most readers.
+// singular are the fields that may occur at most once (RFC 5322 section 3.6; for
+// MIME fields, RFC 2045 section 3) and that decide what a mail reader shows or
+// replies to. If a second one is added above the signed one, most readers use it.
 var singular = []string{
 	"from", "subject", "reply-to", "to", "cc", "date", "sender", "message-id",
 	"content-type", "content-transfer-encoding", "mime-version",
 }
 
-// singularInChain are those of an ARC-Message-Signature. Intermediaries add a
-// second MIME-Version, which changes nothing for a reader, and the validation
-// suite for RFC 8617 has such chains pass.
+// singularInChain is singular for an ARC-Message-Signature, without MIME-Version:
+// intermediaries add a second one, it changes nothing for a reader, and the
+// validation suite for RFC 8617 expects such chains to pass.
 var singularInChain = slices.DeleteFunc(slices.Clone(singular), func(name string) bool { return name == "mime-version" })
 
-// unsignedDuplicate returns the first of names, in lower case, that is the name
-// of several fields of which s signs some but not all, or ""
+// unsignedDuplicate returns the first of names, which are in lower case, that
+// occurs more often than s signs it, provided that s signs it at all, or ""
 // (RFC 6376 section 8.15).
 func (s *Signature) unsignedDuplicate(names []string, index *message.Index) string {
 	for _, name := range names {

@@ -9,7 +9,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// TestHeaderNames holds the h= tags of our signatures, name by name.
+// TestHeaderNames checks the h= tags of our signatures, name by name.
 func TestHeaderNames(t *testing.T) {
 	const most = 3
 	for _, test := range []struct {
@@ -41,8 +41,8 @@ func TestHeaderNames(t *testing.T) {
 	}
 }
 
-// TestFieldsOfChains holds that no signature covers the fields of a chain, nor what
-// is added on the way.
+// TestFieldsOfChains checks that our signatures cover neither the fields of a chain
+// nor fields that are added in transit.
 func TestFieldsOfChains(t *testing.T) {
 	for _, role := range []dkim.Role{dkim.Author, dkim.Intermediary} {
 		for _, name := range role.SignedNames() {

@@ -48,7 +48,7 @@ func FuzzSignature(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Written anew from what was understood, it means the same.
+		// Formatted from its parsed form, it parses to the same signature.
 		canon := once.HeaderCanon.String() + "/" + once.BodyCanon.String()
 		text := fmt.Sprintf("v=1; a=%s; d=%s; s=%s; i=%s; c=%s; h=%s; bh=%s; b=%s", once.Algorithm, once.Domain, once.Selector,
 			once.Identity, canon, strings.Join(once.Fields, ":"), base64.StdEncoding.EncodeToString(once.BodyHash), once.Text)
@@ -67,14 +67,14 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// exported returns what a program sees of s.
+// exported returns the exported fields of s, except Text.
 func exported(s *dkim.Signature) any {
 	return []any{s.Algorithm, s.KeyType, s.Hash, s.Domain, s.Selector, s.Identity, s.IdentityDomain, s.Fields,
 		s.HeaderCanon, s.BodyCanon, s.BodyHash, s.Value, s.Length, s.Time, s.Expires}
 }
 
-// FuzzMessage verifies a message that is signed as it should be, with a header,
-// a body and an h= tag of any content: it passes, and not with one octet more.
+// FuzzMessage verifies a correctly signed message with an arbitrary header, body and
+// h= tag. It must pass, and must fail with one more octet in the body.
 func FuzzMessage(f *testing.F) {
 	f.Add("Subject: a\r\n\tb \r\nTo : x\r\n", " a \r\n\r\n", "to:subject:to", true, false)
 	f.Add("From: a\r\nFrom: b\r\nDKIM-Signature: v=1; b=x\r\n", "", "from:dkim-signature", false, true)
@@ -100,12 +100,12 @@ func FuzzMessage(f *testing.F) {
 		}
 		all = verify(t, text(append(message.Header{own}, header...))+more+"!", z, dkim.Options{MaxSignatures: 2000}, 10)
 		if r := all[0]; r.Reason != dkim.ReasonBodyHash {
-			t.Fatalf("with more at its end: %s: %v", r.Status, r.Err)
+			t.Fatalf("with one more octet: %s: %v", r.Status, r.Err)
 		}
 	})
 }
 
-// isNames tells whether s can be a list of names in an h= tag.
+// isNames reports whether s can be a list of names in an h= tag.
 func isNames(s string) bool {
 	for name := range strings.SplitSeq(s, ":") {
 		if name = strings.Trim(name, " \t"); name == "" || strings.ContainsFunc(name, func(c rune) bool {

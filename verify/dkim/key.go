@@ -12,8 +12,8 @@ import (
 	"authmilter/verify/fault"
 )
 
-// maxKeyText bounds the base64 text of a key, in octets: an RSA key of 16384
-// bits takes 2,800.
+// maxKeyText bounds the base64 text of a key, in octets. A 16384-bit RSA key takes
+// 2,800.
 const maxKeyText = 4096
 
 // Key is a key record (RFC 6376 section 3.6.1).
@@ -27,14 +27,14 @@ type Key struct {
 	Hashes []string
 	// Services are the names in the s= tag; nil allows all.
 	Services []string
-	// Testing is the flag t=y: the domain is trying DKIM out. It changes no
+	// Testing is the flag t=y: the domain is testing DKIM. It does not change any
 	// result.
 	Testing bool
-	// Strict is the flag t=s: the domain of i= must be d= itself.
+	// Strict is the flag t=s: the domain of i= must be the same as d=.
 	Strict bool
 
-	// Of a key that was looked up: the aliases passed on the way to it, and
-	// whether the resolver vouched for the answer.
+	// CNAMEs and Authentic are set for a key that was looked up: the aliases that
+	// led to it, and whether the resolver vouched for the answer.
 	CNAMEs    []string
 	Authentic bool
 }
@@ -54,7 +54,7 @@ func ParseKey(txt string) (*Key, error) {
 	if err != nil {
 		return nil, errKeySyntax.Because(err)
 	}
-	// RFC 6376 section 3.6.1: v= comes first where it is there at all.
+	// RFC 6376 section 3.6.1: v= is optional, but must come first.
 	if v, ok := tags.Get("v"); ok && (tags[0].Name != "v" || v != "DKIM1") {
 		return nil, keySyntax("tag v=")
 	}
@@ -92,7 +92,7 @@ func ParseKey(txt string) (*Key, error) {
 	return k, nil
 }
 
-// list returns the names of a colon-separated tag, nil where it is absent.
+// list returns the names in a colon-separated tag, or nil if it is absent.
 func list(tags Tags, name string) []string {
 	text, ok := tags.Get(name)
 	if !ok {
@@ -108,8 +108,8 @@ func list(tags Tags, name string) []string {
 func (k *Key) parsePublic(data []byte) error {
 	switch k.Type {
 	case RSA:
-		// RFC 6376 section 3.6.1 means an RSAPublicKey; in use
-		// is the SubjectPublicKeyInfo around it.
+		// RFC 6376 section 3.6.1 specifies an RSAPublicKey, but most domains
+		// publish it wrapped in a SubjectPublicKeyInfo.
 		public, err := x509.ParsePKIXPublicKey(data)
 		if err != nil {
 			if public, err = x509.ParsePKCS1PublicKey(data); err != nil {
@@ -125,7 +125,7 @@ func (k *Key) parsePublic(data []byte) error {
 		}
 		k.Public, k.Bits = key, key.N.BitLen()
 	case Ed25519:
-		// RFC 8463 section 4.2: the 32 octets alone.
+		// RFC 8463 section 4.2: the bare 32 octets.
 		if len(data) != ed25519.PublicKeySize {
 			return keySyntax("tag p= is not an Ed25519 key")
 		}
@@ -136,10 +136,10 @@ func (k *Key) parsePublic(data []byte) error {
 	return nil
 }
 
-// isUsable tells whether crypto/rsa verifies with key, whatever its size:
-// modulus and exponent odd, the exponent from 3 to 2^31-1. A larger one
-// serves only to make verifiers work (RFC 6376 section 8.13), and with 1 every
-// message is signed.
+// isUsable reports whether crypto/rsa accepts key, apart from its size: modulus and
+// exponent must be odd, and the exponent from 3 to 2^31-1. A larger exponent only
+// burdens verifiers (RFC 6376 section 8.13), and with an exponent of 1 anyone can
+// sign.
 func isUsable(key *rsa.PublicKey) bool {
 	return key.N.Bit(0) == 1 && key.E%2 == 1 && 3 <= key.E && key.E <= math.MaxInt32
 }

@@ -39,12 +39,12 @@ func TestParseKey(t *testing.T) {
 		{"v=DKIM1;; p=" + text + ";;", key(same)},
 		{"p=" + plainRSA, key(same)},
 		{"n=ignore this =20 text; x=; p=" + text, key(same)},
-		{"g=*; p=" + text, key(same)}, // of RFC 4871
+		{"g=*; p=" + text, key(same)}, // g= is from RFC 4871
 		{"t=y; p=" + text, key(func(k *dkim.Key) { k.Testing = true })},
 		{"t= s : x : Y ; p=" + text, key(func(k *dkim.Key) { k.Testing, k.Strict = true, true })},
 		{"t=; p=" + text, key(same)},
 		{"h= SHA256 : sha1; p=" + text, key(func(k *dkim.Key) { k.Hashes = []string{"sha256", "sha1"} })},
-		{"h=; p=" + text, key(func(k *dkim.Key) { k.Hashes = []string{""} })}, // none, which is not all (section 3.2)
+		{"h=; p=" + text, key(func(k *dkim.Key) { k.Hashes = []string{""} })}, // empty, which allows none (section 3.2)
 		{"s=email:*; p=" + text, key(func(k *dkim.Key) { k.Services = []string{"email", "*"} })},
 		{record(ed, ""), &dkim.Key{Type: dkim.Ed25519, Public: ed, Bits: 256}},
 		{"k=ED25519; p=" + base64.StdEncoding.EncodeToString(ed25519Key()[32:]), &dkim.Key{Type: dkim.Ed25519, Public: ed, Bits: 256}},
@@ -114,5 +114,3 @@ func TestParseBadKey(t *testing.T) {
 		}
 	}
 }
-
-// TestLookupKey looks keys up in real packets.

@@ -14,17 +14,18 @@ import (
 	"authmilter/verify/message"
 )
 
-// hashAndValue ends a signature of the length that a key of 2048 bits makes.
+// hashAndValue ends a signature field, with a b= of the length that a 2048-bit key
+// makes.
 var hashAndValue = "; bh=" + sha256Empty + "; b=" + strings.Repeat("A", 342) + "=="
 
-// junk is a well-formed signature by nobody.
+// junk returns a well-formed signature that no key made.
 func junk(domain string) string {
 	return "DKIM-Signature: v=1; a=rsa-sha256; d=" + domain + "; s=x; h=from" + hashAndValue + "\r\n"
 }
 
 func TestManySignatures(t *testing.T) {
 	z := zone(t)
-	// The author's is the last of all.
+	// The author domain's signature is the last of all.
 	msg := strings.Repeat(junk("example.org"), 500) + sign(rsaKey(), tags, plain)
 	results := verify(t, msg, z, dkim.Options{}, 1<<20)
 	count := map[dkim.Reason]int{}
@@ -43,8 +44,8 @@ func TestManySignatures(t *testing.T) {
 	}
 }
 
-// TestWhichSignatures holds which signatures are verified (v), reported as too
-// many (t) and left out, where two are verified, and that results come in the
+// TestWhichSignatures checks which signatures are verified (v), reported as too
+// many (t) or left out if at most two are verified, and that results come in the
 // order of the header.
 func TestWhichSignatures(t *testing.T) {
 	for _, test := range []struct {
@@ -65,8 +66,8 @@ func TestWhichSignatures(t *testing.T) {
 		{"a.example", "x.test y.test A.Example", "x.test:v y.test:t a.example:v"},
 		{"a.example", "xa.example ya.example z.a.example", "xa.example:v ya.example:t z.a.example:v"},
 		{"", "x.test y.test z.test", "x.test:v y.test:v z.test:t"},
-		// What cannot be verified takes no place of what can, among as many as are
-		// parsed.
+		// Among the signatures that are parsed, one that cannot be verified does
+		// not take the place of one that can.
 		{"a.example", "bad x.test a.example", "bad:- x.test:v a.example:v"},
 		{"a.example", "bad bad bad bad x.test a.example", "bad:- bad:- bad:- a.example:v"},
 	} {
@@ -95,8 +96,8 @@ func TestWhichSignatures(t *testing.T) {
 	}
 }
 
-// TestHostileHeaders holds that the work before the first look-up does not grow
-// with what a header of the greatest size can hold.
+// TestHostileHeaders checks that the work before the first look-up is bounded, even
+// for the largest header.
 func TestHostileHeaders(t *testing.T) {
 	many := func(raw string) message.Header {
 		h := make(message.Header, min(2000, 1<<20/len(raw)))
@@ -134,8 +135,8 @@ func TestHostileHeaders(t *testing.T) {
 	}
 }
 
-// TestOverlap verifies ten signatures at once, with keys from real packets,
-// while the body arrives: the results are those of one at a time.
+// TestOverlap verifies ten signatures at once, with keys from real packets, while
+// the body arrives. The results must be the same as when verifying one at a time.
 func TestOverlap(t *testing.T) {
 	z := zone(t)
 	msg := plain
@@ -166,7 +167,7 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// TestEvidence holds what a result tells besides its status.
+// TestEvidence checks what a result holds besides its status.
 func TestEvidence(t *testing.T) {
 	z := zone(t)
 	r := verify(t, sign(rsaKey(), with("s", "strict"), plain), z, dkim.Options{}, 1<<20)[0]

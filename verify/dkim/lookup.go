@@ -12,9 +12,8 @@ var (
 	errKeyDNS = fault.New(TempError, ReasonDNS, "key not available now")
 )
 
-// LookupKey returns the key that domain publishes for selector: of several, the
-// first. An error is an *[Error]: a TempError where it is unknown what is
-// published.
+// LookupKey returns the key that domain publishes for selector, the first if there
+// are several. An error is an *[Error]; it is a TempError if DNS gave no answer.
 func LookupKey(ctx context.Context, r dns.Resolver, selector, domain string) (*Key, error) {
 	keys, err := LookupKeys(ctx, r, selector, domain)
 	if err != nil {
@@ -23,10 +22,10 @@ func LookupKey(ctx context.Context, r dns.Resolver, selector, domain string) (*K
 	return keys[0], nil
 }
 
-// LookupKeys returns the keys that domain publishes for selector, one or more.
-// Records that are no keys are passed over (RFC 6376 section 6.1.2), so that
-// other text at the name, or a key half replaced, is no reason to distrust good
-// mail. The error, an *[Error], is that of the first record where none is a key.
+// LookupKeys returns the keys that domain publishes for selector, at least one. It
+// skips records that are not valid keys (RFC 6376 section 6.1.2), so that other text
+// at the name, or a half-finished key rotation, does not make good mail fail. If no
+// record is a key, it returns the error of the first. An error is an *[Error].
 func LookupKeys(ctx context.Context, r dns.Resolver, selector, domain string) ([]*Key, error) {
 	answer, err := r.TXT(ctx, selector+"._domainkey."+domain)
 	switch {

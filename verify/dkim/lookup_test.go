@@ -13,9 +13,10 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
+// TestLookupKey looks up keys with real packets.
 func TestLookupKey(t *testing.T) {
 	z := zone(t)
-	// Longer than a packet over UDP: the second try is over TCP.
+	// Too long for a UDP packet, so it is fetched again over TCP.
 	large := record(rsaKey().Public(), "n="+strings.Repeat("notes ", 300)+"; ")
 	z.AddTXT("large._domainkey.example.com", large)
 	z.AddTXT("text2._domainkey.example.com", "hello")
@@ -57,11 +58,11 @@ func TestLookupKey(t *testing.T) {
 	cancel()
 	var e *dkim.Error
 	if _, err := dkim.LookupKey(ended, client, "other", "example.com"); !errors.As(err, &e) || e.Status != dkim.TempError {
-		t.Errorf("look-up that was cancelled: %v", err)
+		t.Errorf("cancelled look-up: %v", err)
 	}
 }
 
-// oneOf tells whether s begins with one of the texts in list.
+// oneOf reports whether s begins with one of the texts in list.
 func oneOf(s, list string) bool {
 	for text := range strings.SplitSeq(list, "|") {
 		if strings.HasPrefix(s, text) {
@@ -87,7 +88,7 @@ func TestAuthenticKey(t *testing.T) {
 	}
 }
 
-// shuffled is a resolver whose answer is a list in a given order.
+// shuffled is a resolver that answers every query with values, in that order.
 type shuffled struct {
 	dns.Resolver
 	values []string
@@ -97,8 +98,8 @@ func (r shuffled) TXT(context.Context, string) (dns.Answer[string], error) {
 	return dns.Answer[string]{Values: r.values}, nil
 }
 
-// TestSeveralKeys holds that what several records at one name lead to does not
-// depend on their order, which DNS does not keep.
+// TestSeveralKeys checks that the result for several records at one name does not
+// depend on their order, which DNS does not preserve.
 func TestSeveralKeys(t *testing.T) {
 	var (
 		own     = record(rsaKey().Public(), "")
@@ -123,8 +124,8 @@ func TestSeveralKeys(t *testing.T) {
 		{name: "small and new", msg: rsaSigned, records: []string{own, small}, status: dkim.Pass},
 		{name: "the same key, not for mail", msg: rsaSigned, records: []string{own, strange}, status: dkim.Pass},
 		{name: "text around", msg: rsaSigned, records: []string{"hello", own, ""}, status: dkim.Pass},
-		{name: "none that made it", msg: rsaSigned, records: []string{ed, other}, status: dkim.Fail, reason: dkim.ReasonSignature},
-		{name: "none for it", msg: rsaSigned, records: []string{ed, strange}, status: dkim.PermError, reason: dkim.ReasonKeyUse},
+		{name: "none that made the signature", msg: rsaSigned, records: []string{ed, other}, status: dkim.Fail, reason: dkim.ReasonSignature},
+		{name: "none that may be used", msg: rsaSigned, records: []string{ed, strange}, status: dkim.PermError, reason: dkim.ReasonKeyUse},
 		{name: "no key", msg: rsaSigned, records: []string{"hello", "v=DKIM1; p=AAAA"}, status: dkim.PermError, reason: dkim.ReasonKeySyntax},
 		{name: "too many others", msg: rsaSigned, records: []string{other, other, other}, status: dkim.Fail, reason: dkim.ReasonSignature},
 	} {
@@ -136,7 +137,7 @@ func TestSeveralKeys(t *testing.T) {
 			}
 		}
 	}
-	// The work is bounded: the fourth is not tried.
+	// The work is bounded: a fourth key is not tried.
 	r := verify(t, rsaSigned, shuffled{values: []string{other, other, other, own}}, dkim.Options{}, 1<<20)[0]
 	if r.Status != dkim.Fail {
 		t.Errorf("fourth key: %s (%v)", r.Status, r.Err)

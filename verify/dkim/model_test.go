@@ -13,9 +13,9 @@ import (
 	"authmilter/verify/message"
 )
 
-// What a signature covers, a second time: as RFC 6376 sections 3.4 and 3.7 put
-// it, with no thought of cost, and with no code of the package but that which
-// splits a message into fields.
+// This file is a second implementation of what a signature covers. It follows the
+// words of RFC 6376 sections 3.4 and 3.7, regardless of cost, and shares no code
+// with the verifier but the one that splits a message into fields.
 
 var (
 	folds     = regexp.MustCompile(`\r\n([ \t])`)
@@ -64,8 +64,8 @@ func modelSelect(h message.Header, names []string, own int) []int {
 	return selected
 }
 
-// modelHeader returns what is hashed of a header: the fields that names select
-// and then field, without the value of its b= tag and without its line end.
+// modelHeader returns the text to hash for a header: the fields that names select,
+// and then field without the value of its b= tag and without its line end.
 func modelHeader(relaxed bool, h message.Header, names []string, own int, field message.Field) string {
 	var b strings.Builder
 	for _, i := range modelSelect(h, names, own) {
@@ -76,8 +76,8 @@ func modelHeader(relaxed bool, h message.Header, names []string, own int, field 
 	return b.String()
 }
 
-// modelSignature returns the Ed25519 signature of what modelHeader returns, in
-// base64.
+// modelSignature returns the Ed25519 signature of signed, the result of modelHeader,
+// in base64.
 func modelSignature(signed string) string {
 	digest := sha256.Sum256([]byte(signed))
 	value, err := ed25519Key().Sign(rand.Reader, digest[:], crypto.Hash(0))

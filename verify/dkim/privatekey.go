@@ -16,15 +16,15 @@ import (
 	"fmt"
 )
 
-// maxPEM bounds the text of a private key, in octets: an RSA key of 16384 bits
-// takes 13,000.
+// maxPEM bounds the text of a private key, in octets. A 16384-bit RSA key takes
+// 13,000.
 const maxPEM = 64 << 10
 
-// MinSigningBits is the smallest RSA key to sign with: RFC 8301 section 3.2
-// says that signers MUST use at least 1024 bits.
+// MinSigningBits is the size of the smallest RSA key to sign with:
+// RFC 8301 section 3.2 says that signers MUST use at least 1024 bits.
 const MinSigningBits = 1024
 
-// PrivateKey signs.
+// PrivateKey is a key to sign with.
 type PrivateKey struct {
 	Type KeyType
 	// Bits is the size of the key.
@@ -32,12 +32,12 @@ type PrivateKey struct {
 	signer crypto.Signer
 }
 
-// NewPrivateKey makes a key; bits is for RSA only, from [MinSigningBits] to
-// [DefaultMaxRSABits].
+// NewPrivateKey generates a key. bits is the size of an RSA key, from
+// [MinSigningBits] to [DefaultMaxRSABits]; for Ed25519 it is ignored.
 func NewPrivateKey(t KeyType, bits int) (*PrivateKey, error) {
 	switch t {
 	case RSA:
-		// Before the work, which grows with the fourth power of the size.
+		// Check before the work, which grows with the fourth power of the size.
 		if err := checkSigningBits(bits); err != nil {
 			return nil, err
 		}
@@ -59,13 +59,13 @@ func NewPrivateKey(t KeyType, bits int) (*PrivateKey, error) {
 var (
 	errNoPEM      = errors.New("no private key in PEM form")
 	errDamagedPEM = errors.New("damaged PEM: a block without an end, or not in base64")
-	errSeveralPEM = errors.New("more than one PEM block, and the private key must be alone")
+	errSeveralPEM = errors.New("more than one PEM block; only the private key is allowed")
 	errEncrypted  = errors.New("the key is encrypted; remove its passphrase")
-	errPublic     = errors.New("a public key, where the private one belongs")
-	errCert       = errors.New("a certificate, where a private key belongs")
-	errOpenSSH    = errors.New("a key in the form of OpenSSH, and PKCS #1 or PKCS #8 is needed")
+	errPublic     = errors.New("a public key, not a private key")
+	errCert       = errors.New("a certificate, not a private key")
+	errOpenSSH    = errors.New("a key in OpenSSH format; PKCS #1 or PKCS #8 is needed")
 	errDamagedKey = errors.New("damaged private key")
-	errNotSigning = errors.New("neither an RSA nor an Ed25519 key, and DKIM knows no other")
+	errNotSigning = errors.New("neither an RSA nor an Ed25519 key; DKIM supports no others")
 )
 
 // ParsePrivateKey reads a private key in PEM: RSA in PKCS #1 or PKCS #8, Ed25519
@@ -82,7 +82,7 @@ func ParsePrivateKey(text []byte) (*PrivateKey, error) {
 	case block == nil:
 		return nil, errDamagedPEM
 	case block.Type == "EC PARAMETERS", block.Type == "DSA PARAMETERS":
-		// OpenSSL writes them before the key itself.
+		// OpenSSL writes these before the key itself.
 		return nil, errNotSigning
 	case blocks > 1:
 		return nil, errSeveralPEM
@@ -107,7 +107,7 @@ func ParsePrivateKey(text []byte) (*PrivateKey, error) {
 	case "OPENSSH PRIVATE KEY":
 		return nil, errOpenSSH
 	}
-	return nil, fmt.Errorf("not a private key but %.40q", block.Type)
+	return nil, fmt.Errorf("a PEM block of type %.40q, not a private key", block.Type)
 }
 
 // The algorithms of keys in PKCS #8: rsaEncryption (RFC 8017 appendix A.1) and
@@ -118,9 +118,8 @@ var (
 )
 
 func parsePKCS8(der []byte) (*PrivateKey, error) {
-	// RFC 5208 section 5. That an algorithm is another one is looked at here,
-	// because crypto/x509 gives one error for an algorithm and for octets that
-	// it does not know.
+	// RFC 5208 section 5. The algorithm is checked here because crypto/x509
+	// returns the same error for an unknown algorithm as for damaged octets.
 	var info struct {
 		Version   int
 		Algorithm pkix.AlgorithmIdentifier
@@ -145,7 +144,7 @@ func newPrivateKey(key any) (*PrivateKey, error) {
 		if err := checkSigningBits(key.N.BitLen()); err != nil {
 			return nil, err
 		}
-		// The key record must be one that verifies.
+		// Verifiers must be able to use the key record.
 		if !isUsable(&key.PublicKey) {
 			return nil, errDamagedKey
 		}
@@ -156,24 +155,24 @@ func newPrivateKey(key any) (*PrivateKey, error) {
 	return nil, errNotSigning
 }
 
-// checkSigningBits checks the size of an RSA key.
+// checkSigningBits returns an error if an RSA key is too small or too large.
 func checkSigningBits(bits int) error {
 	switch {
 	case bits < MinSigningBits:
-		return fmt.Errorf("an RSA key of %d bits, and %d are the least (RFC 8301)", bits, MinSigningBits)
+		return fmt.Errorf("a %d-bit RSA key; the minimum is %d (RFC 8301)", bits, MinSigningBits)
 	case bits > DefaultMaxRSABits:
-		return fmt.Errorf("an RSA key of %d bits, and %d are the most that we verify with", bits, DefaultMaxRSABits)
+		return fmt.Errorf("a %d-bit RSA key; the maximum is %d", bits, DefaultMaxRSABits)
 	}
 	return nil
 }
 
-// String describes the key, without its secret.
+// String describes the key without its secret.
 func (k *PrivateKey) String() string { return fmt.Sprintf("%d-bit %s key", k.Bits, k.Type) }
 
-// GoString is [PrivateKey.String]: the verb %#v shows no secret either.
+// GoString is like [PrivateKey.String], so that %#v does not show the secret either.
 func (k *PrivateKey) GoString() string { return k.String() }
 
-// Signer returns the key as the standard library knows it.
+// Signer returns the key as a [crypto.Signer].
 func (k *PrivateKey) Signer() crypto.Signer { return k.signer }
 
 // Algorithm returns the a= tag of its signatures.
@@ -182,16 +181,16 @@ func (k *PrivateKey) Algorithm() string { return string(k.Type) + "-sha256" }
 // SignDigest signs a SHA-256 digest (RFC 6376 section 3.3; RFC 8463 section 3).
 func (k *PrivateKey) SignDigest(digest []byte) ([]byte, error) {
 	if len(digest) != sha256.Size {
-		return nil, fmt.Errorf("%d octets are no SHA-256 digest", len(digest))
+		return nil, fmt.Errorf("%d octets are not a SHA-256 digest", len(digest))
 	}
 	if k.Type == Ed25519 {
-		// Plain Ed25519 over the digest, which it takes for the message.
+		// Plain Ed25519, with the digest as the message.
 		return k.signer.Sign(rand.Reader, digest, crypto.Hash(0))
 	}
 	return k.signer.Sign(rand.Reader, digest, crypto.SHA256)
 }
 
-// PEM returns the key in PKCS #8.
+// PEM returns the key as PKCS #8 in PEM.
 func (k *PrivateKey) PEM() ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(k.signer)
 	if err != nil {
@@ -200,14 +199,14 @@ func (k *PrivateKey) PEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// public returns the p= tag of the key record, before base64.
+// public returns the contents of the p= tag of the key record, before base64.
 func (k *PrivateKey) public() []byte {
 	if p, ok := k.signer.Public().(ed25519.PublicKey); ok {
 		return p // RFC 8463 section 4.2
 	}
 	der, err := x509.MarshalPKIXPublicKey(k.signer.Public())
 	if err != nil {
-		panic(err) // an RSA key always encodes
+		panic(err) // an RSA key can always be encoded
 	}
 	return der
 }
@@ -218,8 +217,8 @@ func (k *PrivateKey) Public() *Key {
 }
 
 // Record returns the key record to publish (RFC 6376 section 3.6.1;
-// RFC 8463 section 4.2). It has no tag h=: SHA-256 is the only hash that verifiers
-// accept anyway (RFC 8301 section 3.1).
+// RFC 8463 section 4.2). It has no h= tag, because verifiers accept only SHA-256
+// anyway (RFC 8301 section 3.1).
 func (k *PrivateKey) Record() string {
 	return "v=DKIM1; k=" + string(k.Type) + "; p=" + base64.StdEncoding.EncodeToString(k.public())
 }

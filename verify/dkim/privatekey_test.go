@@ -16,8 +16,8 @@ import (
 	"authmilter/verify/dkim"
 )
 
-// TestParsePrivateKey reads the files of testdata/privatekey: the first line of
-// each tells what the rest of it is found to be. Most were made with OpenSSL.
+// TestParsePrivateKey parses the files of testdata/privatekey. The first line of
+// each is the expected result for the rest. Most were made with OpenSSL.
 func TestParsePrivateKey(t *testing.T) {
 	files, err := filepath.Glob("testdata/privatekey/*.pem")
 	if err != nil || len(files) < 30 {
@@ -65,9 +65,9 @@ func TestParsePrivateKeyBounds(t *testing.T) {
 		bits    int
 		err     string
 	}{
-		{dkim.RSA, 1023, "an RSA key of 1023 bits, and 1024 are the least (RFC 8301)"},
-		{dkim.RSA, 8193, "an RSA key of 8193 bits, and 8192 are the most that we verify with"},
-		{dkim.RSA, -1, "an RSA key of -1 bits, and 1024 are the least (RFC 8301)"},
+		{dkim.RSA, 1023, "a 1023-bit RSA key; the minimum is 1024 (RFC 8301)"},
+		{dkim.RSA, 8193, "a 8193-bit RSA key; the maximum is 8192"},
+		{dkim.RSA, -1, "a -1-bit RSA key; the minimum is 1024 (RFC 8301)"},
 		{"dsa", 1024, `unknown key type "dsa"`},
 	} {
 		if _, err := dkim.NewPrivateKey(c.keyType, c.bits); fmt.Sprint(err) != c.err {
@@ -76,7 +76,7 @@ func TestParsePrivateKeyBounds(t *testing.T) {
 	}
 }
 
-// newKeys returns one key of each type.
+// newKeys returns a new key of each type.
 func newKeys(t testing.TB) []*dkim.PrivateKey {
 	t.Helper()
 	var keys []*dkim.PrivateKey
@@ -90,8 +90,8 @@ func newKeys(t testing.TB) []*dkim.PrivateKey {
 	return keys
 }
 
-// TestPrivateKeySigns holds a key to its record: what the key signs, the record
-// verifies, as a digest and in a whole message.
+// TestPrivateKeySigns checks that signatures by a key verify with its record, both of
+// a digest and of a whole message.
 func TestPrivateKeySigns(t *testing.T) {
 	for _, k := range newKeys(t) {
 		t.Run(k.Algorithm(), func(t *testing.T) {
@@ -151,7 +151,8 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 	}
 }
 
-// TestPrivateKeyHidesItself: no verb of fmt, as logs use them, shows the secret.
+// TestPrivateKeyHidesItself checks that no verb of fmt, as used in logs, shows the
+// secret.
 func TestPrivateKeyHidesItself(t *testing.T) {
 	for _, k := range newKeys(t) {
 		var secret string
@@ -170,8 +171,8 @@ func TestPrivateKeyHidesItself(t *testing.T) {
 	}
 }
 
-// FuzzParsePrivateKey: a key that is read can be written and read again, and its
-// record is one that verifies.
+// FuzzParsePrivateKey checks that a parsed key can be written and parsed again, and
+// that its record is valid.
 func FuzzParsePrivateKey(f *testing.F) {
 	files, err := filepath.Glob("testdata/privatekey/*.pem")
 	if err != nil {
@@ -195,11 +196,11 @@ func FuzzParsePrivateKey(f *testing.F) {
 		}
 		twice, err := dkim.ParsePrivateKey(written)
 		if err != nil {
-			t.Fatalf("%q is read as %s, but not %q: %v", text, once, written, err)
+			t.Fatalf("%q parses as %s, but does not parse again from %q: %v", text, once, written, err)
 		}
 		equal, ok := once.Signer().(interface{ Equal(crypto.PrivateKey) bool })
 		if !ok || !equal.Equal(twice.Signer()) || once.Type != twice.Type || once.Bits != twice.Bits {
-			t.Fatalf("%s is read again as %s", once, twice)
+			t.Fatalf("%s parses again as %s", once, twice)
 		}
 		public, err := dkim.ParseKey(once.Record())
 		if err != nil || public.Type != once.Type || public.Bits != once.Bits {

@@ -8,15 +8,16 @@ import (
 	"authmilter/verify/dns"
 )
 
-// Published is what a domain publishes about a key of ours.
+// Published is the state of the key record that a domain publishes for one of our
+// keys.
 type Published string
 
-// What can be published.
+// The states of a key record.
 const (
 	PublishedOK        Published = "ok"
 	PublishedAmbiguous Published = "ambiguous" // the key, and other keys at the same name
 	PublishedMissing   Published = "missing"   // no record
-	PublishedMismatch  Published = "mismatch"  // the record of another key
+	PublishedMismatch  Published = "mismatch"  // a record with another key
 	PublishedUnusable  Published = "unusable"  // malformed, revoked, or not for mail
 	PublishedUnknown   Published = "unknown"   // DNS gave no answer
 )
@@ -27,13 +28,13 @@ func PublishedStates() []Published {
 }
 
 var (
-	errAmbiguous = errors.New("several key records at one name, of which verifiers take any")
+	errAmbiguous = errors.New("several key records at one name; verifiers may use any of them")
 	errMissing   = errors.New("no key record")
-	errMismatch  = errors.New("the key record is that of another key")
+	errMismatch  = errors.New("the key record holds another key")
 )
 
-// CheckPublished tells whether domain publishes k for selector, for messages
-// of domain itself. The error explains everything but PublishedOK.
+// CheckPublished checks that domain publishes k for selector, such that it can sign
+// messages from domain itself. The error explains any state but PublishedOK.
 func (k *PrivateKey) CheckPublished(ctx context.Context, r dns.Resolver, selector, domain string) (Published, error) {
 	keys, err := LookupKeys(ctx, r, selector, domain)
 	var e *Error
@@ -45,7 +46,7 @@ func (k *PrivateKey) CheckPublished(ctx context.Context, r dns.Resolver, selecto
 	case err != nil:
 		return PublishedUnusable, err
 	}
-	// i= is d= in all that we sign, so that the flag t=s is no obstacle.
+	// i= is the same as d= in everything we sign, so the flag t=s does not matter.
 	s := &Signature{KeyType: k.Type, Hash: crypto.SHA256, Domain: domain, IdentityDomain: domain}
 	state, err := PublishedMismatch, errMismatch
 	for _, key := range keys {
@@ -65,7 +66,7 @@ func (k *PrivateKey) CheckPublished(ctx context.Context, r dns.Resolver, selecto
 	return state, err
 }
 
-// matches tells whether key is the public half of k.
+// matches reports whether key is the public half of k.
 func (k *PrivateKey) matches(key *Key) bool {
 	own, ok := k.signer.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && own.Equal(key.Public)

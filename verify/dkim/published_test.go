@@ -13,10 +13,9 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// TestCheckPublished asks for each state in memory and over real packets. A
-// record is that of the RSA key (rsa), the Ed25519 key (ed), or another RSA key
-// (other), with the text before the sign @ put after v=DKIM1, or it is the text
-// itself.
+// TestCheckPublished checks each state, in memory and over real packets. A record
+// "TAGS@NAME" is the record of the RSA key (rsa), the Ed25519 key (ed) or another RSA
+// key (other), with TAGS inserted after v=DKIM1. A record without @ is used as it is.
 func TestCheckPublished(t *testing.T) {
 	keys := newKeys(t)
 	rsa, ed, other := keys[0], keys[1], newKeys(t)[0]
@@ -29,8 +28,8 @@ func TestCheckPublished(t *testing.T) {
 		return strings.Replace(k.Record(), "v=DKIM1; ", "v=DKIM1; "+tags, 1)
 	}
 	const (
-		mismatch  = "the key record is that of another key"
-		ambiguous = "several key records at one name, of which verifiers take any"
+		mismatch  = "the key record holds another key"
+		ambiguous = "several key records at one name; verifiers may use any of them"
 		missing   = "no key record"
 	)
 	cases := []struct {
@@ -90,7 +89,7 @@ $TRUNCATE truncated._domainkey.example.com
 					t.Errorf("got %s, %v; want %s, %q", got, err, want, reason)
 				}
 				if !slices.Contains(dkim.PublishedStates(), got) {
-					t.Errorf("%s is no state", got)
+					t.Errorf("%s is not a state", got)
 				}
 			})
 		}

@@ -11,8 +11,8 @@ const (
 	None      Status = "none"      // the message has no signature
 	Pass      Status = "pass"      // verified and acceptable
 	Fail      Status = "fail"      // the body hash or the signature does not match
-	Policy    Status = "policy"    // not acceptable here, by key, hash, coverage or number
-	Neutral   Status = "neutral"   // the signature field is malformed, of an unknown kind, or not valid now
+	Policy    Status = "policy"    // refused here for its key, hash or coverage, or one signature too many
+	Neutral   Status = "neutral"   // the signature field is malformed, of an unknown kind, expired or in the future
 	TempError Status = "temperror" // the key could not be fetched now
 	PermError Status = "permerror" // it can never verify
 )
@@ -64,7 +64,7 @@ type Outcome struct {
 	Reason Reason
 }
 
-// Outcomes returns every Outcome there is.
+// Outcomes returns every possible Outcome.
 func Outcomes() []Outcome {
 	return []Outcome{
 		{None, ""},
@@ -96,25 +96,25 @@ func Outcomes() []Outcome {
 	}
 }
 
-// Result is what became of one signature.
+// Result is the result of verifying one signature.
 type Result struct {
 	Status Status
 	// Reason is empty for a pass.
 	Reason Reason
 	// Err explains each status but pass to a person.
 	Err error
-	// Signature is what could be read of the field; it is never nil in a result
-	// of a [Verification].
+	// Signature holds what could be parsed of the field; a [Verification] never
+	// leaves it nil.
 	Signature *Signature
-	// Key is the key as published, where it was found and could be read.
+	// Key is the published key, nil if it was not found or not readable.
 	Key *Key
 }
 
-// Error is why a signature did not pass. Every error of this package's parsers
-// and look-ups is one.
+// Error explains why a signature did not pass. Every error of this package's
+// parsers and look-ups is one.
 type Error = fault.Error[Status, Reason]
 
-// because returns r with the status and the reason of err, which explains them.
+// because returns r with the status and reason of err, and err as its explanation.
 func (r Result) because(err *Error) Result {
 	r.Status, r.Reason, r.Err = err.Status, err.Reason, err
 	return r

@@ -96,9 +96,9 @@ func record(public crypto.PublicKey, tags string) string {
 	return "v=DKIM1; " + tags + "p=" + base64.StdEncoding.EncodeToString(der)
 }
 
-// sign returns msg with a signature field on top, whose tags are those given
-// and bh= and b=. It is written from RFC 6376 section 3.7 in the plainest way:
-// h=, c= and l= are read from tags, and msg has CRLF line ends.
+// sign returns msg with a signature field on top, whose tags are tags, bh= and b=.
+// It follows RFC 6376 section 3.7 in the simplest way: h=, c= and l= are read from
+// tags, and msg must have CRLF line ends.
 func sign(key crypto.Signer, tags, msg string) string {
 	list, err := dkim.ParseTags(tags)
 	if err != nil {
@@ -154,7 +154,7 @@ const (
 	tags  = "v=1; a=rsa-sha256; d=example.com; s=s1; c=relaxed/relaxed; h=from:to:subject:date:subject"
 )
 
-// with returns tags with one of them replaced, or removed where value is "".
+// with returns tags with one of them replaced, or removed if value is "".
 func with(name, value string) string {
 	var out []string
 	list, _ := dkim.ParseTags(tags)

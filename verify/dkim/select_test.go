@@ -12,10 +12,10 @@ import (
 	"authmilter/verify/message"
 )
 
-// TestSelection signs random headers with random h= tags, which repeat names,
-// write them in another case and name fields that are not there, and puts the
-// signature anywhere among the fields (RFC 6376 section 5.4.2). A field that is
-// changed afterwards breaks the signature exactly if it was selected.
+// TestSelection signs random headers with random h= tags, which repeat names, write
+// them in another case and name absent fields, and inserts the signature anywhere
+// among the fields (RFC 6376 section 5.4.2). Changing a field afterwards must break
+// the signature exactly if the field was selected.
 func TestSelection(t *testing.T) {
 	z := zone(t)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -62,8 +62,8 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// verifyFields returns the result of the signature at own of a header without a
-// body.
+// verifyFields returns the result of the signature at position own of a header, in
+// a message without a body.
 func verifyFields(t *testing.T, h message.Header, own int, z dns.Resolver) dkim.Result {
 	t.Helper()
 	before := 0
@@ -75,7 +75,7 @@ func verifyFields(t *testing.T, h message.Header, own int, z dns.Resolver) dkim.
 	return verify(t, text(h), z, dkim.Options{}, 100)[before]
 }
 
-// text returns the message of h alone.
+// text returns h as a message without a body.
 func text(h message.Header) string {
 	var b strings.Builder
 	for _, f := range h {

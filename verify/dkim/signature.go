@@ -19,12 +19,12 @@ const FieldName = "dkim-signature"
 // Bounds of a signature field.
 const (
 	maxHeaderNames = 1024
-	maxSignature   = 16384 / 8 // octets, of the largest key that can be configured
+	maxSignature   = 16384 / 8 // octets, for the largest key that can be configured
 	maxIdentity    = 1024      // octets of an i= tag
 	maxLengthDigit = 76        // RFC 6376 section 3.5, tag l=
 )
 
-// KeyType is the public-key part of a signature algorithm, as a k= tag names it.
+// KeyType is the type of a key, as named in a k= tag.
 type KeyType string
 
 // The key types of RFC 6376 section 3.3 and RFC 8463 section 3.
@@ -33,13 +33,13 @@ const (
 	Ed25519 KeyType = "ed25519"
 )
 
-// Absent is the value of an optional number or time that is not there.
+// Absent is the value of an optional number or time that is missing.
 const Absent = -1
 
 // Signature is a DKIM-Signature field (RFC 6376 section 3.5).
 type Signature struct {
-	// Algorithm is the a= tag in lower case, "" where it is unknown; KeyType and
-	// Hash are what it means.
+	// Algorithm is the a= tag in lower case, or "" if it is unknown; KeyType and
+	// Hash are its two parts.
 	Algorithm string
 	KeyType   KeyType
 	Hash      crypto.Hash
@@ -47,9 +47,8 @@ type Signature struct {
 	// both as lower-case A-labels.
 	Domain   string
 	Selector string
-	// Identity is the i= tag (AUID) as written but for white space, which is no
-	// part of it, "@" and Domain where it is absent; IdentityDomain is its domain
-	// as A-labels.
+	// Identity is the i= tag (AUID) as written, without white space; if the tag is
+	// absent, it is "@" and Domain. IdentityDomain is its domain as A-labels.
 	Identity       string
 	IdentityDomain string
 	// Fields are the names of the h= tag as written, without white space.
@@ -60,14 +59,13 @@ type Signature struct {
 	// Value is the signature itself, and Text the b= tag without white space.
 	Value []byte
 	Text  string
-	// Length is the l= tag, or Absent; a length beyond what int64 holds is the
-	// largest that it does.
+	// Length is the l= tag, or Absent; a length that overflows is math.MaxInt64.
 	Length int64
 	// Time and Expires are the t= and x= tags in seconds since 1970, or Absent.
 	Time    int64
 	Expires int64
 
-	// unsigned is the field without its signature: what is hashed of it.
+	// unsigned is the field without the value of its b= tag, as it is hashed.
 	unsigned message.Field
 }
 
@@ -93,7 +91,7 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	if err != nil {
 		return newSignature(), errSyntax.Because(err)
 	}
-	// Whom the signature is from is read first, so that every error tells.
+	// Domain and selector come first, so that they are known whatever error follows.
 	s, err := parseSigner(f, tags)
 	if err != nil {
 		return s, err
@@ -112,7 +110,7 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	return s, s.checkHash()
 }
 
-// checkHash refuses the hash that is not to be used for verifying any more
+// checkHash refuses SHA-1, which must no longer be used for verifying
 // (RFC 8301 section 3.1).
 func (s *Signature) checkHash() error {
 	if s.Hash == crypto.SHA1 {
@@ -121,12 +119,11 @@ func (s *Signature) checkHash() error {
 	return nil
 }
 
-// Unsigned returns the field without the value of its b= tag, which is what is
-// hashed of it.
+// Unsigned returns the field without the value of its b= tag, as it is hashed.
 func (s *Signature) Unsigned() message.Field { return s.unsigned }
 
-// ParseSeal reads of the field f, whose tags those are, what any signature is
-// made of: d=, s=, a=, b= and t=. An ARC-Seal has no more of a DKIM-Signature
+// ParseSeal parses the ARC-Seal field f, whose tag list is tags. It reads d=, s=,
+// a=, b= and t=, the only tags that an ARC-Seal shares with a DKIM-Signature
 // (RFC 8617 section 4.1.3).
 func ParseSeal(f message.Field, tags Tags) (*Signature, error) {
 	s, err := parseSigner(f, tags)
@@ -144,9 +141,9 @@ func ParseSeal(f message.Field, tags Tags) (*Signature, error) {
 	return s, s.checkChain()
 }
 
-// ParseMessageSignature reads of the field f, whose tags those are, what an
-// ARC-Message-Signature shares with a DKIM-Signature: all but v= and i=
-// (RFC 8617 section 4.1.2).
+// ParseMessageSignature parses the ARC-Message-Signature field f, whose tag list is
+// tags. It reads what the field shares with a DKIM-Signature: every tag but v= and
+// i= (RFC 8617 section 4.1.2).
 func ParseMessageSignature(f message.Field, tags Tags) (*Signature, error) {
 	s, err := parseSigner(f, tags)
 	if err != nil {
@@ -159,9 +156,9 @@ func ParseMessageSignature(f message.Field, tags Tags) (*Signature, error) {
 	return s, s.checkChain()
 }
 
-// checkChain refuses what a signature in a chain must not be. Beyond the hash
-// that is a b= tag with bits in its last character that mean nothing: no part of
-// a chain shall change unnoticed (RFC 4648 section 3.5).
+// checkChain checks what only a signature in an ARC chain must satisfy, and the
+// hash. The unused bits in the last character of b= must be zero, so that no part
+// of a chain can change unnoticed (RFC 4648 section 3.5).
 func (s *Signature) checkChain() error {
 	if base64.StdEncoding.EncodeToString(s.Value) != s.Text {
 		return syntax("b=")
@@ -188,8 +185,8 @@ func (s *Signature) parseNames(tags Tags) error {
 		return syntax("d= is missing")
 	}
 	var err error
-	// RFC 6376 section 3.5 has at least two labels in a domain-name. U-labels
-	// are allowed by RFC 8616 section 5.
+	// RFC 6376 section 3.5 requires at least two labels in a domain-name.
+	// RFC 8616 section 5 allows U-labels.
 	if s.Domain, err = domain.ToASCII(d); err != nil || domain.Labels(s.Domain) < 2 {
 		s.Domain = ""
 		return syntax("d=")
@@ -219,7 +216,7 @@ func (s *Signature) parseValue(tags Tags) error {
 	return nil
 }
 
-// parseMessageTags reads a=, b= and the tags that say what of a message is
+// parseMessageTags reads a=, b= and the tags that say which parts of a message are
 // signed.
 func (s *Signature) parseMessageTags(tags Tags) error {
 	if err := s.parseValue(tags); err != nil {
@@ -293,7 +290,7 @@ func (s *Signature) parseFields(tags Tags) error {
 	return nil
 }
 
-// isFieldName tells whether s is a field-name (RFC 5322 section 2.2).
+// isFieldName reports whether s is a field-name (RFC 5322 section 2.2).
 func isFieldName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == ':' {
@@ -303,7 +300,7 @@ func isFieldName(s string) bool {
 	return s != ""
 }
 
-// hasQuery tells whether a q= tag names the one query method there is.
+// hasQuery reports whether a q= tag names dns/txt, the only query method.
 func hasQuery(q string) bool {
 	for method := range strings.SplitSeq(q, ":") {
 		if strings.ToLower(trimFWS(method)) == "dns/txt" {
@@ -330,8 +327,8 @@ func (s *Signature) parseNumbers(tags Tags) error {
 	return nil
 }
 
-// number returns the unsigned number in the tag called name, Absent where there
-// is none. One beyond what int64 holds is the largest that it does.
+// number returns the unsigned number in the tag called name, or Absent if there is
+// no such tag. A number that overflows is returned as math.MaxInt64.
 func number(tags Tags, name string, maxDigits int) (n int64, ok bool) {
 	text, ok := tags.Get(name)
 	if !ok {
@@ -380,8 +377,9 @@ func (s *Signature) parseIdentity(tags Tags) error {
 }
 
 // decodeQuoted decodes dkim-quoted-printable without white space
-// (RFC 6376 section 2.11). An equals sign that begins no octet stands for itself:
-// some signers copy addresses that hold one, and only the domain is relied on.
+// (RFC 6376 section 2.11). An equals sign that does not begin an encoded octet
+// stands for itself: some signers do not encode it in the local part, and only the
+// domain matters.
 func decodeQuoted(s string) string {
 	if !strings.Contains(s, "=") {
 		return s
@@ -402,8 +400,8 @@ func decodeQuoted(s string) string {
 	return b.String()
 }
 
-// hexDigit returns the value of c, in upper case only (RFC 6376 section 2.11),
-// or -1.
+// hexDigit returns the value of c, or -1 if it is not a hexadecimal digit in upper
+// case (RFC 6376 section 2.11).
 func hexDigit(c byte) int { return strings.IndexByte("0123456789ABCDEF", c) }
 
 // Digest returns the digest of the body that the signature covers.

@@ -12,7 +12,7 @@ import (
 const (
 	sha256Empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 	hashAndSig  = "; bh=" + sha256Empty + "; b=AAAA"
-	// minimal is a signature with the required tags alone.
+	// minimal is a signature with only the required tags.
 	minimal = "v=1; a=rsa-sha256; d=example.com; s=s1; h=from" + hashAndSig
 )
 
@@ -27,12 +27,12 @@ func TestIdentity(t *testing.T) {
 		{d: "example.com", i: "@example.com", identity: "@example.com", domain: "example.com"},
 		{d: "example.com", i: "Joe@Sub.Example.COM", identity: "Joe@Sub.Example.COM", domain: "sub.example.com"},
 		{d: "example.com", i: "\"a@b\"@example.com", identity: "\"a@b\"@example.com", domain: "example.com"},
-		// RFC 6376 section 2.11: white space is no part of the value, and any
-		// octet may be encoded.
+		// RFC 6376 section 2.11: white space is not part of the value, and any
+		// octet can be encoded.
 		{d: "example.com", i: "joe@\r\n\t example\r\n .com", identity: "joe@example.com", domain: "example.com"},
 		{d: "example.com", i: "joe=40a=2Eexample.com", identity: "joe=40a=2Eexample.com", domain: "a.example.com"},
 		{d: "example.com", i: "you=3Dexample.net@example.com", identity: "you=3Dexample.net@example.com", domain: "example.com"},
-		// An equals sign that its signer did not encode.
+		// An equals sign that the signer did not encode.
 		{d: "example.com", i: "you=example.net@example.com", identity: "you=example.net@example.com", domain: "example.com"},
 		{d: "example.com", i: "joe=@example.com", identity: "joe=@example.com", domain: "example.com"},
 		{d: "example.com", i: "joe@example.com=", err: "tag i="},
@@ -75,8 +75,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestWhatCouldBeRead holds that a signature with a fault still tells whose it
-// is, as far as it says so.
+// TestWhatCouldBeRead checks that a malformed signature still has its domain,
+// selector and value, as far as they could be parsed.
 func TestWhatCouldBeRead(t *testing.T) {
 	for _, test := range []struct {
 		raw              string

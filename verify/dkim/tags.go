@@ -13,16 +13,16 @@ const (
 	maxTags    = 64
 )
 
-// Tag is one tag of a list. Its Value is without the white space around it, and
-// with any folds within it.
+// Tag is one tag of a list. Value excludes the white space around it but keeps any
+// folds within it.
 type Tag struct {
 	Name, Value string
-	// from and to bound everything between the equals sign and the semicolon,
-	// as octets of the list.
+	// from and to are offsets in the list: the start and end of the text between
+	// the equals sign and the semicolon.
 	from, to int
 }
 
-// Tags is a tag list (RFC 6376 section 3.2) in the order written.
+// Tags is a tag list (RFC 6376 section 3.2), in its original order.
 type Tags []Tag
 
 // Errors of [ParseTags].
@@ -33,8 +33,8 @@ var (
 
 // ParseTags parses a tag list. Names are case-sensitive, and a name that occurs
 // twice makes the whole list invalid (RFC 6376 section 3.2). Empty elements
-// between two semicolons are passed over: they are met, and mean nothing.
-// Values may hold UTF-8 (RFC 8616 section 5).
+// between two semicolons are skipped: they occur in real mail and are harmless.
+// Values can contain UTF-8 (RFC 8616 section 5).
 func ParseTags(s string) (Tags, error) {
 	if len(s) > maxTagList {
 		return nil, ErrTagSyntax
@@ -80,7 +80,7 @@ func (t Tags) Get(name string) (value string, ok bool) {
 	return "", false
 }
 
-// String returns the list in its plainest form.
+// String returns the list in its simplest form.
 func (t Tags) String() string {
 	var b strings.Builder
 	for i, tag := range t {
@@ -94,9 +94,9 @@ func (t Tags) String() string {
 	return b.String()
 }
 
-// without returns list, which t was parsed from, with the value of the tag
-// called name deleted, and the white space around it too
-// (RFC 6376 section 3.7). Every other octet is kept.
+// without returns list, from which t was parsed, without the value of the tag
+// called name and the white space around the value (RFC 6376 section 3.7). Every
+// other octet is kept.
 func (t Tags) without(name, list string) string {
 	for _, tag := range t {
 		if tag.Name == name {
@@ -126,8 +126,8 @@ func isTagName(s string) bool {
 	return s != ""
 }
 
-// isTagValue tells whether s is made of tval characters, white space and folds.
-// The semicolon, which is neither, ends a value before this is asked.
+// isTagValue reports whether s consists of tval characters, white space and folds.
+// s cannot contain a semicolon, because one ends the value.
 func isTagValue(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -141,10 +141,10 @@ func isTagValue(s string) bool {
 	return true
 }
 
-// trimFWS returns s without folding white space at its ends.
+// trimFWS returns s without leading and trailing folding white space.
 func trimFWS(s string) string { return strings.Trim(s, " \t\r\n") }
 
-// removeFWS returns s without any white space, as base64 text is read
+// removeFWS returns s without any white space, which is ignored in base64 text
 // (RFC 6376 section 3.5, tag b=).
 func removeFWS(s string) string {
 	if !strings.ContainsAny(s, " \t\r\n") {

@@ -32,6 +32,6 @@ func TestError(t *testing.T) {
 		}
 	}
 	if plain.Unwrap() != nil {
-		t.Error("Because changed the error that it copies")
+		t.Error("Because changed the original error")
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestClaimsShared reads messages of a folder beside the project, where there is
-// one: each begins with a forged field.
+// TestClaimsShared reads messages from a folder next to the project, if it
+// exists. Each message begins with a forged field.
 func TestClaimsShared(t *testing.T) {
 	c := NewClaimant("mx.receiver.example")
 	for _, name := range []string{"ar-encoded-word", "ar-line-998"} {

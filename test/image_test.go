@@ -14,7 +14,7 @@ import (
 // share.
 var flags = regexp.MustCompile(`go build (.*) -o \S+ (\./cmd/authmilter)`)
 
-// TestImage runs the command with which the Dockerfile builds the binary, and
+// TestImage runs the Dockerfile's command that builds the binary, and
 // checks that the binary works in an empty image: that it needs no other file.
 func TestImage(t *testing.T) {
 	command := buildCommand(t, "../Dockerfile", regexp.MustCompile(`(?m)^RUN (.* go build .*)$`))

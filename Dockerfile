@@ -10,8 +10,9 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}"
 FROM scratch
 COPY --from=build /authmilter /authmilter
 USER 65534:65534
-# The milter, and metrics. The defaults listen on loopback only: a container
-# needs a config that says otherwise, such as listen = ["inet:8894@0.0.0.0"].
+# The milter, and its metrics. By default they listen only on loopback; a container
+# needs a configuration with another address, such as
+# listen = ["inet:8894@0.0.0.0"].
 EXPOSE 8894 9894
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/authmilter"]

@@ -43,7 +43,8 @@ func publish(t testing.TB, zone *dnstest.Zone, selector, domain, name string) {
 	zone.AddTXT(selector+"._domainkey."+domain, key.Record())
 }
 
-// checked is what "authmilter check --json" tells of a message.
+// checked is the part of the output of "authmilter check --json" that the tests
+// read.
 type checked struct {
 	DKIM []struct{ Result, Domain, Selector string }
 	ARC  struct {
@@ -65,7 +66,7 @@ func check(t testing.TB, dns string, message []byte) checked {
 	cmd.Stdin = bytes.NewReader(message)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, _ := cmd.Output() // its status tells of DMARC
+	out, _ := cmd.Output() // its exit status depends on DMARC
 	var c checked
 	if err := json.Unmarshal(out, &c); err != nil {
 		t.Fatalf("%v\n%s%s", err, out, &stderr)
@@ -105,14 +106,14 @@ Joe.
 }
 
 // TestHops passes messages through up to five Postfix instances in a row, each
-// with an authmilter that seals: what comes out verifies with us, dkimpy and
-// Mail::DKIM, and what is changed then with none of us.
+// with an authmilter that seals. We, dkimpy and Mail::DKIM all verify what
+// comes out, and none of us verifies it once it has been changed.
 func TestHops(t *testing.T) {
 	const hops = 5
 	zone := dnstest.MustParse(t, arcZone)
 	dns := dnstest.Serve(t, zone)
 	tools := interop.Tools(t, dns)
-	var entries [hops + 1]*mta.Postfix // by how many hops follow
+	var entries [hops + 1]*mta.Postfix // indexed by the number of hops that follow
 	for n := 1; n <= hops; n++ {
 		domain, key := fmt.Sprintf("hop%d.example", n), []string{"rsa2048", "rsa1024"}[n%2]
 		publish(t, zone, "arc", domain, key)
@@ -169,15 +170,15 @@ func TestHops(t *testing.T) {
 			}
 			for line := range bytes.Lines(d.Top) {
 				if width := len(bytes.Replace(bytes.TrimSuffix(line, []byte("\r\n")), []byte("\t"), []byte("        "), 1)); width > 78 && bytes.HasPrefix(line, []byte("ARC-")) {
-					t.Errorf("a line of %d: %s", width, line)
+					t.Errorf("a line of %d columns: %s", width, line)
 				}
 			}
 		})
 	}
 }
 
-// TestOwnMail holds that mail of our own users is signed, and nothing else is
-// done to it, and that no other mail is.
+// TestOwnMail checks that mail from our own users is signed but not changed in
+// any other way, and that no other mail is signed.
 func TestOwnMail(t *testing.T) {
 	zone := dnstest.MustParse(t, arcZone)
 	publish(t, zone, "rsa", "example.com", "rsa2048")
@@ -253,10 +254,10 @@ key_file = %q
 				}
 				want := 2
 				if tool.Name == "Mail::DKIM" {
-					want = 1 // it knows no Ed25519
+					want = 1 // it does not support Ed25519
 				}
 				if passed != want {
-					t.Errorf("%s: %d of %d", tool.Name, passed, want)
+					t.Errorf("%s: %d signatures pass, want %d", tool.Name, passed, want)
 				}
 			}
 			changed := check(t, dns, bytes.Replace(message, []byte("We lost"), []byte("We won!"), 1))
@@ -269,8 +270,8 @@ key_file = %q
 	}
 }
 
-// TestRotation changes the sealing key while messages flow: each is sealed with
-// the old key or the new one, and every chain verifies.
+// TestRotation changes the sealing key while messages flow. Each message is
+// sealed with the old key or the new one, and every chain verifies.
 func TestRotation(t *testing.T) {
 	zone := dnstest.MustParse(t, arcZone)
 	publish(t, zone, "old", "example.org", "rsa1024")
@@ -319,6 +320,6 @@ func TestRotation(t *testing.T) {
 		t.Errorf("first\n%s\nlast\n%s", first.Top, last.Top)
 	}
 	if _, ok := d.Metrics(t)[`authmilter_key_state{domain="example.org",selector="old",state="ok",use="seal"}`]; ok {
-		t.Error("the old key is still watched")
+		t.Error("the old key is still monitored")
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 const module = "authmilter"
 
-// house says of each package which of ours it may import: the arrows of
+// house lists, for each package, our packages that it may import: the arrows of
 // ARCHITECTURE.md. A package that is missing here fails the test.
 var house = map[string][]string{
 	"cmd/authmilter": {"config", "milter", "metrics", "web", "web/...", "policy", "verify", "verify/..."},
@@ -44,8 +44,8 @@ var house = map[string][]string{
 	"verify/dns/dnstest": {"verify/dns"},
 }
 
-// homes says which packages may import a library of others, tests included.
-// What lies below test may import anything.
+// homes lists, for each third-party library, the packages that may import it,
+// tests included. Packages below test may import anything.
 var homes = map[string][]string{
 	"github.com/d--j/go-milter":           {"milter"},
 	"github.com/miekg/dns":                {"verify/dns", "verify/dns/dnstest"},
@@ -60,7 +60,7 @@ var homes = map[string][]string{
 	"gopkg.in/yaml.v3":                    {"verify/spf", "verify/arc"},
 }
 
-// pure are the packages that parse and evaluate only: they start no goroutine,
+// pure are the packages that only parse and evaluate: they start no goroutine,
 // read no clock, write no log and keep no state.
 var pure = []string{
 	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/iprev", "verify/message", "verify/authres",
@@ -122,7 +122,7 @@ func sources(t *testing.T) (*token.FileSet, []source) {
 
 func belowTest(pkg string) bool { return pkg == "test" || strings.HasPrefix(pkg, "test/") }
 
-// within tells whether path is name or lies below it.
+// within reports whether path is name or lies below it.
 func within(path, name string) bool { return path == name || strings.HasPrefix(path, name+"/") }
 
 func TestArrowsPointDownward(t *testing.T) {
@@ -133,7 +133,7 @@ func TestArrowsPointDownward(t *testing.T) {
 		}
 		allowed, known := house[s.pkg]
 		if !known {
-			t.Errorf("%s: package %s has no place in the house", s.path, s.pkg)
+			t.Errorf("%s: package %s is missing from house", s.path, s.pkg)
 			continue
 		}
 		for _, spec := range s.file.Imports {
@@ -144,7 +144,7 @@ func TestArrowsPointDownward(t *testing.T) {
 			}
 			for library, rooms := range homes {
 				if within(path, library) && !slices.Contains(rooms, s.pkg) {
-					t.Errorf("%s imports %s, whose home is %v", s.path, path, rooms)
+					t.Errorf("%s imports %s, which only %v may import", s.path, path, rooms)
 				}
 			}
 		}
@@ -154,8 +154,9 @@ func TestArrowsPointDownward(t *testing.T) {
 // forTests are the packages that every test may import.
 var forTests = []string{"verify/dns/dnstest", "test/bench/corpus", "test/need", "test/output", "test/paths"}
 
-// mayImport tells whether s may import our package own. Tests may use what
-// is for them, and what the package itself does not know, but nothing above it.
+// mayImport reports whether s may import our package own. Tests may also import
+// packages that are meant for tests, and packages that the package under test
+// does not import, but nothing above it.
 func mayImport(s source, own string, allowed []string) bool {
 	if own == s.pkg {
 		return s.test
@@ -210,8 +211,8 @@ func TestPurePackages(t *testing.T) {
 	}
 }
 
-// TestNothingAssignsToPackageVariables holds that what is declared outside of
-// functions is never changed, but for what the linker sets.
+// TestNothingAssignsToPackageVariables checks that no package variable is ever
+// changed, except those that the linker sets.
 func TestNothingAssignsToPackageVariables(t *testing.T) {
 	fset, all := sources(t)
 	vars := map[string]map[string]bool{} // by package

@@ -12,7 +12,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// dashboard is what these tests read of deploy/grafana/authmilter.json.
+// dashboard is the part of deploy/grafana/authmilter.json that these tests
+// read.
 type dashboard struct {
 	UID        string
 	Panels     []panel
@@ -77,20 +78,20 @@ func readRules(t *testing.T) []rule {
 	return all
 }
 
-// TestDashboard holds that the panels of the dashboard have what makes them
-// useful, and lie beside each other.
+// TestDashboard checks that the dashboard's panels have everything that makes
+// them useful, and do not overlap.
 func TestDashboard(t *testing.T) {
 	d := readDashboard(t)
 	ids, titles, taken := map[int]bool{}, map[string]bool{}, map[[2]int]string{}
 	for _, p := range d.Panels {
 		if ids[p.ID] || titles[p.Title] {
-			t.Errorf("panel %d, %q, is there twice", p.ID, p.Title)
+			t.Errorf("there are two of panel %d, %q", p.ID, p.Title)
 		}
 		ids[p.ID], titles[p.Title] = true, true
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
-					t.Fatalf("%q does not fit beside %q", p.Title, other)
+					t.Fatalf("%q overlaps %q", p.Title, other)
 				}
 				taken[[2]int{x, y}] = p.Title
 			}
@@ -106,7 +107,7 @@ func TestDashboard(t *testing.T) {
 				t.Errorf("%q: %s has no legend", p.Title, q.RefID)
 			}
 			if !strings.Contains(q.Expr, `{job=~"$job", instance=~"$instance"`) {
-				t.Errorf("%q: %s does not heed the variables", p.Title, q.RefID)
+				t.Errorf("%q: %s does not use the variables", p.Title, q.RefID)
 			}
 		}
 		if p.Type == "timeseries" && p.FieldConfig.Defaults.Unit == "" {
@@ -117,7 +118,7 @@ func TestDashboard(t *testing.T) {
 	for _, v := range d.Templating.List {
 		variables = append(variables, v.Name)
 		if v.Type == "query" && v.Datasource.UID != "${datasource}" {
-			t.Errorf("the variable %s asks another data source", v.Name)
+			t.Errorf("the variable %s uses another data source", v.Name)
 		}
 	}
 	if want := []string{"datasource", "job", "instance"}; !slices.Equal(variables, want) {
@@ -125,8 +126,8 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// TestAlertsAreDocumented holds that each alert says what an admin needs, has its
-// section in docs/monitoring.md, and leads to panels that there are.
+// TestAlertsAreDocumented checks that each alert says what an admin needs, has
+// its section in docs/monitoring.md, and refers only to panels that exist.
 func TestAlertsAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../docs/monitoring.md")
 	if err != nil {
@@ -145,11 +146,11 @@ func TestAlertsAreDocumented(t *testing.T) {
 		}
 		alerts[r.Alert] = true
 		if r.For == nil || r.Labels["severity"] == "" || r.Annotations["summary"] == "" {
-			t.Errorf("%s lacks for, a severity or a summary", r.Alert)
+			t.Errorf("%s lacks \"for\", a severity or a summary", r.Alert)
 		}
 		description := r.Annotations["description"]
 		if !strings.HasSuffix(description, "See docs/monitoring.md, "+r.Alert+".") {
-			t.Errorf("%s does not lead to its section", r.Alert)
+			t.Errorf("%s does not refer to its section", r.Alert)
 		}
 		if !strings.Contains(string(page), "\n### "+r.Alert+"\n") {
 			t.Errorf("docs/monitoring.md has no section %s", r.Alert)
@@ -164,7 +165,7 @@ func TestAlertsAreDocumented(t *testing.T) {
 	}
 }
 
-// checkPlaces holds that the panels and rows that a text names exist.
+// checkPlaces checks that the panels and rows that a text names exist.
 func checkPlaces(t *testing.T, where, text string, places map[string]bool) {
 	t.Helper()
 	text = strings.Join(strings.Fields(text), " ")
@@ -177,11 +178,11 @@ func checkPlaces(t *testing.T, where, text string, places map[string]bool) {
 	}
 }
 
-// fill returns an expression of the dashboard as Grafana sends it with all
-// instances chosen.
+// fill returns an expression of the dashboard as Grafana sends it when all
+// instances are selected.
 func (q target) fill(window string) string {
 	return strings.NewReplacer("$job", "authmilter", "$instance", ".+", "$__rate_interval", window).Replace(q.Expr)
 }
 
-// name names a target in the messages of tests.
+// name names a target in test messages.
 func (p panel) name(q target) string { return fmt.Sprintf("%s, query %s", p.Title, q.RefID) }

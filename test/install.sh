@@ -1,12 +1,12 @@
 #!/bin/sh
-# Installs, as root on Debian, what the tests need beside Go: a C compiler for
-# the race detector, the MTAs, a browser, and other implementations of DKIM and ARC. Nothing
-# is started: the tests run private instances, and an MTA of the machine's own is
-# left as it is.
+# Installs, as root on Debian, what the tests need besides Go: a C compiler for the
+# race detector, the MTAs, a browser, and other implementations of DKIM and ARC. It
+# starts nothing: the tests run private instances, and the machine's own MTA stays
+# as it is.
 set -eu
 
 missing=
-want() { # want PACKAGE FILE: PACKAGE is missing where there is no such program or file
+want() { # want PACKAGE FILE: PACKAGE is missing if there is no such program or file
 	command -v "$2" >/dev/null 2>&1 || [ -e "$2" ] || missing="$missing $1"
 }
 want gcc gcc
@@ -28,13 +28,13 @@ want libmail-authenticationresults-perl /usr/share/perl5/Mail/AuthenticationResu
 want libmailtools-perl /usr/share/perl5/Mail/Address.pm
 want mutt mutt
 want ncurses-bin tic
-# Scrapes and evaluates what deploy/prometheus and deploy/grafana ask.
+# Scrapes authmilter and evaluates deploy/prometheus and deploy/grafana.
 want prometheus prometheus
 
 # To look at the status page.
 want chromium chromium
 
-# Debian allows one MTA on a machine. So Sendmail is unpacked, not installed, to
+# Debian allows only one MTA on a machine. So Sendmail is not installed but unpacked
 # where test/mta looks for it; the libraries that it needs are installed.
 sendmail=/var/cache/authmilter-test/sendmail
 sendmail_packages="sendmail-bin sendmail-cf sasl2-bin"
@@ -53,7 +53,7 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
 	exit 1
 fi
 
-# Debian starts services as their packages are installed, unless policy-rc.d
+# Debian starts services when their packages are installed, unless policy-rc.d
 # forbids it (exit status 101).
 policy=/usr/sbin/policy-rc.d
 unpacking=$sendmail.new
@@ -66,7 +66,7 @@ if [ ! -e "$policy" ]; then
 fi
 
 export DEBIAN_FRONTEND=noninteractive
-# "No configuration": an MTA that nobody set up must not take mail.
+# "No configuration": an MTA that nobody has set up must not accept mail.
 echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
 apt-get update -q
 if ! sendmail_runs; then
@@ -84,7 +84,7 @@ if ! sendmail_runs; then
 	for package in "$unpacking"/*.deb; do
 		dpkg -x "$package" "$unpacking/root"
 	done
-	# The kernel would not end a setgid program with the test that started it.
+	# The kernel would not end a setgid program along with the test that started it.
 	chmod -R ug-s "$unpacking/root"
 	rm -rf "$sendmail"
 	mv "$unpacking/root" "$sendmail"

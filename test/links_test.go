@@ -14,12 +14,12 @@ import (
 var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	// code is where brackets are no links.
+	// code matches text in which brackets are not links.
 	code = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 )
 
-// TestLinks holds that each link of the documentation leads somewhere, and that
-// every page can be reached from the README.
+// TestLinks checks that each link in the documentation leads somewhere, and
+// that every page can be reached from the README.
 func TestLinks(t *testing.T) {
 	pages := allPages(t)
 	if len(pages) < 10 {
@@ -44,7 +44,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// allPages returns the pages there are, by their paths in the repository.
+// allPages returns all pages, by their paths in the repository.
 func allPages(t *testing.T) (pages []string) {
 	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -64,7 +64,8 @@ func allPages(t *testing.T) (pages []string) {
 	return pages
 }
 
-// checkLinks checks the links of a page, and returns the files that they lead to.
+// checkLinks checks the links on a page, and returns the files that they lead
+// to.
 func checkLinks(t *testing.T, page string) (files []string) {
 	t.Helper()
 	for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(readPage(t, page), ""), -1) {
@@ -88,7 +89,7 @@ func checkLinks(t *testing.T, page string) (files []string) {
 	return files
 }
 
-// anchors returns those that headings get where Markdown is shown.
+// anchors returns the anchors that headings get when Markdown is rendered.
 func anchors(text string) (all []string) {
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
 		anchor := strings.Map(func(r rune) rune {
@@ -114,14 +115,13 @@ func readPage(t *testing.T, page string) string {
 	return string(text)
 }
 
-// named are the tests and scenarios that a page names.
+// named matches the tests and scenarios that a page names.
 var (
 	namedTest     = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w+`)
 	namedScenario = regexp.MustCompile("`((?:attack|forged|override|local|enforce)-[a-z-]+)(\\*?)`")
 )
 
-// TestNamedTests holds that what docs/security.md says is held by a test is: that
-// each one it names is there.
+// TestNamedTests checks that every test that docs/security.md cites exists.
 func TestNamedTests(t *testing.T) {
 	text := readPage(t, "docs/security.md")
 	defined := definedTests(t)

@@ -18,7 +18,7 @@ example.com. TXT "v=spf1 ip4:198.51.100.1 -all"
 helo.example.net. TXT "v=spf1 ip4:192.0.2.9 -all"
 `
 
-// pathConfig rejects all messages of the test but those for one domain.
+// pathConfig rejects all messages in the test except messages for one domain.
 const pathConfig = `
 policy.mode = "enforce"
 policy.spf_fail = "reject"
@@ -27,9 +27,9 @@ recipient = ["` + mta.Domain + `"]
 action = "accept"
 `
 
-// runPaths holds that a client does not hide its sender behind a way of writing
-// the path in MAIL FROM: the SPF result is that of the address that the MTA queues
-// the message with.
+// runPaths checks that a client cannot hide its sender behind an unusual way of
+// writing the path in MAIL FROM: the SPF result is for the address with which
+// the MTA queues the message.
 func runPaths(t *testing.T, r rig, word func(paths.Path) paths.Word) {
 	r.serve(t, dnstest.MustParse(t, pathZone), "")
 	client := mta.Client{Addr: netip.MustParseAddr("192.0.2.9"), Helo: "helo.example.net"}
@@ -40,7 +40,7 @@ func runPaths(t *testing.T, r rig, word func(paths.Path) paths.Word) {
 		}
 	}
 	if len(chosen) < 20 {
-		t.Fatalf("%d paths of the table", len(chosen))
+		t.Fatalf("only %d paths in the table", len(chosen))
 	}
 	for some := range slices.Chunk(chosen, 8) {
 		var messages []mta.Message
@@ -62,7 +62,7 @@ func runPaths(t *testing.T, r rig, word func(paths.Path) paths.Word) {
 	}
 }
 
-// runRecipientPaths holds the same of RCPT TO, for overrides by recipient.
+// runRecipientPaths checks the same for RCPT TO, with overrides by recipient.
 func runRecipientPaths(t *testing.T, r rig) {
 	client := mta.Client{Addr: netip.MustParseAddr("192.0.2.9"), Helo: "helo.example.net"}
 	r.serve(t, dnstest.MustParse(t, pathZone), pathConfig)

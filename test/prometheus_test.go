@@ -20,9 +20,9 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// TestPrometheus sends mail of every fate through Postfix while Prometheus looks
-// on, with classic histograms and with native ones: the dashboard has something
-// to show then, and the rules are right.
+// TestPrometheus sends mail of every kind through Postfix while Prometheus
+// scrapes the milter, with classic histograms and with native ones. The
+// dashboard then has something to show, and the rules are right.
 func TestPrometheus(t *testing.T) {
 	port := mta.FreePort(t)
 	r := rig{
@@ -42,7 +42,7 @@ func TestPrometheus(t *testing.T) {
 		"native":  prometheus.Start(t, config, "native-histograms"),
 	}
 	for _, s := range servers {
-		// So that it has every counter at 0.
+		// Wait until it has every counter at 0.
 		waitFor(t, s, `authmilter_messages_limit`, func(v float64) bool { return v > 0 })
 	}
 	before := d.Metrics(t)
@@ -55,17 +55,17 @@ func TestPrometheus(t *testing.T) {
 		waitFor(t, s, `count_over_time(authmilter_panics_total[1m])`, func(v float64) bool { return v > 2 })
 	}
 
-	// Or the second server would only repeat the first one.
+	// Otherwise the second server would only repeat the first.
 	waitFor(t, servers["native"], `histogram_count(authmilter_eom_duration_seconds)`, func(v float64) bool { return v > 0 })
 
 	t.Run("metrics", func(t *testing.T) { checkMetrics(t, d) })
 	t.Run("series", func(t *testing.T) {
 		for name := range after {
 			if _, ok := before[name]; !ok {
-				t.Errorf("%s came with the mail", name)
+				t.Errorf("%s appeared with the mail", name)
 			}
 		}
-		if len(after) > 800 { // docs/monitoring.md says: about 600
+		if len(after) > 800 { // docs/monitoring.md says about 600
 			t.Errorf("%d series", len(after))
 		}
 	})
@@ -78,7 +78,7 @@ func TestPrometheus(t *testing.T) {
 	}
 }
 
-// watched are the scenarios whose messages are sent; together they have every
+// watched are the scenarios whose messages are sent. Together they have every
 // disposition, and results of every method.
 var watched = []string{
 	"signed", "signed-ed25519", "broken-body", "no-key", "unsigned", "null-sender", "subdomain", "spoofed",
@@ -86,8 +86,8 @@ var watched = []string{
 	"enforce-reject", "enforce-quarantine", "enforce-testing", "override-list",
 }
 
-// watchedConfig takes the file of the sealing key, and the domain and file of the
-// signing one.
+// watchedConfig takes the file of the sealing key, then the domain and the file
+// of the signing key.
 const watchedConfig = `policy.mode = "enforce"
 policy.temperror.dmarc = "tempfail"
 dns.timeout = "300ms"
@@ -108,8 +108,8 @@ action = "accept"
 list_id = ["lists.example"]
 `
 
-// prometheusConfig writes the example of deploy/prometheus, for a milter with its
-// metrics at addr, and looked at more often than an admin would.
+// prometheusConfig writes the example from deploy/prometheus for a milter with
+// its metrics at addr, scraped more often than an admin would.
 func prometheusConfig(t *testing.T, addr string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -131,19 +131,19 @@ func prometheusConfig(t *testing.T, addr string) string {
 	return filepath.Join(dir, "authmilter.yml")
 }
 
-// replaceEach replaces texts, each of which must be there once.
+// replaceEach replaces texts, each of which must occur exactly once.
 func replaceEach(t *testing.T, text string, oldNew ...string) string {
 	t.Helper()
 	for pair := range slices.Chunk(oldNew, 2) {
 		if strings.Count(text, pair[0]) != 1 {
-			t.Fatalf("%q is not there once", pair[0])
+			t.Fatalf("%q does not occur exactly once", pair[0])
 		}
 		text = strings.Replace(text, pair[0], pair[1], 1)
 	}
 	return text
 }
 
-// waitFor returns once the value of an expression is as wanted.
+// waitFor returns once wanted accepts the value of an expression.
 func waitFor(t *testing.T, s *prometheus.Server, expr string, wanted func(float64) bool) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
@@ -162,7 +162,7 @@ func waitFor(t *testing.T, s *prometheus.Server, expr string, wanted func(float6
 	}
 }
 
-// checkMetrics holds that promtool has nothing to say about /metrics.
+// checkMetrics checks that promtool has no complaints about /metrics.
 func checkMetrics(t *testing.T, d *daemon.Daemon) {
 	resp, err := http.Get("http://" + d.Config.Metrics + "/metrics")
 	if err != nil {
@@ -178,8 +178,8 @@ func checkMetrics(t *testing.T, d *daemon.Daemon) {
 	}
 }
 
-// checkDashboard holds that each query of the dashboard is answered with numbers,
-// which have the labels that its legend shows.
+// checkDashboard checks that each query of the dashboard returns numbers with
+// the labels that its legend shows.
 func checkDashboard(t *testing.T, s *prometheus.Server) {
 	d := readDashboard(t)
 	for _, a := range d.Annotations.List {
@@ -199,7 +199,7 @@ func checkDashboard(t *testing.T, s *prometheus.Server) {
 			}
 			for _, label := range legendLabel.FindAllStringSubmatch(q.LegendFormat, -1) {
 				if !slices.ContainsFunc(samples, func(s prometheus.Sample) bool { return s.Labels[label[1]] != "" }) {
-					t.Errorf("%s: the legend shows %s, which nothing has", p.name(q), label[1])
+					t.Errorf("%s: the legend shows the label %s, which no series has", p.name(q), label[1])
 				}
 			}
 		}
@@ -208,8 +208,8 @@ func checkDashboard(t *testing.T, s *prometheus.Server) {
 
 var legendLabel = regexp.MustCompile(`\{\{(\w+)\}\}`)
 
-// checkRules holds that the server evaluates every rule, and that no alert fires:
-// nothing is wrong that lasts.
+// checkRules checks that the server evaluates every rule, and that no alert
+// fires: nothing is wrong for long enough.
 func checkRules(t *testing.T, s *prometheus.Server) {
 	want := len(readRules(t))
 	deadline := time.Now().Add(2 * time.Minute)
@@ -222,7 +222,7 @@ func checkRules(t *testing.T, s *prometheus.Server) {
 		t.Fatal(err)
 	}
 	if len(rules) != want {
-		t.Errorf("%d rules, not %d", len(rules), want)
+		t.Errorf("%d rules, want %d", len(rules), want)
 	}
 	for _, r := range rules {
 		if r.Health != "ok" || r.State == "firing" {
@@ -237,8 +237,8 @@ func checkRules(t *testing.T, s *prometheus.Server) {
 	}
 }
 
-// checkNames holds the dashboard and the rules to the metrics, labels and values
-// that the milter has.
+// checkNames checks that the dashboard and the rules use only metrics, labels
+// and values that the milter has.
 func checkNames(t *testing.T, samples map[string]float64) {
 	known := readSeries(t, samples)
 	known["up"] = []map[string]string{{}}
@@ -262,15 +262,15 @@ func checkNames(t *testing.T, samples map[string]float64) {
 	}
 }
 
-// readSeries returns the labels of each series, by metric. A histogram is there
-// by its own name too, as a native one.
+// readSeries returns the labels of each series, by metric. A histogram is
+// listed under its own name too, as a native histogram.
 func readSeries(t *testing.T, samples map[string]float64) map[string][]map[string]string {
 	t.Helper()
 	series := map[string][]map[string]string{}
 	for text := range samples {
 		e := prometheus.ParseExpr(text)
 		if len(e.Selectors) != 1 {
-			t.Fatalf("%s is no series", text)
+			t.Fatalf("%s is not a series", text)
 		}
 		s := e.Selectors[0]
 		labels := map[string]string{}
@@ -285,8 +285,8 @@ func readSeries(t *testing.T, samples map[string]float64) map[string][]map[strin
 	return series
 }
 
-// checkExpr holds an expression to the series that are known; those that are nil
-// are recorded ones.
+// checkExpr checks an expression against the known series. A metric whose
+// series are nil is a recorded one.
 func checkExpr(t *testing.T, where, expr string, known map[string][]map[string]string) {
 	t.Helper()
 	e := prometheus.ParseExpr(expr)
@@ -320,12 +320,12 @@ func checkExpr(t *testing.T, where, expr string, known map[string][]map[string]s
 	}
 }
 
-// TestPromtool holds that promtool finds nothing wrong with the rules and the
+// TestPromtool checks that promtool finds nothing wrong with the rules and the
 // example, and that each alert fires when it should and only then.
 func TestPromtool(t *testing.T) {
 	const dir = "../deploy/prometheus/"
-	// For go test, which takes a result from its cache until something changes
-	// that the test itself opened.
+	// For go test, which caches a result until something changes that the test
+	// itself opened.
 	if _, err := os.ReadDir(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +343,7 @@ func TestPromtool(t *testing.T) {
 	}
 }
 
-// watchedScenarios returns the scenarios that are sent, one for each name.
+// watchedScenarios returns the scenarios whose messages are sent.
 func watchedScenarios(t *testing.T) []*scenario.Scenario {
 	t.Helper()
 	all := loadScenarios(t)

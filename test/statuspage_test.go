@@ -28,7 +28,7 @@ type pageRig struct {
 	url    string
 }
 
-// startPage runs a milter with the zones of scenarios and with more
+// startPage runs a milter with the zones of the scenarios and additional
 // configuration.
 func startPage(t *testing.T, all []*scenario.Scenario, config string) pageRig {
 	t.Helper()
@@ -48,7 +48,7 @@ func startPage(t *testing.T, all []*scenario.Scenario, config string) pageRig {
 	}
 }
 
-// screens are what people look at the page on.
+// screens are the screens on which people read the page.
 var screens = map[string]browser.Screen{
 	"light":  {Width: 1280, Height: 900},
 	"dark":   {Width: 1280, Height: 900, Dark: true},
@@ -56,9 +56,9 @@ var screens = map[string]browser.Screen{
 	"phone":  {Width: 360, Height: 740, Dark: true},
 }
 
-// check holds that the page as loaded fits its screen, has asked for nothing but
-// itself, and that the console is silent. Screenshots go where
-// AUTHMILTER_SCREENSHOTS says.
+// check checks that the loaded page fits its screen and has requested nothing
+// but itself, and that the console is silent. Screenshots go to the directory
+// in AUTHMILTER_SCREENSHOTS.
 func (p pageRig) check(t *testing.T, name string) {
 	t.Helper()
 	for _, how := range slices.Sorted(maps.Keys(screens)) {
@@ -67,7 +67,7 @@ func (p pageRig) check(t *testing.T, name string) {
 		var width struct{ Page, Screen int }
 		p.Eval(`({page: document.documentElement.scrollWidth, screen: window.innerWidth})`, &width)
 		if width.Page > width.Screen || width.Screen != screens[how].Width {
-			t.Errorf("%s, %s: the page is %d wide on a screen of %d", name, how, width.Page, width.Screen)
+			t.Errorf("%s, %s: the page is %d pixels wide on a screen of %d", name, how, width.Page, width.Screen)
 		}
 		var background string
 		p.Eval(`getComputedStyle(document.body).backgroundColor`, &background)
@@ -86,7 +86,7 @@ func (p pageRig) check(t *testing.T, name string) {
 	}
 	for _, url := range p.Requests() {
 		if url != p.url && url != "about:blank" {
-			t.Errorf("%s: the page asks for %s", name, url)
+			t.Errorf("%s: the page requests %s", name, url)
 		}
 	}
 }
@@ -100,14 +100,14 @@ func darkColour(t *testing.T, css string) bool {
 	return r+g+b < 3*128
 }
 
-// rows returns the cells of the body of the table in a section.
+// rows returns the cells in the body of a section's table.
 func (p pageRig) rows(section string) (rows [][]string) {
 	p.Eval(fmt.Sprintf(`[...document.querySelectorAll('section[aria-labelledby=%s] tbody tr')]
 		.map(row => [...row.cells].map(cell => cell.innerText))`, section), &rows)
 	return rows
 }
 
-// counts returns a column of a table by the first cell of each row.
+// counts returns a column of a table, keyed by the first cell of each row.
 func counts(rows [][]string, column int) map[string]string {
 	all := map[string]string{}
 	for _, r := range rows {
@@ -118,8 +118,8 @@ func counts(rows [][]string, column int) map[string]string {
 	return all
 }
 
-// TestStatusPage has mail of every kind pass through Postfix, and holds the
-// numbers that a browser shows to those of the verdicts.
+// TestStatusPage sends mail of every kind through Postfix, and compares the
+// numbers that a browser shows with the verdicts.
 func TestStatusPage(t *testing.T) {
 	all := choose(loadScenarios(t), func(s *scenario.Scenario) bool { return s.Config == "" })
 	p := startPage(t, all, "policy.mode = \"enforce\"\niprev.check = true\n")
@@ -143,14 +143,14 @@ func TestStatusPage(t *testing.T) {
 		}
 	}
 	if shown["verified"] != fmt.Sprint(verified) || verified < 30 {
-		t.Errorf("%q verified messages are shown, %v were", shown["verified"], verified)
+		t.Errorf("%q verified messages are shown, want %v", shown["verified"], verified)
 	}
 	if want := metric(`ar_headers_removed_total{header="Authentication-Results"}`); shown["forged fields removed"] != want || want == "0" {
 		t.Errorf("%q forged fields are shown, %s were removed", shown["forged fields removed"], want)
 	}
 	methods := map[string]string{}
 	for _, row := range p.rows("methods") {
-		if len(row) == 6 { // the hour; the day has no name of the method
+		if len(row) == 6 { // the hour; rows of the day do not repeat the method
 			methods[row[0]] = row[5]
 		}
 	}
@@ -171,15 +171,15 @@ func TestStatusPage(t *testing.T) {
 		}
 	}
 	if rows := p.rows("messages"); len(rows) != min(100, len(all)) {
-		t.Errorf("%d messages are shown, of %d", len(rows), len(all))
+		t.Errorf("%d messages are shown, want %d", len(rows), len(all))
 	}
 	if failing := counts(p.rows("talkers"), 2); failing["example.com"] == "" {
 		t.Errorf("example.com is not among %v", failing)
 	}
 }
 
-// TestStatusPageIsHarmless has every text of a message be markup: the page shows
-// it, and none of it is markup there.
+// TestStatusPageIsHarmless fills every text of a message with markup. The page
+// shows the text, and none of it acts as markup.
 func TestStatusPageIsHarmless(t *testing.T) {
 	const script = `<script>alert(document.title='broken')</script><img src=x onerror=alert(1)><b>"'&amp;</b></td></table></html>{{.}}`
 	p := startPage(t, nil, "")

@@ -14,7 +14,7 @@ import (
 	"authmilter/test/bench/system"
 )
 
-// options are those of the command line.
+// options are the command-line options.
 type options struct {
 	systems  string
 	rounds   int
@@ -60,11 +60,11 @@ func runNames() []string {
 	return names
 }
 
-// bench does the named runs and prints a table of each.
+// bench performs the named runs and prints a table for each.
 func bench(o options, names []string) error {
 	for _, name := range names {
 		if !slices.Contains(runNames(), name) {
-			return fmt.Errorf("no run %q", name)
+			return fmt.Errorf("no run named %q", name)
 		}
 	}
 	r, err := newRig(o)
@@ -101,7 +101,7 @@ func newRig(o options) (*rig, error) {
 		return nil, err
 	}
 	r := &rig{options: o, env: &system.Env{Dir: dir, Self: self, Binary: o.binary, TCP: o.tcp}}
-	// Peers that give up root reach their files through here.
+	// Peers that drop root reach their files through here.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		r.close()
 		return nil, err
@@ -133,7 +133,7 @@ func (r *rig) close() {
 	//RMALL
 }
 
-// chosen tells whether a system is to be measured.
+// chosen reports whether a system is to be measured.
 func (r *rig) chosen(name string) bool {
 	if r.systems == "" {
 		return true
@@ -146,9 +146,9 @@ func (r *rig) chosen(name string) bool {
 	return false
 }
 
-// those returns those of systems that are to be measured and can be. What keeps
-// one of the others from it is told.
-func (r *rig) those(systems ...*system.System) []*system.System {
+// available returns the systems that are to be measured and can be, and prints why
+// each of the others cannot be.
+func (r *rig) available(systems ...*system.System) []*system.System {
 	var able []*system.System
 	for _, s := range systems {
 		switch {
@@ -162,18 +162,18 @@ func (r *rig) those(systems ...*system.System) []*system.System {
 	return able
 }
 
-// ours returns authmilter, and the other build of it where there is one.
+// ours returns authmilter, and the other build of it if there is one.
 func (r *rig) ours() []*system.System {
 	ours := []*system.System{system.Ours()}
 	if r.against != "" {
 		ours = append(ours, system.Other(r.against))
 	}
-	return r.those(ours...)
+	return r.available(ours...)
 }
 
 // others returns the other systems that verify mail.
 func (r *rig) others() []*system.System {
-	return r.those(
+	return r.available(
 		system.Plain(),
 		system.OpenDKIM(r.env),
 		system.OpenDKIMAndOpenDMARC(r.env),
@@ -184,7 +184,8 @@ func (r *rig) others() []*system.System {
 // verifiers returns all systems that verify mail.
 func (r *rig) verifiers() []*system.System { return append(r.ours(), r.others()...) }
 
-// corpus returns mail, which the resolver then knows, with the rig's seed.
+// corpus returns mail made with the rig's seed, and gives its zone to the
+// resolver.
 func (r *rig) corpus(o corpus.Options, delay time.Duration) (*corpus.Corpus, error) {
 	o.Seed = r.seed
 	c, err := corpus.New(o)

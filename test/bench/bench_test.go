@@ -8,7 +8,7 @@ import (
 	"authmilter/test/bench/system"
 )
 
-// TestMain lets the test binary be the bench's child processes.
+// TestMain lets the test binary act as the bench's child processes.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "child" {
 		exit(child(os.Args[2:]))
@@ -16,8 +16,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestWarm runs the bench on a little mail: every verdict of authmilter, and of
-// the libraries put together plainly, must be right.
+// TestWarm runs the bench on a little mail. Every verdict of authmilter, and of
+// the plain combination of libraries, must be right.
 func TestWarm(t *testing.T) {
 	for _, tcp := range []bool{false, true} {
 		r, err := newRig(options{systems: "milter,sealing", rounds: 1, messages: 40, sessions: 3, seed: 3, arc: 0.2, tcp: tcp})
@@ -41,7 +41,7 @@ func TestWarm(t *testing.T) {
 		for _, row := range table.rows[1:] { // below the floor
 			got := strings.Join(row[len(row)-4:], " ")
 			if want, known := right[row[0]]; !known || got != want {
-				t.Errorf("%s: right are %q, want %q", row[0], got, want)
+				t.Errorf("%s: right verdicts %q, want %q", row[0], got, want)
 			}
 			delete(right, row[0])
 		}

@@ -15,17 +15,17 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// child is what the bench runs as processes of their own, so that their CPU time
-// is not counted as that of another: a milter, or the resolver.
+// child runs what the bench starts as separate processes, so that their CPU
+// time is counted separately: a milter, or the resolver.
 func child(args []string) error {
 	if len(args) < 2 {
-		return fmt.Errorf("child wants a role and its arguments, not %q", args)
+		return fmt.Errorf("child needs a role and its arguments, got %q", args)
 	}
 	if args[0] == "dns" {
 		return serveDNS(args[1], args[2:])
 	}
 	if len(args) != 3 {
-		return fmt.Errorf("a milter wants the addresses of itself and of a resolver, not %q", args[1:])
+		return fmt.Errorf("a milter needs its own address and a resolver's, got %q", args[1:])
 	}
 	network, address, _ := strings.Cut(args[1], ":")
 	if network == "inet" {
@@ -52,8 +52,9 @@ func child(args []string) error {
 	return fmt.Errorf("no role %q", args[0])
 }
 
-// serveDNS serves at addresses what standard input tells: "zone FILE" and "delay
-// DURATION". Each line is answered by "ok". It ends with its input.
+// serveDNS serves DNS at addresses, as told by lines on standard input: "zone
+// FILE" and "delay DURATION". It answers each line with "ok", and ends when its
+// input ends.
 func serveDNS(first string, more []string) error {
 	empty, err := dnstest.Parse("")
 	if err != nil {

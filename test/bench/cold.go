@@ -9,8 +9,8 @@ import (
 	"authmilter/test/bench/system"
 )
 
-// cold has every DNS answer come late and nothing in a cache: each message is
-// from a domain of its own, and each system starts anew for each round.
+// cold delays every DNS answer and starts with empty caches. Each message comes
+// from a different domain, and each system is restarted for each round.
 func (r *rig) cold() (*table, error) {
 	const messages = 200
 	t := &table{
@@ -30,7 +30,7 @@ func (r *rig) cold() (*table, error) {
 	return t, nil
 }
 
-// slow is cold with bodies that take longer to arrive than the DNS.
+// slow is like cold, but bodies take longer to arrive than DNS answers.
 func (r *rig) slow() (*table, error) {
 	const messages = 100
 	pace := 10 * r.delay
@@ -59,7 +59,7 @@ func (r *rig) coldRounds(s *system.System, l client.Load, messages int) (*measur
 		if m.running, err = s.Start(r.env); err != nil {
 			return nil, err
 		}
-		time.Sleep(100 * time.Millisecond) // what it asks at its start is not the mail's
+		time.Sleep(100 * time.Millisecond) // queries made at start are not on behalf of the mail
 		err := m.round(r, l, c, true)
 		m.running.Stop()
 		if err != nil {

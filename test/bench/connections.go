@@ -9,8 +9,8 @@ import (
 	"authmilter/test/bench/system"
 )
 
-// connections has many connections: idle ones, for their memory, and busy ones,
-// for the throughput.
+// connections opens many connections: idle ones to measure their memory, and
+// busy ones to measure the throughput.
 func (r *rig) connections() (*table, error) {
 	const idle, few, many = 990, 8, 200
 	c, err := r.corpus(corpus.Options{}, 0)
@@ -22,7 +22,7 @@ func (r *rig) connections() (*table, error) {
 		columns: []string{"system", fmt.Sprintf("KiB for each of %d idle", idle), fmt.Sprintf("messages/s, %d sessions", few),
 			fmt.Sprintf("%d sessions", many), fmt.Sprintf("peak MiB, %d sessions", many), fmt.Sprintf("EOM p50 ms, %d sessions", many)},
 	}
-	for _, s := range r.those(system.BufferedBaseline(), system.Ours(), system.Plain(), system.OpenDKIM(r.env)) {
+	for _, s := range r.available(system.BufferedBaseline(), system.Ours(), system.Plain(), system.OpenDKIM(r.env)) {
 		row, err := r.connectionsOf(s, c, idle, few, many)
 		if err != nil {
 			return nil, err
@@ -65,7 +65,7 @@ func (r *rig) connectionsOf(s *system.System, c *corpus.Corpus, idle, few, many 
 	return []string{s.Name, fmt.Sprintf("%.1f", float64(each)/1024), rates[0], rates[1], mebibytes(m.peak), milliseconds(m.wait(50), 1)}, nil
 }
 
-// idleMemory returns what each of n connections costs that have sent nothing but
+// idleMemory returns what each of n connections costs that have sent only
 // CONNECT and HELO, in a process that has done nothing else.
 func idleMemory(s *system.System, e *system.Env, c *corpus.Corpus, n int) (int64, error) {
 	running, err := s.Start(e)

@@ -9,8 +9,8 @@ import (
 	"authmilter/test/bench/system"
 )
 
-// growth shows how the cost of a message of ours grows with its octets, its
-// signatures and its fields, one at a time.
+// growth shows how the cost of a message grows with its octets, its signatures and
+// its fields, one at a time.
 func (r *rig) growth() (*table, error) {
 	t := &table{
 		title:   "Growth: CPU ms of authmilter for one message, all but one quantity kept",

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs, as root on Debian, the other implementations that the bench compares
-# with. Nothing is started: the bench runs private instances.
+# with. It starts nothing: the bench runs private instances.
 set -eu
 
 missing=
@@ -16,7 +16,7 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
 	exit 1
 fi
 
-# Debian starts services as their packages are installed, unless policy-rc.d
+# Debian starts services when their packages are installed, unless policy-rc.d
 # forbids it (exit status 101).
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -27,7 +27,7 @@ if [ ! -e "$policy" ]; then
 fi
 
 export DEBIAN_FRONTEND=noninteractive
-# OpenDMARC would want a database for its reports.
+# OpenDMARC would ask for a database for its reports.
 echo 'opendmarc opendmarc/dbconfig-install boolean false' | debconf-set-selections
 apt-get update -q
 # shellcheck disable=SC2086 # a list of words

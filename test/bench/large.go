@@ -7,7 +7,7 @@ import (
 	"authmilter/test/bench/corpus"
 )
 
-// large has many large messages at once.
+// large sends many large messages at once.
 func (r *rig) large() (*table, error) {
 	const (
 		size     = 8 << 20

@@ -12,11 +12,11 @@ import (
 
 // sample is one round of one system.
 type sample struct {
-	cpu  time.Duration // a message
-	took time.Duration // all messages
+	cpu  time.Duration // per message
+	took time.Duration // for all messages
 }
 
-// measured is what was seen of one system.
+// measured is what was measured of one system.
 type measured struct {
 	system  *system.System
 	running *system.Running
@@ -27,7 +27,7 @@ type measured struct {
 	peak    int64
 }
 
-// round sends the corpus once. Where it does not count, it only warms up.
+// round sends the corpus once. If counts is false, it only warms up.
 func (m *measured) round(r *rig, l client.Load, c *corpus.Corpus, counts bool) error {
 	l.Milters = m.running.Milters
 	before, err := m.running.CPU()
@@ -57,7 +57,8 @@ func (m *measured) round(r *rig, l client.Load, c *corpus.Corpus, counts bool) e
 	return nil
 }
 
-// cpus returns the CPU time of a message in each round, cpu the median of them.
+// cpus returns the CPU time per message in each round; cpu returns their
+// median.
 func (m *measured) cpus() []time.Duration {
 	var all []time.Duration
 	for _, s := range m.samples {
@@ -68,7 +69,7 @@ func (m *measured) cpus() []time.Duration {
 
 func (m *measured) cpu() time.Duration { return median(m.cpus()) }
 
-// rate returns the median of messages a second.
+// rate returns the median number of messages per second.
 func (m *measured) rate(messages int) float64 {
 	var all []time.Duration
 	for _, s := range m.samples {
@@ -104,7 +105,7 @@ func median[T ~int64 | ~float64](list []T) T {
 	return (list[middle-1] + list[middle]) / 2
 }
 
-// score counts the verdicts that are right, of those that a system gives.
+// score counts how many of the verdicts that a system gives are right.
 type score struct{ dkim, spf, dmarc, arc tally }
 
 type tally struct{ given, right int }
@@ -120,20 +121,20 @@ func (t *tally) add(got, want string) {
 	if got != "" {
 		t.given++
 	}
-	// Nothing said about what is not there is right too.
+	// Saying nothing about something that is not there is right too.
 	if got == want || got == "" && want == "none" {
 		t.right++
 	}
 }
 
-// differ tells whether a verdict that was given is not the right one.
+// differ reports whether got is a verdict, and not the right one.
 func differ(got, want corpus.Verdict) bool {
 	wrong := func(got, want string) bool { return got != "" && got != want }
 	return wrong(got.DKIM, want.DKIM) || wrong(got.SPF, want.SPF) || wrong(got.DMARC, want.DMARC) || wrong(got.ARC, want.ARC)
 }
 
-// percent says how much of total was right; "" where the system has no such
-// verdict at all.
+// percent returns how much of total was right, as text; "" if the system never
+// gives such a verdict.
 func (t tally) percent(total int) string {
 	if t.given == 0 {
 		return ""

@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// address53 is where the resolver listens for programs that know port 53 only.
+// address53 is where the resolver listens for programs that can only use port
+// 53.
 const address53 = "127.0.0.153"
 
-// resolver is the process that answers all DNS.
+// resolver is the process that answers all DNS queries.
 type resolver struct {
 	address string // host:port
 	port53  bool
@@ -24,7 +25,7 @@ type resolver struct {
 	dir     string
 }
 
-// startResolver starts it, at port 53 too where that is allowed.
+// startResolver starts the resolver, also at port 53 if that is allowed.
 func startResolver(self, dir string) (*resolver, error) {
 	if os.Getuid() == 0 {
 		if r, err := runResolver(self, dir, "127.0.0.1:0", address53+":53"); err == nil {
@@ -52,14 +53,14 @@ func runResolver(self, dir string, addresses ...string) (*resolver, error) {
 	}
 	r.out = bufio.NewScanner(out)
 	if !r.out.Scan() {
-		_ = r.cmd.Wait() // its standard error tells
+		_ = r.cmd.Wait() // its standard error says why
 		return nil, fmt.Errorf("the resolver does not start at %q", addresses)
 	}
 	r.address = r.out.Text()
 	return r, nil
 }
 
-// serve has it answer from a zone, each answer late by delay.
+// serve makes the resolver answer from a zone, delaying each answer.
 func (r *resolver) serve(zone string, delay time.Duration) error {
 	path := filepath.Join(r.dir, "zone")
 	if err := os.WriteFile(path, []byte(zone), 0o600); err != nil {
@@ -70,7 +71,7 @@ func (r *resolver) serve(zone string, delay time.Duration) error {
 			return err
 		}
 		if !r.out.Scan() || r.out.Text() != "ok" {
-			return fmt.Errorf("the resolver answers %q to %q", r.out.Text(), command)
+			return fmt.Errorf("the resolver answered %q to %q", r.out.Text(), command)
 		}
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// table is what a run found, to be printed.
+// table is the result of a run, to be printed.
 type table struct {
 	title   string
 	columns []string
@@ -21,8 +21,8 @@ func (t *table) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
-// text returns the table in columns, the first one to the left and the others to
-// the right.
+// text returns the table as text, with the first column aligned left and the
+// others right.
 func (t *table) text() string {
 	widths := make([]int, len(t.columns))
 	for _, row := range append([][]string{t.columns}, t.rows...) {

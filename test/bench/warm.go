@@ -11,17 +11,17 @@ import (
 	"authmilter/test/bench/system"
 )
 
-// warm is the main run: everything in caches, as many sessions as saturate the
-// machine, the systems in turns.
+// warm is the main run: everything is cached, as many sessions as saturate the
+// machine, and the systems take turns.
 func (r *rig) warm() (*table, error) {
 	c, err := r.corpus(corpus.Options{Messages: r.messages, ARC: r.arc}, 0)
 	if err != nil {
 		return nil, err
 	}
 	all, err := r.startAll(slices.Concat(
-		r.those(system.Baseline(), system.BufferedBaseline()),
+		r.available(system.Baseline(), system.BufferedBaseline()),
 		r.ours(),
-		r.those(system.OursSealing(), system.OursSealingEd25519()),
+		r.available(system.OursSealing(), system.OursSealingEd25519()),
 		r.others(),
 	))
 	if err != nil {
@@ -53,7 +53,7 @@ func (r *rig) warm() (*table, error) {
 	return r.warmTable(c, all, floors)
 }
 
-// warmTable tells what was measured, and in each round the floors.
+// warmTable shows what was measured, and the floor in each round.
 func (r *rig) warmTable(c *corpus.Corpus, all []*measured, floors []time.Duration) (*table, error) {
 	t := &table{
 		title: fmt.Sprintf("Warm: %d messages, %d sessions at once, medians of %d rounds", len(c.Messages), r.sessions, r.rounds),
@@ -82,8 +82,8 @@ func (r *rig) warmTable(c *corpus.Corpus, all []*measured, floors []time.Duratio
 	return t, nil
 }
 
-// ratio returns the median of the ratios of each round; "" where there is
-// nothing to compare with.
+// ratio returns the median of the rounds' ratios; "" if there is nothing to
+// compare with.
 func ratio(of, to []time.Duration) string {
 	if len(of) != len(to) {
 		return ""

@@ -1,5 +1,5 @@
-// Package browser drives a headless Chromium through its DevTools protocol, for
-// tests of pages that people look at.
+// Package browser drives a headless Chromium through its DevTools protocol, to
+// test pages that people look at.
 package browser
 
 import (
@@ -19,7 +19,7 @@ import (
 // patience is how long an answer of the browser may take.
 const patience = 2 * time.Minute
 
-// Find returns an error unless a browser is there.
+// Find returns an error if no browser is installed.
 func Find() error {
 	_, err := exec.LookPath(program)
 	return err
@@ -42,7 +42,7 @@ type Browser struct {
 	ended   error
 }
 
-// Event is what the browser tells without being asked.
+// Event is what the browser reports without being asked.
 type Event struct {
 	Method string
 	Params json.RawMessage
@@ -53,7 +53,7 @@ type reply struct {
 	err    error
 }
 
-// packet is a message of the protocol, in either direction.
+// packet is a protocol message, in either direction.
 type packet struct {
 	ID      int             `json:"id,omitempty"`
 	Session string          `json:"sessionId,omitempty"`
@@ -62,8 +62,8 @@ type packet struct {
 	Result  json.RawMessage `json:"-"`
 }
 
-// Start runs a browser until the end of the test. It reaches nothing but this
-// host.
+// Start runs a browser until the end of the test. The browser can reach only
+// this host.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	in, commands, err := os.Pipe()
@@ -81,10 +81,10 @@ func Start(t testing.TB) *Browser {
 		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--hide-scrollbars", "--lang=en",
 		"--user-data-dir="+home, "--remote-debugging-pipe")
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "TZ=UTC")
-	// Descriptors 3 and 4, where --remote-debugging-pipe has them.
+	// --remote-debugging-pipe uses descriptors 3 and 4.
 	cmd.ExtraFiles = []*os.File{in, out}
 	cmd.Stdout, cmd.Stderr = &b.log, &b.log
-	// The processes of the browser end together.
+	// The browser's processes end together.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -95,10 +95,10 @@ func Start(t testing.TB) *Browser {
 	var reading sync.WaitGroup
 	reading.Go(func() { b.read(answers) })
 	t.Cleanup(func() {
-		commands.Close() // which ends the browser
+		commands.Close() // ends the browser
 		timer := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 		defer timer.Stop()
-		_ = cmd.Wait() // how it ends is no concern of the test
+		_ = cmd.Wait() // how it ends does not concern the test
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		answers.Close()
 		reading.Wait()
@@ -123,7 +123,7 @@ func (b *Browser) open() {
 	}
 }
 
-// read takes what the browser writes: packets that end with a NUL.
+// read reads what the browser writes: packets that end with a NUL.
 func (b *Browser) read(answers *os.File) {
 	var buf []byte
 	chunk := make([]byte, 64<<10)
@@ -184,8 +184,8 @@ func (b *Browser) take(text []byte) {
 	c <- r
 }
 
-// call has the browser do something, and decodes its answer into result, which
-// may be nil.
+// call makes the browser do something, and decodes its answer into result,
+// which may be nil.
 func (b *Browser) call(method string, params map[string]any, result any) {
 	b.t.Helper()
 	b.mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Screen is what a page is seen on.
+// Screen is a screen to view a page on.
 type Screen struct {
 	Width, Height int // CSS pixels
 	Dark          bool
@@ -28,7 +28,7 @@ func (b *Browser) Look(s Screen) {
 	}, nil)
 }
 
-// Go loads a page, and returns when it has been.
+// Go loads a page, and returns once it is loaded.
 func (b *Browser) Go(url string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -42,7 +42,7 @@ func (b *Browser) Go(url string) {
 	b.wait(seen, "Page.loadEventFired")
 }
 
-// wait returns once an event comes after those seen.
+// wait returns once another event follows the first seen ones.
 func (b *Browser) wait(seen int, method string) {
 	b.t.Helper()
 	deadline := time.After(patience)
@@ -95,8 +95,8 @@ func (b *Browser) Screenshot() []byte {
 	return picture
 }
 
-// Complaints returns what the console shows, with what the page's policy has
-// refused, and every exception.
+// Complaints returns what the console shows, including what the page's policy
+// has refused, and every exception.
 func (b *Browser) Complaints() (all []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,7 +109,7 @@ func (b *Browser) Complaints() (all []string) {
 	return all
 }
 
-// Requests returns the address of everything that pages have asked for.
+// Requests returns the address of everything that pages have requested.
 func (b *Browser) Requests() (all []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Binary returns the path of the authmilter binary, which is built once in a
-// run of tests, with the race detector where the tests have it.
+// Binary returns the path of the authmilter binary. It is built once per test
+// run, with the race detector if the tests have it.
 func Binary(t testing.TB) string {
 	t.Helper()
 	path, err := build()
@@ -22,8 +22,8 @@ func Binary(t testing.TB) string {
 	return path
 }
 
-// Main runs the tests of a package that uses [Binary], for its TestMain: it
-// removes the binary afterwards.
+// Main runs the tests of a package that uses [Binary], and then removes the
+// binary. Call it from TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
 	if dir != "" {
@@ -32,8 +32,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// dir holds the binary. It lives as long as the process, not as one of its
-// tests.
+// dir holds the binary. It lives as long as the process, not as long as one
+// test.
 var dir string
 
 var build = sync.OnceValues(func() (string, error) {
@@ -53,9 +53,9 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, dependOnSources()
 })
 
-// dependOnSources opens every directory of the module. For go test takes a
-// result from its cache until something changes that the test opened, and does
-// not know what the build of the binary opened.
+// dependOnSources opens every directory of the module. go test caches a result
+// until something changes that the test opened, and does not know what the
+// build of the binary opened.
 func dependOnSources() error {
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package daemon runs the authmilter binary, as users do, for whole-system
+// Package daemon runs the authmilter binary the way users do, for whole-system
 // tests.
 package daemon
 
@@ -18,14 +18,13 @@ import (
 	"authmilter/test/output"
 )
 
-// Times within which the daemon must be ready, and have stopped. They leave room
-// for a machine that is busy with something else.
+// Times allowed for the daemon to get ready and to stop.
 const (
 	startTime = 2 * time.Minute
 	stopTime  = 2 * time.Minute
 )
 
-// Config is what a test says of a daemon.
+// Config is a daemon's configuration in a test.
 type Config struct {
 	// Listen is the address for the MTA, such as "inet:8894@127.0.0.1".
 	Listen string
@@ -35,7 +34,7 @@ type Config struct {
 	DNS string
 	// Metrics is the host:port for /metrics, /healthz and /readyz.
 	Metrics string
-	// More is further TOML. It must write keys of tables with dots, as
+	// More is additional TOML. It must write keys in tables with dots, such as
 	// dns.timeout = "1s".
 	More string
 }
@@ -62,8 +61,9 @@ type Daemon struct {
 }
 
 // Start runs "authmilter serve" until the end of the test, and waits until it
-// is ready. A daemon that does not end with status 0 then fails the test, which
-// shows its log; so does a data race, where the test looks for those.
+// is ready. A daemon that exits with a status other than 0 fails the test, and
+// so does a data race if the test looks for races. A test that fails shows the
+// daemon's log.
 func Start(t testing.TB, c Config) *Daemon {
 	t.Helper()
 	binary := Binary(t)
@@ -71,7 +71,7 @@ func Start(t testing.TB, c Config) *Daemon {
 	c.write(t, d.path)
 	d.cmd = exec.Command(binary, "serve", "--config", d.path)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
-	// The race detector would wait a second at the end for reports to come.
+	// At exit, the race detector would wait a second for more reports.
 	d.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
@@ -105,7 +105,7 @@ func (d *Daemon) waitReady(t testing.TB, url string) {
 		}
 		select {
 		case <-d.ended:
-			t.Fatalf("authmilter ended at its start: %v", d.exit)
+			t.Fatalf("authmilter ended while starting: %v", d.exit)
 		case <-deadline:
 			t.Fatalf("authmilter is not ready after %v", startTime)
 		case <-time.After(10 * time.Millisecond):
@@ -115,11 +115,11 @@ func (d *Daemon) waitReady(t testing.TB, url string) {
 
 // Terminate sends SIGTERM.
 func (d *Daemon) Terminate() {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM) // gone already: its status tells
+	_ = d.cmd.Process.Signal(syscall.SIGTERM) // if it is gone already, its status says why
 }
 
-// Stop sends SIGTERM, waits for the end, and fails the test where that is not
-// with status 0. It may be called again.
+// Stop sends SIGTERM, waits for the daemon to exit, and fails the test if the
+// status is not 0. It may be called again.
 func (d *Daemon) Stop(t testing.TB) {
 	t.Helper()
 	d.Terminate()
@@ -136,7 +136,7 @@ func (d *Daemon) Stop(t testing.TB) {
 	}
 }
 
-// Reload sends SIGHUP after the daemon's configuration was replaced by c.
+// Reload replaces the daemon's configuration by c and sends SIGHUP.
 func (d *Daemon) Reload(t testing.TB, c Config) {
 	t.Helper()
 	c.write(t, d.path)
@@ -145,8 +145,8 @@ func (d *Daemon) Reload(t testing.TB, c Config) {
 	}
 }
 
-// WaitMetric returns once a sample of the daemon's metrics, by its name and
-// labels as they are written, has a value.
+// WaitMetric returns once a sample of the daemon's metrics has a value. name is
+// the sample's name and labels as they are written.
 func (d *Daemon) WaitMetric(t testing.TB, name string, value float64) {
 	t.Helper()
 	deadline := time.Now().Add(startTime)
@@ -156,7 +156,7 @@ func (d *Daemon) WaitMetric(t testing.TB, name string, value float64) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is %v (there: %t), not %v, after %v", name, got, ok, value, startTime)
+			t.Fatalf("%s is %v (present: %t), want %v, after %v", name, got, ok, value, startTime)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -189,5 +189,5 @@ func (d *Daemon) Metrics(t testing.TB) map[string]float64 {
 	return samples
 }
 
-// Log returns what the daemon logged so far.
+// Log returns what the daemon has logged so far.
 func (d *Daemon) Log() string { return d.log.String() }

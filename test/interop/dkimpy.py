@@ -1,6 +1,6 @@
-"""Asks dkimpy about messages: a request in JSON on each line of standard
-input, its answer in JSON on standard output. The only argument is the DNS
-server to ask, as HOST:PORT."""
+"""Asks dkimpy about messages. It reads a request in JSON from each line of standard
+input and writes the answer in JSON to standard output. The only argument is the DNS
+server to use, as HOST:PORT."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ resolver.port = int(port)
 
 
 def txt(name, timeout=5):
-    """Returns the TXT record of a name, as dkimpy wants it."""
+    """Returns the TXT record of a name, as dkimpy expects it."""
     if isinstance(name, bytes):
         name = name.decode("ascii")
     try:
@@ -60,7 +60,7 @@ def verify_arc(message, _):
 
 
 def private_key(o):
-    """Returns a key of a PEM file as dkimpy wants it: Ed25519 as the bare seed,
+    """Returns a key from a PEM file as dkimpy expects it: Ed25519 as the bare seed,
     which is the end of the PKCS #8 structure."""
     if o["algorithm"].startswith("ed25519"):
         der = base64.b64decode("".join(o["key"].splitlines()[1:-1]))
@@ -75,8 +75,8 @@ def sign_dkim(message, o):
 
 
 def seal_arc(message, o):
-    # dkimpy makes the set of the Authentication-Results field that has our
-    # authserv-id, and takes its arc= result for cv=.
+    # dkimpy makes the set from the Authentication-Results field with our
+    # authserv-id, and uses its arc= result for cv=.
     fields = dkim.arc_sign(message, o["selector"].encode(), o["domain"].encode(), o["key"].encode(),
                            o["authserv_id"].encode(), signature_algorithm=o["algorithm"].encode())
     if not fields:
@@ -93,6 +93,6 @@ for line in sys.stdin:
             answer = {"message": base64.b64encode(answer).decode()}
         else:
             answer = {"verdicts": answer}
-    except Exception as e:  # whatever it is, the test is to hear of it
+    except Exception as e:  # the test must hear about it, whatever it is
         answer = {"error": "%s: %s" % (type(e).__name__, e)}
     print(json.dumps(answer), flush=True)

@@ -21,10 +21,10 @@ var (
 	mailDKIM string
 )
 
-// Tool is a process that answers one question after the other, until the end of
+// Tool is a process that answers one question after another, until the end of
 // the test. It is not safe for concurrent use.
 type Tool struct {
-	// Name is what people call it.
+	// Name is what people call the tool.
 	Name string
 
 	t   testing.TB
@@ -34,7 +34,7 @@ type Tool struct {
 
 // Verdict is what a tool says about a signature or a chain.
 type Verdict struct {
-	// Result is "none", "pass", "fail" or what else the tool has.
+	// Result is "none", "pass", "fail" or another word that the tool uses.
 	Result string `json:"result"`
 	Detail string `json:"detail"`
 }
@@ -48,12 +48,12 @@ type Key struct {
 	Algorithm string `json:"algorithm"`
 }
 
-// Tools starts every tool; they ask the DNS server at dns, as host:port. Where
-// one is not installed it fails the test, or skips it: see [need.Found].
+// Tools starts every tool. They use the DNS server at dns, given as host:port.
+// If a tool is not installed, Tools fails or skips the test: see [mta.Require].
 func Tools(t testing.TB, dns string) []*Tool {
 	t.Helper()
 	return []*Tool{
-		// The interpreter that Debian's packages are made for.
+		// The interpreter that Debian's packages are built for.
 		start(t, "dkimpy", "/usr/bin/python3", "-c", dkimpy, dns),
 		start(t, "Mail::DKIM", "/usr/bin/perl", "-e", mailDKIM, dns),
 	}
@@ -85,7 +85,7 @@ func start(t testing.TB, name, program string, args ...string) *Tool {
 	return tool
 }
 
-// request is what is written to a tool.
+// request is written to a tool.
 type request struct {
 	Verb       string `json:"verb"`
 	Message    []byte `json:"message"`
@@ -93,7 +93,7 @@ type request struct {
 	Key
 }
 
-// answer is what it writes.
+// answer is what a tool writes.
 type answer struct {
 	Verdicts []Verdict `json:"verdicts"`
 	Message  string    `json:"message"`
@@ -142,20 +142,20 @@ func (o *Tool) verdicts(r request) []Verdict {
 	o.t.Helper()
 	a := o.ask(r)
 	if a.Error != "" {
-		// A message that the tool cannot stand is none that it verifies.
+		// A message that the tool cannot handle is not one that it verifies.
 		return []Verdict{{Result: "error", Detail: a.Error}}
 	}
 	return a.Verdicts
 }
 
-// SignDKIM returns a message with a signature of the tool's on top of it.
+// SignDKIM returns a message with the tool's signature on top of it.
 func (o *Tool) SignDKIM(message []byte, k Key) []byte {
 	o.t.Helper()
 	return o.made(request{Verb: "sign_dkim", Message: message, Key: k})
 }
 
-// SealARC returns a message with a set of the tool's on top of it. It is made of
-// the Authentication-Results field with the given authserv-id.
+// SealARC returns a message with the tool's ARC Set on top of it, made from the
+// Authentication-Results field with the given authserv-id.
 func (o *Tool) SealARC(message []byte, authservID string, k Key) []byte {
 	o.t.Helper()
 	return o.made(request{Verb: "seal_arc", Message: message, AuthservID: authservID, Key: k})

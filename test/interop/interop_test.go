@@ -19,7 +19,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// keyNames are the test keys, in files of those names, and their algorithms.
+// keyNames are the test keys, in files of those names, with their algorithms.
 var keyNames = map[string]string{"rsa2048": "rsa-sha256", "rsa1024": "rsa-sha256", "ed25519": "ed25519-sha256"}
 
 // world is the DNS in which each domain publishes every test key.
@@ -28,7 +28,7 @@ type world struct {
 	tools []*Tool
 }
 
-// domains are those that sign and seal.
+// domains are the domains that sign and seal.
 var domains = []string{"author.example", "hop1.example", "hop2.example", "hop3.example", "hop4.example"}
 
 func newWorld(t *testing.T) world {
@@ -63,7 +63,8 @@ func foreignKey(t testing.TB, domain, name string) Key {
 	return Key{Domain: domain, Selector: name, PEM: keyText(t, name), Algorithm: keyNames[name]}
 }
 
-// ours verifies a message, and returns it with a set of the sealer on top of it.
+// ours verifies a message, and returns it with the sealer's ARC Set on top of
+// it.
 func (w world) ours(t testing.TB, msg []byte, s *arc.Sealer) (*verify.Result, []byte) {
 	t.Helper()
 	env := verify.Envelope{ClientIP: netip.MustParseAddr("192.0.2.1"), Helo: "mx.author.example", MailFrom: "joe@author.example"}
@@ -129,7 +130,7 @@ func broken(msg []byte) map[string][]byte {
 func TestDKIM(t *testing.T) {
 	w := newWorld(t)
 	for name, algorithm := range keyNames {
-		// Mail::DKIM knows no Ed25519.
+		// Mail::DKIM does not support Ed25519.
 		tools := w.tools
 		if algorithm == "ed25519-sha256" {
 			tools = tools[:1]
@@ -146,7 +147,7 @@ func TestDKIM(t *testing.T) {
 			}
 			for what, changed := range broken(msg) {
 				if what == "From" {
-					continue // who signs what is his choice
+					continue // which fields to sign is the signer's choice
 				}
 				if r, _ := w.ours(t, changed, nil); r.DKIM[0].Status != dkim.Fail {
 					t.Errorf("%s by %s, changed %s: %+v", name, signer.Name, what, r.DKIM)
@@ -157,8 +158,8 @@ func TestDKIM(t *testing.T) {
 }
 
 // TestARC passes messages through hops that seal with our code, dkimpy and
-// Mail::DKIM, in every order: all of them agree about every chain, whole or
-// broken. Neither of the others knows chains with Ed25519.
+// Mail::DKIM, in every order. All of them agree about every chain, whole or
+// broken. The other two do not support chains with Ed25519.
 func TestARC(t *testing.T) {
 	w := newWorld(t)
 	const hops = 3
@@ -195,7 +196,7 @@ func TestARC(t *testing.T) {
 	}
 }
 
-// sealed is the tool's SealARC, for the results that we find.
+// sealed is the tool's SealARC for the results that we find.
 func (w world) sealed(t testing.TB, tool *Tool, msg []byte, k Key) []byte {
 	t.Helper()
 	r, _ := w.ours(t, msg, nil)
@@ -204,7 +205,7 @@ func (w world) sealed(t testing.TB, tool *Tool, msg []byte, k Key) []byte {
 	return tool.SealARC(append([]byte(results), msg...), id, k)
 }
 
-// agree holds that all find the same about the chain of a message.
+// agree checks that all find the same about the chain of a message.
 func (w world) agree(t testing.TB, what string, msg []byte, want arc.Status) {
 	t.Helper()
 	if r, _ := w.ours(t, msg, nil); r.ARC.Status != want {

@@ -1,6 +1,6 @@
-# Asks Mail::DKIM about messages: a request in JSON on each line of standard
-# input, its answer in JSON on standard output. The only argument is the DNS
-# server to ask, as HOST:PORT.
+# Asks Mail::DKIM about messages. It reads a request in JSON from each line of
+# standard input and writes the answer in JSON to standard output. The only argument
+# is the DNS server to use, as HOST:PORT.
 use strict;
 use warnings;
 
@@ -26,7 +26,7 @@ sub feed {
 	return $tool;
 }
 
-# private_key returns a key of a PEM file as Mail::DKIM wants it.
+# private_key returns a key from a PEM file as Mail::DKIM expects it.
 sub private_key {
 	my ($o) = @_;
 	( my $data = $o->{key} ) =~ s/-----[^-]+-----|\s//g;

@@ -11,13 +11,13 @@ import (
 	"authmilter/test/mta"
 )
 
-// changeTest is something in a message that an MTA may change on its way. What it
-// does is in the table of docs/mta.md.
+// changeTest is something in a message that an MTA may change on the way. The table
+// in docs/mta.md shows what becomes of it.
 type changeTest struct {
 	name string
 	// fields are header lines, without the last CRLF; body is the body instead.
 	fields, body string
-	// bare says that there are no other fields.
+	// bare reports that there are no other fields.
 	bare bool
 }
 
@@ -102,9 +102,9 @@ func changeTests() []changeTest {
 	}
 }
 
-// TestChanges holds the table of docs/mta.md against both MTAs: what they show a
-// milter, and what they pass on. AUTHMILTER_UPDATE=1 rewrites it. A change of it
-// may make authmilter judge something else than what readers get.
+// TestChanges compares the table in docs/mta.md with both MTAs: what they show a
+// milter, and what they pass on. AUTHMILTER_UPDATE=1 rewrites it. If it changes,
+// authmilter may judge something other than what readers get.
 func TestChanges(t *testing.T) {
 	rec, port := serveRecorder(t)
 	postfix := mta.StartStockPostfix(t, "inet:"+mta.Loopback(port), false)
@@ -130,8 +130,8 @@ func TestChanges(t *testing.T) {
 	compareTable(t, "changes", table)
 }
 
-// TestChangesForOwnClients holds another table of docs/mta.md: what Postfix rewrites
-// for its own clients, before milters see it.
+// TestChangesForOwnClients checks another table in docs/mta.md: what Postfix
+// rewrites for its own clients before milters see it.
 func TestChangesForOwnClients(t *testing.T) {
 	rec, port := serveRecorder(t)
 	postfix := mta.StartStockPostfix(t, "inet:"+mta.Loopback(port), true)
@@ -158,7 +158,7 @@ func row(cells ...string) string { return "| " + strings.Join(cells, " | ") + " 
 // passage is what became of something in a message: cells of the table.
 type passage struct{ shown, passed string }
 
-// changeFields are in every message but a bare one.
+// changeFields are in every message except a bare one.
 const changeFields = "From: a@example.com\r\nDate: Wed, 25 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n"
 
 func passThrough(t *testing.T, rec recording, m mta.MTA, domain string, test changeTest) passage {
@@ -204,8 +204,8 @@ func passThrough(t *testing.T, rec recording, m mta.MTA, domain string, test cha
 	return passage{cell(shown, sent), cell(passed, sent)}
 }
 
-// strip returns a header without the fields before and behind what a test is about.
-// If it ended early, it says so.
+// strip returns a header without the fields before and after those under test. If
+// the header ended early, the result says so.
 func strip(header, body, first, last string) string {
 	if before, behind, ok := strings.Cut(header, first); ok {
 		header = before + behind
@@ -227,10 +227,10 @@ func strip(header, body, first, last string) string {
 // endsHeader marks that the rest of the header is shown or passed on as body.
 const endsHeader = "\x00"
 
-// volatile matches what is of the moment.
+// volatile matches text that depends on the time.
 var volatile = regexp.MustCompile(`<[0-9.]+[0-9A-Za-z.]*@mx\.example\.org>|\w{3}, [ \d]?\d \w{3} \d{4} [\d:]{8} (?:GMT|[-+]\d{4} \(\w+\))`)
 
-// cell returns what an MTA made of what was sent.
+// cell describes what an MTA made of the text that was sent.
 func cell(got, sent string) string {
 	got, ends := strings.CutSuffix(got, endsHeader)
 	text := ""
@@ -253,7 +253,7 @@ func cell(got, sent string) string {
 	return text
 }
 
-// code returns text in Markdown, quoted and with what repeats counted: "x{3}".
+// code returns text in Markdown, quoted and with repeated octets counted: "x{3}".
 func code(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -283,7 +283,7 @@ func code(s string) string {
 	return "`" + strings.ReplaceAll(strings.TrimSuffix(b.String(), `\r\n`), "|", `\|`) + "`"
 }
 
-// compareTable compares a table with the one in docs/mta.md between two marks, or
+// compareTable compares a table with the one between two marks in docs/mta.md, or
 // writes it there if AUTHMILTER_UPDATE is set.
 func compareTable(t *testing.T, name, table string) {
 	t.Helper()

@@ -10,15 +10,16 @@ import (
 	"github.com/d--j/go-milter"
 )
 
-// Direct asks the milter without an MTA between, as Postfix would, and does with
-// the messages what it is told.
+// Direct asks the milter without an MTA in between, the way Postfix does, and
+// does with the messages what the milter says.
 type Direct struct {
 	network, addr string
 }
 
 var _ MTA = (*Direct)(nil)
 
-// NewDirect returns what asks the milter at an address in Postfix's notation.
+// NewDirect returns a Direct that asks the milter at an address in Postfix's
+// notation.
 func NewDirect(milter string) *Direct {
 	network, addr, _ := strings.Cut(milter, ":")
 	if network == "inet" {
@@ -70,7 +71,7 @@ func (d *Direct) Deliver(t testing.TB, c Client, messages ...Message) []Delivery
 		}
 		goOn(t)(s.HeaderEnd())
 		if len(body) == 0 {
-			goOn(t)(s.BodyChunk(nil)) // which go-milter wants to have been sent
+			goOn(t)(s.BodyChunk(nil)) // go-milter requires an end of the body
 		}
 		acts, final, err := s.BodyReadFrom(bytes.NewReader(body))
 		if err != nil {
@@ -81,7 +82,8 @@ func (d *Direct) Deliver(t testing.TB, c Client, messages ...Message) []Delivery
 	return deliveries
 }
 
-// goOn returns what takes the answer to a command that decides nothing.
+// goOn returns a function that accepts the answer to a command if it decides
+// nothing.
 func goOn(t testing.TB) func(*milter.Action, error) {
 	return func(a *milter.Action, err error) {
 		t.Helper()
@@ -91,7 +93,7 @@ func goOn(t testing.TB) func(*milter.Action, error) {
 	}
 }
 
-// carryOut does with a message what the milter said.
+// carryOut does with a message what the milter says.
 func carryOut(t testing.TB, fields []string, body []byte, acts []milter.ModifyAction, final *milter.Action) Delivery {
 	t.Helper()
 	d := Delivery{MTA: "direct", Code: 250, Body: body}
@@ -99,11 +101,11 @@ func carryOut(t testing.TB, fields []string, body []byte, acts []milter.ModifyAc
 	case milter.ActionAccept:
 	case milter.ActionRejectWithCode:
 		d.Code = int(final.SMTPCode)
-		// What Postfix reads as a percent sign.
+		// Postfix reads "%%" as a percent sign.
 		d.Reply = strings.ReplaceAll(final.SMTPReply, "%%", "%")
 		return d
 	default:
-		t.Fatalf("the milter ends with %v", final)
+		t.Fatalf("the milter's final action is %v", final)
 	}
 	var top []string
 	for _, a := range acts {

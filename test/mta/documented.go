@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// documented returns the first line of a page of the documentation that begins
-// with prefix and holds address, with the latter replaced: so the lines that
-// administrators copy are those that the tests use.
+// documented returns the first line of a documentation page that begins with
+// prefix and contains address, with address replaced, so that the tests use the
+// same lines that administrators copy.
 func documented(t testing.TB, page, prefix, address, replacement string) string {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
@@ -24,6 +24,6 @@ func documented(t testing.TB, page, prefix, address, replacement string) string 
 			return strings.TrimSpace(strings.Replace(line, address, replacement, 1))
 		}
 	}
-	t.Fatalf("%s has no line that begins with %q and holds %s", path, prefix, address)
+	t.Fatalf("%s has no line that begins with %q and contains %s", path, prefix, address)
 	return ""
 }

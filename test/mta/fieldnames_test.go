@@ -8,15 +8,15 @@ import (
 	"authmilter/test/mta"
 )
 
-// TestFieldNames holds that no MTA shows a milter a field under a name that only
-// some readers take for the usual one, and that cannot be changed by that name:
-// each mends the name before, refuses the message, or ends the header there, so
-// that the field is text.
+// TestFieldNames checks that no MTA shows a milter a field under a name that
+// only some readers take for the usual one, and that cannot be changed by that
+// name. Each MTA repairs the name first, refuses the message, or ends the
+// header there, so that the field becomes text.
 func TestFieldNames(t *testing.T) {
 	const name = "Authentication-Results"
 	const (
 		mended  = "mended"  // shown and passed on under the usual name
-		body    = "body"    // the header ends before it
+		body    = "body"    // the header ends before the field
 		refused = "refused" // no milter sees the message
 	)
 	tests := []struct{ sent, postfix, sendmail string }{

@@ -19,8 +19,8 @@ import (
 
 // host is what a program takes for a machine of its own: it has a name, a
 // network, a table of hosts and a system log that no other program sees. Every
-// address is one of this host's, so that a client may connect from any, and
-// nothing leaves it. No name is looked up but in the table.
+// address belongs to this host, so a client can connect from any address, and
+// nothing leaves the host. Names are looked up only in the table.
 type host struct {
 	dir string
 	cmd *exec.Cmd
@@ -49,7 +49,7 @@ func (h *host) write(t testing.TB, name, text string) {
 	}
 }
 
-// know makes addr the host's only neighbour with a name.
+// know makes addr the host's only neighbour that has a name.
 func (h *host) know(addr netip.Addr, name string) error {
 	table := "127.0.0.1 localhost\n::1 localhost\n" + hostAddr + " " + Hostname + "\n"
 	if name != "" && !addr.IsLoopback() {
@@ -58,22 +58,23 @@ func (h *host) know(addr netip.Addr, name string) error {
 	return os.WriteFile(filepath.Join(h.dir, "hosts"), []byte(table), 0o644)
 }
 
-// hostAddr is the address of [Hostname], which no client of a test has.
+// hostAddr is the address of [Hostname], which no client in a test has.
 const hostAddr = "127.0.1.1"
 
-// command returns a command that runs a program as the host's. It is the only
-// one of the host.
+// command returns a command that runs a program on the host. It is the host's
+// only command.
 func (h *host) command(program string, args ...string) *exec.Cmd {
 	h.cmd = exec.Command("sh", append([]string{"-c", setUp, "sh", Hostname, h.dir, program}, args...)...)
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{
-		// With these, what the script mounts is seen by nobody else.
+		// With these, nobody else sees what the script mounts.
 		Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS,
 	}
 	return h.cmd
 }
 
-// setUp takes the host's name, its directory, and the command to run. A log
-// socket at the place where syslog(3) looks for it needs a /dev of its own.
+// setUp takes the host's name, its directory, and the command to run. It needs
+// a /dev of its own for the log socket, which must be where syslog(3) looks for
+// it.
 const setUp = `set -e
 hostname "$1"
 ip link set lo up
@@ -92,7 +93,7 @@ shift 2
 exec "$@"
 `
 
-// findHost tells what is missing for a host, if anything.
+// findHost returns an error if something that a host needs is missing.
 func findHost() error {
 	if os.Getuid() != 0 {
 		return errNotRoot
@@ -110,10 +111,11 @@ func findHost() error {
 	return nil
 }
 
-// within calls f on the host's network, which is that of the sockets made then.
+// within calls f on the host's network, to which sockets made in f belong.
 func (h *host) within(f func() error) error {
-	// The network is one of a thread, which must not be left behind in it, nor
-	// end: the children that it started would end with it.
+	// The network is a property of the thread. The thread must not be left on
+	// that network, and must not end: the children that it started would end
+	// with it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	own, err := os.Open("/proc/thread-self/ns/net")
@@ -144,7 +146,7 @@ func (h *host) dial(from netip.Addr, port int) (conn net.Conn, err error) {
 		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0)),
 		Control: func(_, _ string, c syscall.RawConn) (err error) {
 			if err := c.Control(func(fd uintptr) {
-				// IPv6 wants to be told that any address will do.
+				// IPv6 must be told that any address will do.
 				if from.Is6() {
 					err = unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_FREEBIND, 1)
 				}
@@ -178,7 +180,8 @@ func (h *host) listen(t testing.TB, port int) (l net.Listener) {
 	return l
 }
 
-// forward makes a port of the machine's loopback address one of the host's.
+// forward makes a port of the machine's loopback address reachable at the same
+// port of the host's.
 func (h *host) forward(t testing.TB, port int) {
 	t.Helper()
 	l := h.listen(t, port)
@@ -198,8 +201,8 @@ func (h *host) forward(t testing.TB, port int) {
 	})
 }
 
-// join passes on what comes from inner and from a new connection to addr, until
-// both have ended.
+// join passes data between inner and a new connection to addr, until both have
+// ended.
 func join(inner net.Conn, addr string) {
 	defer inner.Close()
 	outer, err := net.Dial("tcp", addr)
@@ -213,10 +216,10 @@ func join(inner net.Conn, addr string) {
 	back.Wait()
 }
 
-// pass copies from one connection to another until the first one's end, which
-// it passes on.
+// pass copies from one connection to another until the first one ends, and
+// passes the end on.
 func pass(to, from net.Conn) {
-	_, _ = io.Copy(to, from) // where it breaks, the other end sees an end
+	_, _ = io.Copy(to, from) // if it breaks, the other side sees the end
 	_ = to.(*net.TCPConn).CloseWrite()
 }
 

@@ -16,31 +16,31 @@ import (
 	"authmilter/test/need"
 )
 
-// Hostname is the name of every MTA of this package, and so of the host that
-// verifies. Each accepts mail for [Domain]. Those that are called stock accept
-// mail for [LMTPDomain] too, and pass it on over LMTP.
+// Hostname is the name of every MTA in this package, and so of the host that
+// verifies. Each accepts mail for [Domain]. Stock MTAs also accept mail for
+// [LMTPDomain], and pass it on over LMTP.
 const (
 	Hostname   = "mx.example.org"
 	Domain     = "rcpt.example.org"
 	LMTPDomain = "lmtp.example.org"
 )
 
-// MTA takes mail from a client, asks the milter under test about it, and
+// MTA accepts mail from a client, asks the milter under test about it, and
 // passes it on. It is safe for concurrent use.
 type MTA interface {
 	// Deliver sends messages over one connection, and returns what became of
-	// each. It fails the test where the MTA breaks the dialogue, or where an
-	// accepted message is not passed on.
+	// each. It fails the test if the MTA breaks the protocol, or does not pass
+	// on a message that it accepted.
 	Deliver(t testing.TB, c Client, messages ...Message) []Delivery
 }
 
-// Client is who the MTA shall believe to talk to.
+// Client is who the MTA believes to be connected.
 type Client struct {
 	Addr netip.Addr
-	// Name is the verified host name; "" where there is none.
+	// Name is the verified host name; "" means none.
 	Name string
 	Helo string
-	// Login is the user that the client authenticated as; "" for none.
+	// Login is the user that the client authenticated as; "" means none.
 	Login string
 }
 
@@ -48,9 +48,9 @@ type Client struct {
 type Message struct {
 	// From and To are the paths of the envelope, without angle brackets.
 	From, To string
-	// MailArg and RcptArg are how the client writes the paths in its commands,
-	// "<From>" and "<To>" if empty. A "#" in RcptArg is the number that the
-	// mailbox gets, with a dot behind it.
+	// MailArg and RcptArg are the paths as the client writes them in its
+	// commands; empty means "<From>" and "<To>". A "#" in RcptArg stands for
+	// the number that the mailbox gets, followed by a dot.
 	MailArg, RcptArg string
 	// Args are the parameters of MAIL, such as "BODY=8BITMIME SMTPUTF8".
 	Args string
@@ -67,11 +67,11 @@ type Delivery struct {
 	// earlier one that refused it.
 	Code  int
 	Reply string
-	// Held tells that the MTA has the message in its quarantine.
+	// Held reports that the MTA has quarantined the message.
 	Held bool
 	// From and Args are the sender and the parameters of MAIL with which the
-	// message was passed on. They, and all below, are empty if it was not
-	// accepted, or is held.
+	// message was passed on. They, and the fields below, are empty if it was
+	// not accepted or is held.
 	From, Args string
 	// Top holds the header fields above the MTA's own Received field, Header
 	// those beneath, and Body what follows the empty line: all as passed on,
@@ -87,8 +87,8 @@ func TempDir(t testing.TB) string {
 	return tempDir(t, "")
 }
 
-// SafeDir returns a directory like [TempDir], which is below none that others
-// than root may write to: Sendmail trusts no files and sockets elsewhere.
+// SafeDir returns a directory like [TempDir]'s in which only root may write to
+// the parents: Sendmail trusts no files and sockets elsewhere.
 func SafeDir(t testing.TB) string {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -111,8 +111,8 @@ func tempDir(t testing.TB, parent string) string {
 }
 
 // FreePort returns a TCP port of 127.0.0.1 that nobody listens on. It lies
-// below the range that the kernel takes for outgoing connections, so that none
-// of them can occupy it before it is used.
+// below the range that the kernel takes for outgoing connections, so none of
+// them can occupy it before it is used.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
@@ -127,7 +127,7 @@ func FreePort(t testing.TB) int {
 	return 0
 }
 
-// Loopback returns the address of a port of 127.0.0.1.
+// Loopback returns the address of a port on 127.0.0.1.
 func Loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 var errNotRoot = errors.New("a private MTA needs root")

@@ -9,18 +9,18 @@ import (
 	"authmilter/test/mta"
 )
 
-// fieldTest is a header field, as it is sent and as an MTA takes it.
+// fieldTest is a header field, as it is sent and as an MTA treats it.
 type fieldTest struct {
 	sent  string
-	shown string // name and value, quoted; "" where the field is hidden
-	// passed is what reaches the next hop; "" where that is what was sent,
-	// "-" where the field does not.
+	shown string // name and value, quoted; "" if the field is hidden
+	// passed is what reaches the next hop; "" means what was sent, "-" means
+	// that the field does not.
 	passed string
-	// refused is the reply of an MTA that takes no message with the field.
+	// refused is the reply of an MTA that refuses messages with the field.
 	refused string
 }
 
-// plainFields are those that every MTA passes on as they are.
+// plainFields are fields that every MTA passes on unchanged.
 func plainFields() []fieldTest {
 	return []fieldTest{
 		{sent: "Subject: one", shown: `"Subject" " one"`},
@@ -84,18 +84,18 @@ func testField(t *testing.T, rec recording, m mta.MTA, tt fieldTest) {
 	}
 }
 
-// bodyTest is the body of a message, as it is sent and as an MTA takes it.
+// bodyTest is the body of a message, as it is sent and as an MTA treats it.
 type bodyTest struct {
 	name, sent string
-	passed     string // "" where that is what was sent
-	refused    string // the reply of an MTA that takes no message with the body
+	passed     string // "" means what was sent
+	refused    string // the reply of an MTA that refuses messages with the body
 }
 
-// plainBodies are those that every MTA passes on as they are.
+// plainBodies are bodies that every MTA passes on unchanged.
 func plainBodies() []bodyTest {
 	return []bodyTest{
 		{name: "empty"},
-		{name: "no lines but empty ones", sent: "\r\n\r\n"},
+		{name: "only empty lines", sent: "\r\n\r\n"},
 		{name: "dots", sent: ".\r\n..\r\n.x\r\n\r\n.\r\n"},
 		{name: "8-bit and NUL", sent: "\xff \x00\r\n"},
 		{name: "10 MB", sent: strings.Repeat(strings.Repeat("x", 78)+"\r\n", 10<<20/80)},

@@ -11,8 +11,8 @@ import (
 	"authmilter/test/paths"
 )
 
-// TestPostfix holds the rig to what it promises, and Postfix to what authmilter
-// takes for granted about it.
+// TestPostfix checks what the rig promises, and what authmilter takes for
+// granted about Postfix.
 func TestPostfix(t *testing.T) {
 	rec, port := serveRecorder(t)
 	p := mta.StartPostfix(t, "inet:"+mta.Loopback(port))
@@ -38,7 +38,7 @@ func postfixFields() []fieldTest {
 	return append(plainFields(), []fieldTest{
 		{sent: "Subject: " + long, shown: `"Subject" " ` + long + `"`},
 		{sent: "To: a" + folded, shown: fmt.Sprintf(`"To" %q`, " a"+strings.ReplaceAll(folded, "\r", ""))},
-		// What Postfix changes it changes before the milter sees it, so that no
+		// What Postfix changes, it changes before the milter sees it, so no
 		// verdict is about octets that are not passed on.
 		{sent: "Subject : space", shown: `"Subject" " space"`, passed: "Subject: space"},
 		{sent: "Subject: a\x00b", shown: `"Subject" " a"`, passed: "Subject: a"},
@@ -53,7 +53,7 @@ func postfixBodies() []bodyTest {
 	return append(plainBodies(), bodyTest{name: "bare CR and LF", sent: "a\rb\nc\r\n", passed: "a b\r\nc\r\n"})
 }
 
-// testPostfixDialogue shows what a milter is told, and when.
+// testPostfixDialogue checks what a milter is told, and when.
 func testPostfixDialogue(t *testing.T, rec recording, p *mta.Postfix, client mta.Client) {
 	d := p.Deliver(t, client,
 		mta.Message{From: "A@Example.Com", To: "x@" + mta.Domain, Data: []byte("Subject: a\r\n\r\nbody\r\n")},

@@ -14,14 +14,14 @@ import (
 	"authmilter/test/mta"
 )
 
-// session is what an MTA showed, over one milter connection, to a milter that
-// changes nothing but inserts one field.
+// session is what an MTA showed, over one connection, to a milter that changes
+// nothing except that it inserts one field.
 type session struct {
 	events []string
 	fields []string // name and value, quoted
 	raw    []string // fields as in a message, without the last CRLF
 	body   []byte
-	macros []string // "name=value" of those with the paths that the MTA means
+	macros []string // "name=value", of the macros with the paths that the MTA means
 }
 
 // insertedValue is the value of the field that the recording milter inserts.
@@ -114,7 +114,7 @@ func (c *recorder) MailFrom(from, args string, m milter.Modifier) (*milter.Respo
 
 func (c *recorder) RcptTo(to, _ string, m milter.Modifier) (*milter.Response, error) {
 	c.note(milter.MacroRcptAddr, m)
-	_, mailbox, _ := strings.Cut(to, ".") // behind the message's number
+	_, mailbox, _ := strings.Cut(to, ".") // after the message's number
 	_, known := m.GetEx(milter.MacroQueueId)
 	return c.event("RCPT <%s> queue id: %t", mailbox, known)
 }

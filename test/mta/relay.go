@@ -28,17 +28,17 @@ const (
 	holdTime = time.Second
 )
 
-// relay is what the MTAs of this package have in common: a program that runs as
-// our child, and passes on to a sink what it accepts.
+// relay is what the MTAs in this package share: a program that runs as our
+// child, and passes what it accepts on to a sink.
 type relay struct {
 	// program is the name of the MTA's program.
 	program string
 	// connect opens an SMTP session as a client, and says HELO. The error is a
-	// *refusal where the MTA does not like the client.
+	// *refusal if the MTA does not like the client.
 	connect func(Client) (*smtpClient, error)
 	// received matches the Received field that the MTA writes for a message.
 	received func(Client, Message) *regexp.Regexp
-	// holds tells whether the MTA has a message for a recipient in its quarantine.
+	// holds reports whether the MTA has quarantined a message for a recipient.
 	holds func(t testing.TB, to string) bool
 	// log returns what the MTA logged so far.
 	log func() string
@@ -48,14 +48,14 @@ type relay struct {
 }
 
 // start starts the MTA as our child, which ends when we do, and waits until it
-// greets who connects by dial. It is stopped at the end of the test, which shows
-// its log if the test failed.
+// greets connections made by dial. It is stopped at the end of the test, which
+// shows its log if the test failed.
 func (r *relay) start(t testing.TB, cmd *exec.Cmd, dial func() (net.Conn, error)) {
 	t.Helper()
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Setsid = true // as Postfix wants it
+	cmd.SysProcAttr.Setsid = true // as Postfix requires
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -87,7 +87,7 @@ func (r *relay) start(t testing.TB, cmd *exec.Cmd, dial func() (net.Conn, error)
 	for !greets(dial) {
 		select {
 		case <-ended:
-			t.Fatalf("%s ended at its start: %v\n%s", r.program, exit, output.Bytes())
+			t.Fatalf("%s ended while starting: %v\n%s", r.program, exit, output.Bytes())
 		case <-ctx.Done():
 			t.Fatalf("%s does not greet", r.program)
 		case <-time.After(10 * time.Millisecond):
@@ -95,7 +95,7 @@ func (r *relay) start(t testing.TB, cmd *exec.Cmd, dial func() (net.Conn, error)
 	}
 }
 
-// greets tells whether an SMTP server greets who connects by dial.
+// greets reports whether an SMTP server greets a connection made by dial.
 func greets(dial func() (net.Conn, error)) bool {
 	c, err := dial()
 	if err != nil {
@@ -110,8 +110,8 @@ func greets(dial func() (net.Conn, error)) bool {
 	return err == nil && string(greeting) == "220 "
 }
 
-// Deliver implements [MTA]. The recipients' mailboxes get a number, which tells
-// the messages of a run apart.
+// Deliver implements [MTA]. Each recipient's mailbox gets a number, which
+// distinguishes the messages in a run.
 func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery {
 	t.Helper()
 	deliveries := make([]Delivery, len(messages))
@@ -178,7 +178,7 @@ func traceAddr(a netip.Addr) string {
 	return a.String()
 }
 
-// splitMail splits a message at the MTA's own Received field, and at the end of
+// splitMail splits a message at the MTA's own Received field and at the end of
 // the header.
 func splitMail(t testing.TB, data []byte, own *regexp.Regexp) (top, header, body []byte) {
 	t.Helper()

@@ -11,8 +11,8 @@ import (
 	"authmilter/test/paths"
 )
 
-// TestSendmail holds the rig to what it promises, and Sendmail to what
-// authmilter takes for granted about it.
+// TestSendmail checks what the rig promises, and what authmilter takes for
+// granted about Sendmail.
 func TestSendmail(t *testing.T) {
 	rec, port := serveRecorder(t)
 	s := mta.StartSendmail(t, fmt.Sprintf("inet:%d@127.0.0.1", port))
@@ -46,8 +46,8 @@ func sendmailFields() []fieldTest {
 		{sent: "Subject: a\x00b", shown: `"Subject" " ab"`, passed: "Subject: ab"},
 		{sent: "Subject: a\rb", refused: bareCR},
 		{sent: "Subject: a\nSubject: b", refused: bareLF},
-		// What Sendmail changes from here on it changes after the milter saw it.
-		// No verdict is about it, but neither can a signature made by the milter
+		// What Sendmail changes from here on, it changes after the milter saw
+		// it. No verdict covers it, and a signature made by the milter cannot
 		// foresee it.
 		{sent: long, shown: fmt.Sprintf(`"Subject" %q`, strings.TrimPrefix(long, "Subject:")), passed: long[:2303]},
 		{sent: "To: a@example.com,b@example.com", shown: `"To" " a@example.com,b@example.com"`, passed: "To: a@example.com, b@example.com"},
@@ -66,7 +66,7 @@ func sendmailBodies() []bodyTest {
 	)
 }
 
-// testSendmailDialogue shows what a milter is told, and when.
+// testSendmailDialogue checks what a milter is told, and when.
 func testSendmailDialogue(t *testing.T, rec recording, s *mta.Sendmail, client mta.Client) {
 	s.Deliver(t, client,
 		mta.Message{From: "A@Example.Com", To: "x@" + mta.Domain, Data: []byte("Subject: a\r\n\r\nbody\r\n")},

@@ -12,20 +12,19 @@ import (
 	"time"
 )
 
-// maxMail bounds what a [Sink] takes, in octets.
+// maxMail bounds what a [Sink] accepts, in octets.
 const maxMail = 100 << 20
 
 // Mail is a message that a [Sink] received.
 type Mail struct {
-	// From and To are the paths of the envelope, without angle brackets; Args
+	// From and To are the paths of the envelope, without angle brackets; Args are
 	// the parameters of MAIL.
 	From, To, Args string
-	// Data is the message, with CRLF line ends and after the removal of dot
-	// stuffing.
+	// Data is the message, with CRLF line ends and without dot stuffing.
 	Data []byte
 }
 
-// Sink is an SMTP and LMTP server that accepts everything, for its tests to look at.
+// Sink is an SMTP and LMTP server that accepts everything, for tests to look at.
 type Sink struct {
 	listener net.Listener
 	sessions sync.WaitGroup
@@ -45,7 +44,7 @@ func NewSink(t testing.TB) *Sink {
 	return newSink(t, l)
 }
 
-// newSink starts a Sink that takes what connects to l.
+// newSink starts a Sink that serves connections to l.
 func newSink(t testing.TB, l net.Listener) *Sink {
 	s := &Sink{listener: l, conns: map[net.Conn]bool{}, boxes: map[string]chan Mail{}}
 	s.sessions.Go(s.accept)
@@ -56,8 +55,8 @@ func newSink(t testing.TB, l net.Listener) *Sink {
 // Port returns the TCP port of 127.0.0.1 that s listens on.
 func (s *Sink) Port() int { return s.listener.Addr().(*net.TCPAddr).Port }
 
-// Wait returns the next message for a recipient, or an error when none has come
-// within d.
+// Wait returns the next message for a recipient, or an error if none arrives within
+// d.
 func (s *Sink) Wait(to string, d time.Duration) (Mail, error) {
 	select {
 	case m := <-s.box(to):
@@ -92,7 +91,8 @@ func (s *Sink) accept() {
 				delete(s.conns, c)
 				s.mu.Unlock()
 			}()
-			// An error is a client that went away; its test misses the message.
+			// An error means that the client went away; its test will miss the
+			// message.
 			_ = s.serve(c)
 		})
 	}
@@ -108,8 +108,8 @@ func (s *Sink) close() {
 	s.sessions.Wait()
 }
 
-// serve holds one SMTP session (RFC 5321), with 8BITMIME (RFC 6152) and
-// SMTPUTF8 (RFC 6531), or one of LMTP (RFC 2033), whose client says LHLO.
+// serve handles one SMTP session (RFC 5321), with 8BITMIME (RFC 6152) and SMTPUTF8
+// (RFC 6531), or one LMTP session (RFC 2033), in which the client says LHLO.
 func (s *Sink) serve(c net.Conn) error {
 	r := bufio.NewReaderSize(c, 64<<10)
 	reply := func(text string) error {
@@ -167,8 +167,8 @@ func (s *Sink) serve(c net.Conn) error {
 	}
 }
 
-// path splits the argument of MAIL or RCPT into its path, which may have angle
-// brackets in its quoted local part, and its parameters.
+// path splits the argument of MAIL or RCPT into its path and its parameters. The
+// path may have angle brackets in its quoted local part.
 func path(line string) (address, args string) {
 	_, rest, _ := strings.Cut(line, "<")
 	quoted := false
@@ -185,8 +185,8 @@ func path(line string) (address, args string) {
 	return rest, ""
 }
 
-// readData reads a message up to the line with the dot, and removes dot
-// stuffing (RFC 5321 section 4.5.2).
+// readData reads a message up to the line with the dot, and removes dot stuffing
+// (RFC 5321 section 4.5.2).
 func readData(r *bufio.Reader) ([]byte, error) {
 	var b bytes.Buffer
 	for start := true; ; {

@@ -27,16 +27,18 @@ type refusal struct {
 	reply   string
 }
 
-func (r *refusal) Error() string { return fmt.Sprintf("%.60q is answered %q", r.command, r.reply) }
+func (r *refusal) Error() string {
+	return fmt.Sprintf("%.60q was answered with %q", r.command, r.reply)
+}
 
-// step is a command, and the code of the reply that it wants.
+// step is a command and the reply code that it expects.
 type step struct {
 	command string
 	code    int
 }
 
-// openSMTP returns a client on a connection that was just made, after it was
-// greeted and went through steps. It closes the connection where it fails.
+// openSMTP returns a client on a new connection, after the greeting and steps.
+// It closes the connection if it fails.
 func openSMTP(conn net.Conn, steps ...step) (*smtpClient, error) {
 	s := &smtpClient{conn: conn, r: bufio.NewReader(conn)}
 	err := conn.SetDeadline(time.Now().Add(smtpTimeout))
@@ -50,8 +52,7 @@ func openSMTP(conn net.Conn, steps ...step) (*smtpClient, error) {
 	return s, nil
 }
 
-// take goes through steps. The error is a *refusal where a reply has another
-// code.
+// take goes through steps. The error is a *refusal if a reply has another code.
 func (s *smtpClient) take(steps ...step) error {
 	for _, step := range steps {
 		code, reply, err := s.command(step.command)
@@ -92,8 +93,8 @@ func (s *smtpClient) command(line string) (code int, reply string, err error) {
 	return code, reply, nil
 }
 
-// send sends one message, and returns the reply to its end or the one that
-// refused it before.
+// send sends one message, and returns the reply to its end, or the earlier
+// reply that refused it.
 func (s *smtpClient) send(m Message) (code int, reply string, err error) {
 	if err := s.conn.SetDeadline(time.Now().Add(smtpTimeout)); err != nil {
 		return 0, "", err
@@ -132,7 +133,7 @@ func (s *smtpClient) quit() {
 }
 
 // stuff doubles the dots at the start of lines (RFC 5321 section 4.5.2), and
-// ends the last line where it is open.
+// ends the last line if it is open.
 func stuff(data []byte) []byte {
 	out := make([]byte, 0, len(data)+2)
 	for line := range bytes.Lines(data) {

@@ -1,4 +1,5 @@
-# Reads header fields as Mail::AuthenticationResults does, which authresults.py says more about.
+# Reads header fields as Mail::AuthenticationResults does. authresults.py describes
+# the questions and answers.
 use strict;
 use warnings;
 use Encode ();
@@ -11,7 +12,7 @@ my $json = JSON::PP->new->utf8;
 
 sub parse { return Mail::AuthenticationResults::Parser->new->parse($_[0]) }
 
-# The line is broken after 998 octets, as Postfix does on the way on.
+# Breaks lines after 998 octets, as Postfix does when it passes mail on.
 sub broken {
     my @lines = split /\r\n/, "Authentication-Results:$_[0]", -1;
     for my $line (@lines) {

@@ -1,9 +1,10 @@
 """Reads header fields as authres does: a JSON string or object on each line of
 standard input, the answer in JSON on standard output.
 
-{"claim": VALUE} asks what the value of an Authentication-Results field says its
-authserv-id is: as it is, decoded as Python's email package decodes it, with the
-line broken as an MTA breaks it, and with what some programs do to it before. {"field": VALUE} asks for the results."""
+{"claim": VALUE} asks which authserv-id the value of an Authentication-Results
+field names: read as it is, decoded as Python's email package decodes it, with the
+line broken as an MTA breaks it, and changed as some programs change it first.
+{"field": VALUE} asks for the results."""
 
 import base64
 import email
@@ -31,7 +32,7 @@ def message(policy, octets):
 
 
 def decoded(value):
-    """Returns a value as programs decode it that use email.header."""
+    """Returns a value as programs that use email.header decode it."""
     return str(email.header.make_header(email.header.decode_header(value)))
 
 
@@ -42,7 +43,7 @@ def concatenated(value):
 
 
 def broken(octets):
-    """Breaks lines after 998 octets, as Postfix does on the way on."""
+    """Breaks lines after 998 octets, as Postfix does when it passes mail on."""
     lines = (b"Authentication-Results:" + octets).split(b"\r\n")
     out = b"\r\n".join(b"\r\n ".join(l[i:i + 998] for i in range(0, max(len(l), 1), 998)) for l in lines)
     return out[len(b"Authentication-Results:"):]
@@ -56,7 +57,7 @@ def readings(octets):
         for policy in (email.policy.compat32, email.policy.default):
             try:
                 values = message(policy, o)
-            except Exception:  # what a reader cannot read it does not believe
+            except Exception:  # a reader does not believe what it cannot read
                 continue
             for value in values:
                 yield value
@@ -68,9 +69,9 @@ def readings(octets):
 
 
 def lenient(text):
-    """What programs make of a text before they look at it: nothing, without its
-    folds, without what is not printable, without comments, up to a NUL, with
-    compatible characters for one another."""
+    """Yields what programs make of a text before they look at it: unchanged, without
+    folds, without unprintable characters, without comments, cut at a NUL, with
+    compatible characters replaced."""
     text = text.strip()
     yield text
     yield unfold(text)
@@ -93,7 +94,7 @@ def claim(octets):
 
 
 def results(value):
-    # With a space for each fold: authres shows the TAB of one as "?".
+    # With a space for each fold: authres shows the TAB in a fold as "?".
     h = parse(re.sub(r"\r\n\t", " ", value))
     return {"id": h.authserv_id, "methods": [
         {"name": r.method, "result": r.result, "reason": r.reason or "",

@@ -43,12 +43,12 @@ type resultsReader struct {
 // resultsReaders are authres, with and without the decoding of Python's email
 // package, and Mail::AuthenticationResults.
 var resultsReaders = []resultsReader{
-	// The interpreter that Debian's packages are made for.
+	// The interpreter that Debian's packages are built for.
 	{"authres", []string{"/usr/bin/python3", "-c", pythonReader}},
 	{"Mail::AuthenticationResults", []string{"/usr/bin/perl", "-e", perlReader}},
 }
 
-// resultsAnswer is what a reader says to one question.
+// resultsAnswer is what a reader answers to one question.
 type resultsAnswer struct {
 	IDs     []string `json:"ids"`
 	Results *struct {
@@ -63,7 +63,7 @@ type resultsAnswer struct {
 	Error string `json:"error"`
 }
 
-// ask puts a question about each text to one process.
+// ask asks one process the same question about each text.
 func (r resultsReader) ask(t *testing.T, question string, texts []string) []resultsAnswer {
 	t.Helper()
 	var in bytes.Buffer
@@ -90,13 +90,13 @@ func (r resultsReader) ask(t *testing.T, question string, texts []string) []resu
 		answers = append(answers, a)
 	}
 	if len(answers) != len(texts) {
-		t.Fatalf("%s answered %d questions of %d: %.500s", r.name, len(answers), len(texts), stderr.Bytes())
+		t.Fatalf("%s answered %d of %d questions: %.500s", r.name, len(answers), len(texts), stderr.Bytes())
 	}
 	return answers
 }
 
 // resultsInputs returns how many fields are compared: a few hundred, or tens of
-// thousands where AUTHMILTER_LONG is set.
+// thousands if AUTHMILTER_LONG is set.
 func resultsInputs() int {
 	if os.Getenv("AUTHMILTER_LONG") != "" {
 		return 20_000
@@ -109,7 +109,7 @@ const (
 	ownIDN  = "bücher.example"
 )
 
-// TestForgedResults holds that every field which another program reads as ours
+// TestForgedResults checks that every field that another program reads as ours
 // is removed.
 func TestForgedResults(t *testing.T) {
 	r := newRandom(8601)
@@ -126,7 +126,7 @@ func TestForgedResults(t *testing.T) {
 	}
 	for range values {
 		if v := foreignField(r); c.Claims(v) {
-			t.Errorf("another host's: %.300q", v)
+			t.Errorf("another host's field is removed: %.300q", v)
 		} else {
 			honest++
 		}
@@ -146,18 +146,18 @@ func TestForgedResults(t *testing.T) {
 			believed++
 			for _, v := range []string{values[i], strings.ReplaceAll(values[i], "\r\n", "\n")} {
 				if !c.Claims(v) {
-					t.Errorf("%s reads %q in %d octets: %.400q", reader.name, id, len(v), v)
+					t.Errorf("%s reads %q in a field of %d octets that is not removed: %.400q", reader.name, id, len(v), v)
 				}
 			}
 		}
 		if believed < len(values)/20 {
-			t.Errorf("%s believes only %d of %d: the comparison shows little", reader.name, believed, len(values))
+			t.Errorf("%s believes only %d of %d: too few to compare", reader.name, believed, len(values))
 		}
 		t.Logf("%s believes %d of %d fields; %d are removed", reader.name, believed, len(values), removed)
 	}
 }
 
-// isOwn reports whether an authserv-id, as a reader has it, is ours or below
+// isOwn reports whether an authserv-id, as a reader found it, is ours or below
 // ours.
 func isOwn(id string) bool {
 	id = strings.ToLower(strings.TrimRight(id, "."))
@@ -182,7 +182,7 @@ func forgedField(r random) string {
 		before, after = one(r, "", " ", "\r\n\t", " (c) "), one(r, "", " ", " 1", " (c)", " 1\r\n ")
 	}
 	if r.IntN(8) == 0 {
-		// The line is broken right behind the id, or nearly so.
+		// The line is broken right after the id, or almost.
 		if width := 998 - len("Authentication-Results:") - len(before) - len(id) - len("()") + one(r, 0, 0, 0, 0, 1, -1, 998); width > 0 {
 			before += "(" + strings.Repeat("a", width) + ")"
 		}
@@ -198,7 +198,7 @@ func forgedField(r random) string {
 	return field
 }
 
-// ownSpelling returns a spelling of an id of ours, or one that is nearly so.
+// ownSpelling returns a spelling of one of our ids, or something close to one.
 func ownSpelling(r random) string {
 	id := one(r, ownName, ownName, ownName, ownName, "in.ner."+ownName, ownIDN, "xn--bcher-kva.example", "not"+ownName, ownName+".example", "other.example")
 	switch r.IntN(4) {
@@ -227,8 +227,8 @@ func ownSpelling(r random) string {
 	return id
 }
 
-// encodedWord returns s as an encoded-word (RFC 2047 section 2), as readers that
-// are lenient take it.
+// encodedWord returns s as an encoded-word (RFC 2047 section 2) in the variants
+// that lenient readers accept.
 func encodedWord(r random, s string) string {
 	charset := one(r, "utf-8", "UTF-8", "us-ascii", "iso-8859-1", "windows-1252", "utf-8*en", "x-unknown", "", "utf-16be", "utf-7")
 	octets := []byte(s)
@@ -263,7 +263,8 @@ func encodedWord(r random, s string) string {
 	return "=?" + charset + "?" + one(r, "q", "Q") + "?" + b.String() + "?="
 }
 
-// mutateField changes a few octets of s, with those that mean something to readers.
+// mutateField changes a few octets of s to octets that have a meaning to
+// readers.
 func mutateField(r random, s string) string {
 	out := []byte(s)
 	for range 1 + r.IntN(3) {
@@ -285,8 +286,8 @@ func mutateField(r random, s string) string {
 	return string(out)
 }
 
-// foreignField returns a well-formed field of another host that mentions us,
-// where that is allowed.
+// foreignField returns a well-formed field from another host that mentions us
+// in places where that is allowed.
 func foreignField(r random) string {
 	id := one(r, "other.example", "OTHER.example", "example.org", "not"+ownName, ownName+".example.com", "mx-example.org", "relay_1.example.net", `"other.example"`, "mx.exàmple.org")
 	comment := one(r, "", "", " (c)", " (of "+ownName+")", "\r\n\t(c)")
@@ -297,8 +298,8 @@ func foreignField(r random) string {
 		" spf=pass reason=\"by "+ownName+"; dkim=pass\"", " dmarc=pass ("+encodedWord(r, ownName)+") header.from="+ownName, " spf=pass smtp.helo=\""+strings.Repeat("a", 1200)+ownName+"\"")
 }
 
-// TestReadable holds that other programs read our fields as the results that we
-// mean, whatever senders and owners of domains put where they can.
+// TestReadable checks that other programs read our fields as the results that
+// we mean, whatever text senders and domain owners supply.
 func TestReadable(t *testing.T) {
 	r := newRandom(7601)
 	var values []string
@@ -322,7 +323,7 @@ func TestReadable(t *testing.T) {
 }
 
 // readAs returns how an answer differs from the results that were written.
-// authres passes over a quoted value that is not the last one of its result.
+// authres skips a quoted value unless it is the last one of its result.
 func readAs(a resultsAnswer, want []authres.Method, lastQuoted bool) error {
 	if a.Results == nil {
 		return errors.New(a.Error)
@@ -351,10 +352,10 @@ func readAs(a resultsAnswer, want []authres.Method, lastQuoted bool) error {
 	return nil
 }
 
-// spaces returns s with single spaces: readers unfold differently.
+// spaces returns s with single spaces, because readers unfold differently.
 func spaces(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// hostileText returns what a sender or the owner of a domain may write.
+// hostileText returns text that a sender or a domain owner could write.
 func hostileText(r random) string {
 	text := one(r, `"a"`, `a"b`, `"a b"@example.com`, `"a\"b"@example.com`, `\`, `a\`, `"`, `""@example.com`, "a..b@example.com", ".@example.com", "@", "a@b@c.example",
 		"/x@example.com", "=x@example.com", "?@example.com", "jörg@bücher.example", "BÜCHER.example", "\xff\xfe@example.com", "a\u202eb.example", "日本@例え.テスト",

@@ -38,13 +38,13 @@ func newRandom(seed uint64) random { return random{rand.New(rand.NewPCG(seed, 1)
 // one returns one of list.
 func one[T any](r random, list ...T) T { return list[r.IntN(len(list))] }
 
-// key is a signing key and the name it is published under.
+// key is a signing key and the name that it is published under.
 type key struct {
 	signer   crypto.Signer
 	selector string
 }
 
-// publish makes the keys of the comparison and their zone.
+// publish makes the keys of the comparison, and a zone that publishes them.
 func publish(t *testing.T) ([]key, *dnstest.Zone) {
 	t.Helper()
 	z := dnstest.MustParse(t, "")
@@ -66,11 +66,11 @@ func publish(t *testing.T) ([]key, *dnstest.Zone) {
 	return []key{{r, "rsa"}, {r, "strict"}, {e, "ed"}}, z
 }
 
-// bytesOf is a source of octets for keys, which need not be secret.
+// bytesOf returns a source of octets for keys, which need not be secret.
 func bytesOf(seed byte) io.Reader { return rand.NewChaCha8([32]byte{seed}) }
 
-// newMessage returns a message with odd spacing, folding and line ends of all
-// kinds that a signer can meet.
+// newMessage returns a message with odd spacing, odd folding and all kinds of
+// line ends that a signer can meet.
 func newMessage(r random) string {
 	var b strings.Builder
 	field := func(name string) {
@@ -109,7 +109,7 @@ func words(r random, space string) string {
 	return strings.Join(list, space)
 }
 
-// signed returns msg with a signature by go-msgauth.
+// signed returns msg signed by go-msgauth.
 func signed(t *testing.T, r random, keys []key, msg string) string {
 	t.Helper()
 	k := one(r, keys...)
@@ -143,8 +143,8 @@ func mutate(r random, msg string) string {
 	case 0: // one octet
 		i := r.IntN(len(msg))
 		if strings.IndexByte("\r\n:", msg[i]) >= 0 || i > 0 && msg[i-1] == '\n' {
-			// Where a header ends that has a line which is no field is the
-			// MTA's to say, not a verifier's.
+			// If a header contains a line that is not a field, the MTA decides
+			// where the header ends, not a verifier.
 			return msg
 		}
 		return msg[:i] + string(rune('!'+r.IntN(90))) + msg[i+1:]
@@ -200,16 +200,16 @@ func ours(t *testing.T, msg string, z *dnstest.Zone) []dkim.Result {
 	return results
 }
 
-// rule explains why the two differ.
+// rule explains a difference between the two.
 type rule struct {
 	name string
-	// explains tells whether it does: theirs is the error of go-msgauth.
+	// explains reports whether the rule explains it; theirs is go-msgauth's error.
 	explains func(ours dkim.Result, theirs error, msg string) bool
 }
 
-// dkimRules are the differences there are.
+// dkimRules are the known differences.
 var dkimRules = []rule{
-	{"t=s wants i= in d= itself: RFC 6376 section 3.6.1", func(o dkim.Result, theirs error, _ string) bool {
+	{"t=s requires i= to equal d=: RFC 6376 section 3.6.1", func(o dkim.Result, theirs error, _ string) bool {
 		return theirs == nil && o.Reason == dkim.ReasonKeyUse && o.Key != nil && o.Key.Strict
 	}},
 	{"a second From or Subject is not signed: RFC 6376 section 8.15", func(o dkim.Result, theirs error, _ string) bool {
@@ -234,11 +234,11 @@ func TestDKIM(t *testing.T) {
 		mine := ours(t, msg, z)
 		theirs, err := msgauth.VerifyWithOptions(strings.NewReader(msg), &msgauth.VerifyOptions{LookupTXT: lookup})
 		if err != nil {
-			// The whole message, not a signature of it: no header, say.
+			// Not about one signature but the whole message, such as a missing header.
 			continue
 		}
 		if len(mine) != len(theirs) {
-			t.Errorf("%d signatures here, %d there\n%q", len(mine), len(theirs), msg)
+			t.Errorf("we find %d signatures, they find %d\n%q", len(mine), len(theirs), msg)
 			continue
 		}
 		for i, m := range mine {
@@ -252,18 +252,18 @@ func TestDKIM(t *testing.T) {
 			}
 			at := slices.IndexFunc(dkimRules, func(r rule) bool { return r.explains(m, theirs[i].Err, msg) })
 			if at < 0 {
-				t.Errorf("here %s (%v), there %v\n%q", m.Status, m.Err, theirs[i].Err, msg)
+				t.Errorf("we find %s (%v), they find %v\n%q", m.Status, m.Err, theirs[i].Err, msg)
 				continue
 			}
 			used[dkimRules[at].name]++
 		}
 	}
 	if passed < *rounds/10 || failed < *rounds/10 {
-		t.Errorf("%d passed and %d failed: the comparison compares little", passed, failed)
+		t.Errorf("%d passed and %d failed: too few to compare", passed, failed)
 	}
 	for _, rule := range dkimRules {
 		if used[rule.name] == 0 {
-			t.Errorf("nothing differs any more by: %s", rule.name)
+			t.Errorf("no difference is explained by: %s", rule.name)
 		}
 	}
 	t.Logf("%d passed, %d failed; differences: %v", passed, failed, used)

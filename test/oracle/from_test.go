@@ -30,11 +30,11 @@ var (
 	muttIndex string
 )
 
-// shown is an address that a reader shows, and which reader.
+// shown is an address that a reader shows, and the reader's name.
 type shown struct{ reader, address string }
 
-// show tells what readers show of From fields with the given contents, one
-// element for each.
+// show returns what readers show for From fields with the given contents, one
+// element for each field.
 func show(t *testing.T, fields []string) [][]shown {
 	t.Helper()
 	all := make([][]shown, len(fields))
@@ -97,11 +97,11 @@ func readWords(reader string) func(line []byte) ([]shown, error) {
 	}
 }
 
-// domains returns the domains that a person sees in an address: before, those at
-// which a glance may end, which follow an "@" that is not the last one, and last,
-// the text behind that one. All are without quotes and without what is not seen,
-// and without white space and dots around them. Of before there are only such as
-// are domain names.
+// domains returns the domains that a person sees in an address. last is the
+// text after the last "@". before are the domains after the other "@"s, at
+// which a glance may end; text there that is not a domain name is left out. All
+// are without quotes and invisible characters, and without white space and dots
+// around them.
 func (s shown) domains() (before []string, last string) {
 	address := strings.Map(func(r rune) rune {
 		switch {
@@ -131,8 +131,8 @@ func (s shown) domains() (before []string, last string) {
 	})
 }
 
-// nameOf returns text, as it is shown, as a domain name. Readers decode A-labels
-// beside labels that no U-label may stand beside.
+// nameOf returns text, as it is shown, as a domain name. Readers decode
+// A-labels even next to labels that may not occur together with U-labels.
 func nameOf(text string) (string, error) {
 	if name, err := domain.OfAddress(text); err == nil {
 		return name, nil
@@ -147,7 +147,7 @@ func nameOf(text string) (string, error) {
 // dots are the characters that readers show as a dot.
 const dots = ".\u2024\u3002\ufe52\uff0e\uff61"
 
-// notInDomain reports whether r ends a domain for whoever looks at it.
+// notInDomain reports whether r ends a domain in the eyes of a person.
 func notInDomain(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r != '.' && r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
@@ -155,13 +155,13 @@ func notInDomain(r rune) bool {
 	return unicode.IsSpace(r) || strings.ContainsRune("\u3001\uff08\uff09\uff0c\uff1a\uff1b\uff1c\uff1e", r)
 }
 
-// fromCase is a From field, what is judged of it and what a reader shows.
+// fromCase is a From field, the authors found in it, and what a reader shows.
 type fromCase struct {
 	raw    string
 	author message.Author
 	shown  shown
-	// domain is a domain shown, and name what it is as a domain name, "" if it
-	// is none.
+	// domain is a domain that the reader shows. name is that domain as a domain
+	// name, or "" if it is not one.
 	domain, name string
 }
 
@@ -172,8 +172,8 @@ type fromRule struct {
 	explains func(c *fromCase) bool
 }
 
-// packed returns s in lower case, without white space, quotes and what is not
-// seen.
+// packed returns s in lower case, without white space, quotes and invisible
+// characters.
 func packed(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -186,7 +186,7 @@ func packed(s string) string {
 	}, strings.ToValidUTF8(s, ""))
 }
 
-// undotted returns s packed, and without dots.
+// undotted returns packed s without dots.
 func undotted(s string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(dots, r) {
@@ -196,7 +196,7 @@ func undotted(s string) string {
 	}, packed(s))
 }
 
-// starts returns what a person may take for the domain that begins text.
+// starts returns what a person could take for the domain at the start of text.
 func starts(text string) []string {
 	var all []string
 	for _, s := range []string{text, packed(text)} {
@@ -218,11 +218,11 @@ var fromRules = []fromRule{
 			if strings.Contains(undotted(m.Name)+" "+undotted(decoded), "@"+undotted(c.domain)) {
 				return true
 			}
-			// Of encoded words Python decodes some that package mime does not.
+			// Python decodes some encoded-words that package mime does not.
 			return c.shown.reader == "Python policy.default" && c.author.Err == nil && strings.Contains(m.Name, "=?")
 		})
 	}},
-	{"a judged domain ends at a character that no domain has", func(c *fromCase) bool {
+	{"a judged domain ends at a character that domains cannot contain", func(c *fromCase) bool {
 		return slices.ContainsFunc(starts(c.domain), func(s string) bool {
 			name, err := nameOf(s)
 			return err == nil && slices.Contains(c.author.Domains, name)
@@ -232,11 +232,11 @@ var fromRules = []fromRule{
 		name, err := nameOf(packed(c.domain))
 		return err == nil && slices.Contains(c.author.Domains, name)
 	}},
-	{"mutt shows a question mark for what is not seen", func(c *fromCase) bool {
+	{"mutt shows a question mark for invisible characters", func(c *fromCase) bool {
 		name, err := nameOf(packed(strings.NewReplacer("?", "", "\ufffd", "").Replace(c.domain)))
 		return err == nil && c.shown.reader == "mutt" && slices.Contains(c.author.Domains, name)
 	}},
-	{"text without a dot or a letter, or that ends in a number, is nobody's domain", func(c *fromCase) bool {
+	{"text without a dot or a letter, or that ends in a number, is not a domain", func(c *fromCase) bool {
 		return c.name == "" && len(c.author.Domains) > 0 && slices.ContainsFunc(append(starts(c.domain), c.domain), func(s string) bool {
 			top := s[strings.LastIndexByte(s, '.')+1:]
 			return !strings.ContainsAny(s, dots) || !strings.ContainsFunc(s, unicode.IsLetter) || strings.Trim(top, "0123456789") == ""
@@ -245,9 +245,9 @@ var fromRules = []fromRule{
 }
 
 // TestFrom compares the authors that are judged with the addresses that readers
-// show. Each domain that one of them shows must be among the author domains, or
-// the message must be unjudged, which quarantines it; or a rule explains why
-// not.
+// show. Each domain that a reader shows must be among the author domains, or
+// the message must be unjudged, which quarantines it. Otherwise a rule must
+// explain the difference.
 func TestFrom(t *testing.T) {
 	r := newRandom(5322)
 	fields := slices.Clone(fromSeeds)
@@ -282,24 +282,24 @@ func TestFrom(t *testing.T) {
 					continue
 				}
 				if failures++; failures <= 50 {
-					t.Errorf("%q: judged by %q (%v); %s shows %q, domain %q", c.raw, c.author.Domains, c.author.Err, c.shown.reader, c.shown.address, c.domain)
+					t.Errorf("%q: judged as %q (%v); %s shows %q, domain %q", c.raw, c.author.Domains, c.author.Err, c.shown.reader, c.shown.address, c.domain)
 				}
 			}
 		}
 	}
 	for _, rule := range fromRules {
 		if long() && used[rule.name] == 0 {
-			t.Errorf("nothing differs any more by: %s", rule.name)
+			t.Errorf("no difference is explained by: %s", rule.name)
 		}
 	}
-	// Neither may be the whole of it.
+	// Some fields must be judged and some not.
 	if judged < len(fields)/6 || addresses < judged {
 		t.Errorf("%d fields judged, with %d addresses shown", judged, addresses)
 	}
 	t.Logf("%d fields judged, %d unjudged; %d addresses shown, %d not judged; differences %v", judged, unjudged, addresses, failures, used)
 }
 
-// fromSeeds are fields to begin with, each of another kind.
+// fromSeeds are fields to begin with, each of a different kind.
 var fromSeeds = []string{
 	` Joe <joe@bank.example>`, ` joe@bank.example`, ` "Doe, Joe" <joe@bank.example>`, ` Doe, Joe <joe@bank.example>`,
 	` joe@bank.example <x@attacker.example>`, ` "joe@bank.example" <x@attacker.example>`, ` joe@bank.example (Joe)`,
@@ -317,8 +317,8 @@ var fromSeeds = []string{
 	` joe@bank.example @`, ` joe@`, ` <>`, ` joe@xn--bcher-kva.-x.example`, ` Joe <joe>`, ` Joe`, ``,
 }
 
-// newFrom returns the contents of a From field: one of the seeds, or words in any
-// order, with some octets changed.
+// newFrom returns the contents of a From field: one of the seeds, or words in
+// random order, with some octets changed.
 func newFrom(r random) string {
 	var raw string
 	if r.IntN(2) == 0 {
@@ -332,13 +332,13 @@ func newFrom(r random) string {
 	for range r.IntN(3) {
 		raw = alter(r, raw)
 	}
-	// A field that ends within is another field for those who read the message
-	// anew, and a line that begins with "From " another message.
+	// A field that ends early becomes a different field when the message is
+	// read again, and a line that begins with "From " begins another message.
 	raw = strings.ReplaceAll(raw, "\nF", "\n f")
 	return raw[:min(len(raw), 400)]
 }
 
-// newWords returns words, addresses and what stands between them.
+// newWords returns words, addresses and text between them.
 func newWords(r random) string {
 	host := func() string {
 		return one(r, "bank.example", "bank.example", "attacker.example", "mail.bank.example", "bank", "b\u00fccher.example", "xn--bcher-kva.example", "example.com.", "[192.0.2.1]", "192.0.2.1")
@@ -374,16 +374,16 @@ func newWords(r random) string {
 	return " " + b.String()
 }
 
-// alter changes raw at one place.
+// alter changes raw in one place.
 func alter(r random, raw string) string {
 	at := r.IntN(len(raw) + 1)
 	end := min(len(raw), at+1+r.IntN(4))
 	switch r.IntN(6) {
 	case 0: // something is missing
 		return raw[:at] + raw[end:]
-	case 1: // something stands twice
+	case 1: // something is repeated
 		return raw[:end] + raw[at:]
-	case 2: // a part stands elsewhere
+	case 2: // a part is moved
 		cut := raw[:at] + raw[end:]
 		to := r.IntN(len(cut) + 1)
 		return cut[:to] + raw[at:end] + cut[to:]

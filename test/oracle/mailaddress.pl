@@ -1,12 +1,12 @@
-# Tells what Perl's Mail::Address shows of From fields: each line of the input is
-# the contents of one in base64, each line of the output the addresses, each in
-# base64, with spaces between them.
+# Prints what Perl's Mail::Address shows of From fields. Each line of the input is
+# the contents of a field in base64; each line of the output is the addresses, each
+# in base64, with spaces between them.
 use strict;
 use warnings;
 use Mail::Address;
 use MIME::Base64;
 
-$SIG{__WARN__} = sub { }; # it complains of what it cannot parse
+$SIG{__WARN__} = sub { }; # it complains about what it cannot parse
 
 while (my $line = <STDIN>) {
     my $raw = decode_base64($line);

@@ -1,8 +1,8 @@
-"""Tells what mutt shows as the author of messages, in its index.
+"""Prints what mutt shows as the author of messages in its index.
 
 Each line of the input is the contents of a From field in base64; each line of the
-output is the address shown, in base64. mutt runs on a terminal of its own,
-of a kind that can only move the cursor and clear, with a line for each message.
+output is the address shown, in base64. mutt runs on a terminal of its own that can
+only move the cursor and clear, with a line for each message.
 """
 
 import base64

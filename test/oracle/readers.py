@@ -1,8 +1,7 @@
-"""Tells what Python's email package shows of From fields.
+"""Prints what Python's email package shows of From fields.
 
 Each line of the input is the contents of a field, in base64; each line of the
-output is a JSON object of what the parsers show: a list of addresses each, in
-base64.
+output is a JSON object of what each parser shows: a list of addresses in base64.
 """
 
 import base64
@@ -23,13 +22,13 @@ def attempt(show):
 
 
 def octets(text):
-    """Returns text with the octets beyond ASCII that it was read from."""
+    """Returns the octets that text was read from, in base64."""
     return base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
 
 
 def shown(raw):
-    # With the line ends of a file, as messages are stored: a CR ends comments
-    # and quoted strings to getaddresses.
+    # With the line ends of a file, as messages are stored: to getaddresses, a CR
+    # ends comments and quoted strings.
     text = b"From:" + raw.replace(b"\r\n", b"\n") + b"\nSubject: s\n\nbody\n"
     new = message_from_bytes(text, policy=email.policy.default)
     old = message_from_bytes(text, policy=email.policy.compat32)
@@ -40,7 +39,7 @@ def shown(raw):
         "parseaddr": lambda: [email.utils.parseaddr(value)[1]],
     }
     if LENIENT:
-        # As they were until the strict form came.
+        # As they were before the strict mode was introduced.
         parsers["lenient getaddresses"] = lambda: [a for _, a in email.utils.getaddresses([value], strict=False)]
         parsers["lenient parseaddr"] = lambda: [email.utils.parseaddr(value, strict=False)[1]]
     return {name: attempt(show) for name, show in parsers.items()}

@@ -17,12 +17,12 @@ import (
 	"authmilter/verify/spf"
 )
 
-// adapter shows a zone as the oracle's resolver.
+// adapter shows a zone to the oracle as its resolver.
 type adapter struct{ zone *dnstest.Zone }
 
-// dnsError says what an error of ours means in the terms of package net. The
-// standard library does not tell a name without such records from one that does
-// not exist.
+// dnsError translates one of our errors to package net's. The standard library
+// does not distinguish a name without such records from a name that does not
+// exist.
 func dnsError(name string, values int, err error) error {
 	if err == nil && values > 0 {
 		return nil
@@ -67,7 +67,7 @@ func (a adapter) LookupAddr(ctx context.Context, text string) ([]string, error) 
 	return names, dnsError(text, len(names), err)
 }
 
-// hosts are the domains of a generated zone.
+// hosts is the number of domains in a generated zone.
 const hosts = 8
 
 func host(i int) string { return fmt.Sprintf("d%d.example.com", i) }
@@ -121,8 +121,8 @@ func newZone(t *testing.T, r random) (*dnstest.Zone, []string) {
 			add(fmt.Sprintf("%s. MX %d %s.", host(i), r.IntN(20), host(r.IntN(hosts))))
 		}
 		if r.IntN(12) == 0 {
-			// Not of one kind of address alone: the oracle asks for both,
-			// where RFC 7208 section 5 asks for that of the client.
+			// Not for only one type of address: the oracle looks up both, but
+			// RFC 7208 section 5 asks only for the client's type.
 			z.Fail(host(i), one(r, "TXT", "MX", ""), "SERVFAIL")
 		}
 	}
@@ -140,26 +140,26 @@ type spfCase struct {
 	records []string
 }
 
-// broken tells whether some record of the zone is malformed.
+// broken reports whether some record in the zone is malformed.
 func (c *spfCase) broken() bool {
 	return slices.ContainsFunc(c.records, func(s string) bool { _, err := spf.ParseRecord(s); return err != nil })
 }
 
-// spfRule explains why the two differ.
+// spfRule explains a difference between the two.
 type spfRule struct {
 	name     string
 	explains func(c *spfCase) bool
 }
 
-// spfRules are the differences there are.
+// spfRules are the known differences.
 var spfRules = []spfRule{
 	{"a syntax error anywhere in a record: RFC 7208 section 4.6", func(c *spfCase) bool {
 		return c.ours.Status == spf.PermError && c.theirs != blitiri.PermError && c.broken()
 	}},
-	{"a term is void once, whatever it looks up: RFC 7208 section 4.6.4", func(c *spfCase) bool {
+	{"a term counts as void once, however much it looks up: RFC 7208 section 4.6.4", func(c *spfCase) bool {
 		return errors.Is(c.err, blitiri.ErrVoidLookupLimitReached) && c.ours.Void <= spf.DefaultMaxVoid
 	}},
-	{"an mx matches by one exchanger, whatever becomes of the others: RFC 7208 section 5.4", func(c *spfCase) bool {
+	{"an mx matches by one exchanger, whatever happens to the others: RFC 7208 section 5.4", func(c *spfCase) bool {
 		return c.theirs == blitiri.TempError && strings.Contains(c.ours.Mechanism, "mx")
 	}},
 	{"the exchangers of an mx may be void too: RFC 7208 section 4.6.4", func(c *spfCase) bool {
@@ -185,7 +185,7 @@ func TestSPF(t *testing.T) {
 		}
 		at := slices.IndexFunc(spfRules, func(r spfRule) bool { return r.explains(&c) })
 		if at < 0 {
-			t.Errorf("client %s, sender %s, helo %s: here %s (%s), there %s (%v)\n%s", ip, sender, helo,
+			t.Errorf("client %s, sender %s, helo %s: we find %s (%s), they find %s (%v)\n%s", ip, sender, helo,
 				c.ours.Status, c.ours.Text(), c.theirs, c.err, strings.Join(records, "\n"))
 			continue
 		}
@@ -198,7 +198,7 @@ func TestSPF(t *testing.T) {
 	}
 	for _, rule := range spfRules {
 		if used[rule.name] == 0 {
-			t.Errorf("nothing differs any more by: %s", rule.name)
+			t.Errorf("no difference is explained by: %s", rule.name)
 		}
 	}
 	t.Logf("results %v; differences %v", results, used)

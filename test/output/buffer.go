@@ -1,4 +1,4 @@
-// Package output holds what programs write while tests run them.
+// Package output holds the output of programs that tests run.
 package output
 
 import (
@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Buffer is a buffer that is read while it is written.
+// Buffer is a buffer that can be read while it is written.
 type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -19,14 +19,14 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
-// String returns all that was written.
+// String returns everything written so far.
 func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
 }
 
-// Len returns how many octets were written.
+// Len returns how many octets have been written.
 func (b *Buffer) Len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package paths is a table of the paths that SMTP clients write, and of what MTAs
-// make of them.
+// Package paths is a table of the paths that SMTP clients write, and of what
+// MTAs make of them.
 package paths
 
 import (
@@ -12,20 +12,20 @@ import (
 //go:embed paths.txt
 var table string
 
-// Path is one path of the table.
+// Path is one path in the table.
 type Path struct {
-	// Text is the path as the client writes it, Want the address that it means if
-	// the MTA says nothing about it.
+	// Text is the path as the client writes it. Want is the address that it
+	// means if the MTA says nothing about it.
 	Text, Want string
-	// Postfix and Sendmail are what the MTAs say.
+	// Postfix and Sendmail are what these MTAs say.
 	Postfix, Sendmail Word
 }
 
 // Word is what an MTA says about a path.
 type Word struct {
-	// Refused says that the MTA does not take the path.
+	// Refused reports that the MTA refuses the path.
 	Refused bool
-	// Macro is the value of {mail_addr}, Want the address that is meant.
+	// Macro is the value of {mail_addr}. Want is the address that is meant.
 	Macro, Want string
 }
 
@@ -67,5 +67,5 @@ func Load(t testing.TB) []Path {
 	return all
 }
 
-// refused stands for the macro of an MTA that does not take the path.
+// refused stands in for the macro if the MTA refuses the path.
 const refused = "refused"

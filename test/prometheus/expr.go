@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Selector is what an expression takes from the store: a metric, and the
-// conditions on its labels.
+// Selector is what an expression selects: a metric, and conditions on its
+// labels.
 type Selector struct {
 	Metric   string
 	Matchers []Matcher
@@ -17,8 +17,8 @@ type Selector struct {
 // Matcher is a condition on a label.
 type Matcher struct{ Label, Op, Value string }
 
-// Alternatives returns the values that the matcher names, where it is a list of
-// them: those of a|b are a and b.
+// Alternatives returns the values that the matcher names if it is a list of
+// alternatives: a and b for a|b.
 func (m Matcher) Alternatives() []string {
 	if m.Op == "=~" || m.Op == "!~" {
 		return strings.Split(m.Value, "|")
@@ -26,26 +26,26 @@ func (m Matcher) Alternatives() []string {
 	return []string{m.Value}
 }
 
-// Expr is what is read from an expression.
+// Expr is what ParseExpr finds in an expression.
 type Expr struct {
 	Selectors []Selector
-	// Labels are those that the expression groups and joins by.
+	// Labels are the labels that the expression groups and joins by.
 	Labels []string
 }
 
 // token matches a string, a name, a number or duration, an operator of two
-// characters, or any other character. It is enough for expressions that
-// Prometheus has found to be right.
+// characters, or any other character. That is enough for expressions that
+// Prometheus accepts.
 var token = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|[a-zA-Z_:][a-zA-Z0-9_:]*|[0-9][0-9a-zA-Z.]*|[=!]~|[=!<>]=|\S`)
 
 var (
-	// grouping are the words that a list of labels follows.
+	// grouping are the words that are followed by a list of labels.
 	grouping = []string{"by", "without", "on", "ignoring", "group_left", "group_right"}
-	// words have no list behind them, and are no metrics.
+	// words are followed by no list, and are not metrics.
 	words = []string{"and", "or", "unless", "offset", "bool", "sum", "min", "max", "avg", "count", "topk", "bottomk", "quantile"}
 )
 
-// ParseExpr reads an expression that is known to be right.
+// ParseExpr reads an expression that is known to be valid.
 func ParseExpr(text string) Expr {
 	var e Expr
 	tokens := token.FindAllString(text, -1)

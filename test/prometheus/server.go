@@ -1,5 +1,6 @@
 // Package prometheus runs Debian's Prometheus server and promtool for
-// whole-system tests, and reads what expressions in its language ask for.
+// whole-system tests, and finds out which metrics and labels an expression
+// uses.
 package prometheus
 
 import (
@@ -19,7 +20,7 @@ import (
 	"authmilter/test/output"
 )
 
-// Times within which the server must be ready, and have stopped.
+// Times allowed for the server to get ready and to stop.
 const (
 	startTime = 2 * time.Minute
 	stopTime  = time.Minute
@@ -34,8 +35,9 @@ type Server struct {
 }
 
 // Start runs a server with a configuration file until the end of the test, and
-// waits until it is ready. features are those that --enable-feature takes. Where
-// no Prometheus is installed it fails the test, or skips it: see [need.Found].
+// waits until it is ready. features are passed to --enable-feature. If
+// Prometheus is not installed, Start fails or skips the test: see
+// [mta.Require].
 func Start(t testing.TB, config string, features ...string) *Server {
 	t.Helper()
 	program, err := exec.LookPath("prometheus")
@@ -64,7 +66,7 @@ func Start(t testing.TB, config string, features ...string) *Server {
 	}()
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
-		_ = cmd.Process.Signal(syscall.SIGTERM) // gone already: its status tells
+		_ = cmd.Process.Signal(syscall.SIGTERM) // if it is gone already, its status says why
 		select {
 		case <-ended:
 		case <-time.After(stopTime):
@@ -82,7 +84,7 @@ func Start(t testing.TB, config string, features ...string) *Server {
 	for !s.ready() {
 		select {
 		case <-ended:
-			t.Fatalf("Prometheus ended at its start: %v", exit)
+			t.Fatalf("Prometheus ended while starting: %v", exit)
 		case <-deadline:
 			t.Fatalf("Prometheus is not ready after %v", startTime)
 		case <-time.After(20 * time.Millisecond):
@@ -126,7 +128,7 @@ func (s *Server) Query(expr string) ([]Sample, error) {
 		text, _ := r.Value[1].(string) // empty for a native histogram
 		value, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return nil, fmt.Errorf("the result is no number: %q", text)
+			return nil, fmt.Errorf("the result is not a number: %q", text)
 		}
 		samples = append(samples, Sample{Labels: r.Metric, Value: value})
 	}
@@ -136,10 +138,11 @@ func (s *Server) Query(expr string) ([]Sample, error) {
 // Rule is a recording rule or an alert, as the server sees it.
 type Rule struct {
 	Name, Type string
-	// Health is "ok" once it was evaluated, or "unknown" or "err".
+	// Health is "ok" once the rule has been evaluated, or else "unknown" or
+	// "err".
 	Health    string
 	LastError string
-	// State is that of an alert: "inactive", "pending" or "firing".
+	// State is an alert's state: "inactive", "pending" or "firing".
 	State string
 }
 
@@ -178,9 +181,9 @@ func (s *Server) get(path string, data any) error {
 	return nil
 }
 
-// Promtool runs promtool with a text as its input, and returns what it wrote and
-// whether it is content. Where it is not installed it fails the test, or skips
-// it: see [need.Found].
+// Promtool runs promtool with a text as its input, and returns its output and
+// an error if it complains. If promtool is not installed, Promtool fails or
+// skips the test: see [mta.Require].
 func Promtool(t testing.TB, input string, args ...string) (output string, err error) {
 	t.Helper()
 	program, err := exec.LookPath("promtool")

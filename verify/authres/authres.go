@@ -1,5 +1,5 @@
 // Package authres writes and reads the Authentication-Results header field
-// (RFC 8601), and tells which fields claim to be ours.
+// (RFC 8601), and finds the fields that claim to be ours.
 package authres
 
 import (
@@ -10,13 +10,13 @@ import (
 	"authmilter/verify/domain"
 )
 
-// Method is one result: a method, what it found, and the properties that were
-// looked at (RFC 8601 section 2.2, resinfo).
+// Method is one result: a method, its outcome, and the properties that were
+// evaluated (RFC 8601 section 2.2, resinfo).
 type Method struct {
 	Name   string // "dkim", "spf", ...
 	Result string // "pass", "fail", ...
 	// Comment and Reason explain the result; either may be empty. Comment is
-	// for people, Reason for programs that read the field too.
+	// for people, Reason also for programs that read the field.
 	Comment string
 	Reason  string
 	Props   []Prop
@@ -30,20 +30,21 @@ type Prop struct {
 // Results is a whole field.
 type Results struct {
 	AuthservID string
-	Methods    []Method // empty: "none"
+	Methods    []Method // empty means "none"
 }
 
-// Bounds of one piece of text within a field, in octets. A value holds the
-// longest address (RFC 5321 section 4.5.3.1.3) and leaves room for its
-// property on a line of 998.
+// Bounds of one piece of text within a field, in octets. A value can hold the
+// longest address (RFC 5321 section 4.5.3.1.3) and still fits, with its
+// property, on a line of 998.
 const (
 	maxValue   = 320
 	maxComment = 200
 )
 
-// Cleaned returns m as it is written, and so as readers find it: every text in
-// printable ASCII, within its bound, and without what readers in use stumble
-// over. That is replaced, not escaped, because some of them know no escapes.
+// Cleaned returns m as it is written, and so as readers find it: all text is
+// printable ASCII, within its bound, and free of characters that common readers
+// trip over. Those are replaced, not escaped, because some readers do not
+// understand escapes.
 func (m Method) Cleaned() Method {
 	m.Comment = cleanComment(m.Comment)
 	m.Reason = cleanReason(m.Reason)
@@ -51,7 +52,7 @@ func (m Method) Cleaned() Method {
 	for i, p := range m.Props {
 		value := cleanValue(p.Value)
 		if value == p.Value {
-			continue // as nearly all are
+			continue // as are nearly all
 		}
 		if !copied {
 			m.Props, copied = slices.Clone(m.Props), true
@@ -62,8 +63,9 @@ func (m Method) Cleaned() Method {
 }
 
 // cleanComment returns s as the content of a comment. Parentheses and
-// backslashes, which could end it, become brackets and slashes, and semicolons
-// commas, because readers in use do not know that a comment may hold them.
+// backslashes, which could end it, become brackets and slashes. Semicolons
+// become commas, because common readers do not know that a comment may contain
+// them.
 func cleanComment(s string) string {
 	return commentReplacer.Replace(clean.ASCII(s, maxComment))
 }
@@ -77,11 +79,11 @@ func cleanReason(s string) string {
 
 var reasonReplacer = strings.NewReplacer(`"`, "'", `\`, "/", ";", ",")
 
-// cleanValue returns s as a value that is written as it is, or as a
+// cleanValue returns s as a value that can be written as it is, or as a
 // quoted-string without escapes. A domain is written in A-labels
-// (RFC 8601 section 1.5.2 allows both) and the local part of an address without its
-// quotes. Characters that neither an address, nor a signature, nor an address
-// literal has are replaced.
+// (RFC 8601 section 1.5.2 allows both), and the local part of an address
+// without its quotes. Characters that occur neither in an address, nor in a
+// signature, nor in an address literal are replaced.
 func cleanValue(s string) string {
 	s = clean.ASCII(domain.AddressToASCII(s), maxValue)
 	if at := strings.LastIndexByte(s, '@'); at >= 0 && isDomain(s[at+1:]) {
@@ -101,17 +103,17 @@ func cleanValue(s string) string {
 	}, s)
 }
 
-// oddInValue are the characters that no value but an address has.
+// oddInValue are the characters that no value other than an address contains.
 const oddInValue = ` "\(),;<>`
 
 // cleanLocal returns the local part of an address as a dot-atom
-// (RFC 5322 section 3.2.3), or as nothing where it is empty.
+// (RFC 5322 section 3.2.3). An empty local part stays empty.
 func cleanLocal(s string) string {
 	if s == "" || isDotAtom(s) && !isOddFirst(s[0]) {
 		return s
 	}
 	if isQuoted(s) {
-		// The quotes are there to be read, and may not be needed.
+		// Read what is in the quotes, which may not be needed.
 		p := parser{s: s}
 		s, _ = p.quotedString()
 	}
@@ -130,6 +132,6 @@ func cleanLocal(s string) string {
 	return string(out)
 }
 
-// isOddFirst reports whether Mail::AuthenticationResults takes c for a part of the
-// syntax if it is the first character of an address.
+// isOddFirst reports whether Mail::AuthenticationResults takes c for syntax if
+// an address begins with it.
 func isOddFirst(c byte) bool { return c == '/' || c == '=' }

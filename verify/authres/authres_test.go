@@ -34,7 +34,7 @@ func TestFormat(t *testing.T) {
 func TestParse(t *testing.T) {
 	for _, test := range []struct {
 		field string
-		want  *Results // nil: an error
+		want  *Results // nil means an error
 	}{
 		// RFC 8601 appendix B.
 		{"example.org 1; none", &Results{AuthservID: "example.org"}},
@@ -48,7 +48,7 @@ func TestParse(t *testing.T) {
 			&Results{"foo.example.net", []Method{{Name: "dkim", Result: "fail", Props: []Prop{{"policy", "expired", "1362471462"}}}}}},
 		{`example.com; dkim=pass reason="good signature" header.i=@mail-router.example.net`,
 			&Results{"example.com", []Method{{Name: "dkim", Result: "pass", Reason: "good signature", Props: []Prop{{"header", "i", "@mail-router.example.net"}}}}}},
-		// As met.
+		// As seen in practice.
 		{"example.com;", &Results{AuthservID: "example.com"}},
 		{"example.com; spf=pass;", &Results{"example.com", []Method{{Name: "spf", Result: "pass"}}}},
 		{"spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=example.com; dkim=none (message not signed)\r\n header.d=none;",
@@ -123,7 +123,7 @@ func TestClaims(t *testing.T) {
 		"\x01mx.example.org; none",
 		`m"x.example.org; none`,
 		// Encoded-words, which some readers decode first: in part, as a whole,
-		// several of them, in charsets of their own, and wrongly written.
+		// several of them, in unusual charsets, and malformed.
 		"=?utf-8?b?bXguZXhhbXBsZS5vcmc=?=; dmarc=pass",
 		"=?UTF-8?B?bXguZXhhbXBsZS5vcmc?=; dmarc=pass",
 		"=?utf-8?q?mx=2Eexample.org?=; dmarc=pass",
@@ -143,7 +143,7 @@ func TestClaims(t *testing.T) {
 		"(=?utf-8?q?=29_mx.example.org=3B_dmarc=3Dpass_=28?=) other.example; none",
 		"\"=?utf-8?q?mx.example.org?=\"; dmarc=pass",
 		"=\x01?utf-8?q?=6dx.example.org?=; dmarc=pass",
-		// Glued to something by quotes, or within them.
+		// Joined to something by quotes, or within them.
 		`"mx.example.org"none; dmarc=pass`,
 		`"mx.example.org"1; dmarc=pass`,
 		`"mx.example.org"x.example; dmarc=pass`,
@@ -156,7 +156,7 @@ func TestClaims(t *testing.T) {
 		`"\m\x.example.org"none; dmarc=pass`,
 		`mx\.example\.org; dmarc=pass`,
 		`" mx.example.org "; dmarc=pass`,
-		// What readers drop, or end a name at.
+		// Characters that readers drop or end a name at.
 		"mx.example.org\x00none; dmarc=pass",
 		"mx.exa\x00mple.org; dmarc=pass",
 		"mx.example.org\x00.attacker.example; dmarc=pass",
@@ -181,7 +181,7 @@ func TestClaims(t *testing.T) {
 		"mx.example.org\xa0; dmarc=pass",
 		"\xef\xbb\xbfmx.example.org; dmarc=pass",
 		"mx.exa\ufffdmple.org; dmarc=pass",
-		// Spelled with characters that are the same to readers of names.
+		// Spelled with characters that readers of names treat as the same.
 		"ｍｘ.example.org; dmarc=pass",
 		"𝐦𝐱.example.org; dmarc=pass",
 		"mx.e\u212aample.mx.example.org; dmarc=pass",
@@ -199,7 +199,7 @@ func TestClaims(t *testing.T) {
 		"b\u00fc\u200bcher.example; dmarc=pass",
 		`"bücher.example"none; dmarc=pass`,
 		"b\xfccher.example; dmarc=pass", // in ISO 8859-1
-		// Comments, of which readers know less than the grammar does.
+		// Comments, which readers understand less well than the grammar does.
 		"mx.(c)example.org; dmarc=pass",
 		"mx(c).(d(e))example.org; dmarc=pass",
 		"mx.()example.org; dmarc=pass",
@@ -211,7 +211,7 @@ func TestClaims(t *testing.T) {
 		"\"(\"mx.example.org; dmarc=pass",
 		strings.Repeat("(", 200) + strings.Repeat(")", 200) + "mx.example.org; dmarc=pass",
 		"(" + strings.Repeat("a", 600) + ") mx.example.org; dmarc=pass",
-		// Not an id alone, or not at its place.
+		// Not just an id, or not in its place.
 		"mx.example.org/x; dmarc=pass",
 		"/mx.example.org; dmarc=pass",
 		"mx.example.org=x; dmarc=pass",
@@ -235,7 +235,7 @@ func TestClaims(t *testing.T) {
 		".mx.example.org; dmarc=pass",
 		"mx.example.org...; dmarc=pass",
 		"mx.example.org. 1; dmarc=pass",
-		// In a line that is broken on the way on, wherever that may be.
+		// In a line that an MTA further on may break anywhere.
 		"(" + strings.Repeat("a", 950) + ")mx.example.org1; dmarc=pass",
 		"(" + strings.Repeat("a", 950) + ")mx.example.orgmx.example.com; dmarc=pass",
 		"(" + strings.Repeat("a", 950) + ")x.other-mx.example.org; dmarc=pass",
@@ -266,7 +266,7 @@ func TestClaims(t *testing.T) {
 		"other.example garbage",
 		"bücher.example.com; none",
 		"(" + strings.Repeat("(", 100_000),
-		// All readers see whose they are, whatever comes behind that.
+		// All readers see whose these are, whatever follows.
 		"other.example (mx.example.org) 1; none",
 		"(mx.example.org) other.example; none",
 		"\r\n\tother.example;\r\n\tspf=pass smtp.mailfrom=\"=?utf-8?q?mx.example.org?=\"",
@@ -276,7 +276,7 @@ func TestClaims(t *testing.T) {
 		"other.example; mx.example.org; dmarc=pass",
 		"\"other.example\" (mx.example.org); none",
 		"xn--bcher-kva.example.com; none",
-		// What is not well-formed does not name us.
+		// Malformed, but not naming us.
 		"notmx.example.org x; none",
 		"other.example 1mx.example.org; none",
 		"mx.example.orgx x; none",
@@ -286,7 +286,7 @@ func TestClaims(t *testing.T) {
 		"spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=example.com; dkim=pass header.d=notmx.example.org",
 		"(" + strings.Repeat("a", 1200) + ") other.example; dkim=pass header.d=example.com",
 		"mx.exämple.org x; none",
-		"mx.\u0435xample.org; none", // a Cyrillic letter is another letter
+		"mx.\u0435xample.org; none", // a Cyrillic letter is a different letter
 		"mx.exämple.org 1; dmarc=pass header.from=mx.example.org",
 		"bücher.example.com; dmarc=pass header.from=bücher.example",
 	}
@@ -297,7 +297,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestCleaned holds that what readers stumble over is replaced, and nothing else.
+// TestCleaned checks that text which readers trip over is replaced, and nothing
+// else.
 func TestCleaned(t *testing.T) {
 	long := strings.Repeat("x", 400)
 	for _, test := range []struct{ in, value, reason, comment string }{
@@ -338,9 +339,9 @@ func TestCleaned(t *testing.T) {
 	}
 }
 
-// FuzzFormat holds that whatever goes into a field comes out of it as the same
-// structure: nothing from outside adds a result, a property or a line, or makes
-// the field unreadable.
+// FuzzFormat checks that whatever goes into a field comes out of it with the
+// same structure: no text from outside adds a result, a property or a line, or
+// makes the field unreadable.
 func FuzzFormat(f *testing.F) {
 	f.Add("mx.example.org", "pass", "2048-bit", "reason", "user@example.com", "[192.0.2.1]")
 	f.Add("mx; dkim=pass", "x", ") ; spf=pass (", "\"; a=b", "a\r\nSubject: x", "\" @b")
@@ -382,7 +383,7 @@ func FuzzFormat(f *testing.F) {
 	})
 }
 
-// FuzzParse holds that what is read and written again reads the same.
+// FuzzParse checks that what is read and written again reads the same.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"example.org 1; none",
@@ -433,7 +434,7 @@ func TestFormatARC(t *testing.T) {
 	if err != nil || r.AuthservID != "mx.example.org" || len(r.Methods) != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	// A semicolon beyond where a value is cut is not in it.
+	// A semicolon after the cut is not in the value.
 	got = FormatARC(1, "mx", []Method{{Name: "spf", Result: "pass", Props: []Prop{{Type: "smtp", Name: "helo", Value: strings.Repeat("a", 400) + ";"}}}})
 	if !strings.Contains(got, "smtp.helo=aaa") || strings.Count(got, ";") != 2 {
 		t.Errorf("cut: %s", got)

@@ -53,8 +53,8 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkClaims reads fields of strangers, each of the kind that costs most for
-// its length. The time is to be linear in it.
+// BenchmarkClaims reads fields from strangers, each of the kind that costs most
+// for its length. The time should be linear in the length.
 func BenchmarkClaims(b *testing.B) {
 	c := authres.NewClaimant("mx.example.org", "bücher.example", "mail.example.net")
 	for _, bench := range []struct {

@@ -9,14 +9,13 @@ import (
 )
 
 // Claimant reports which fields of an incoming message claim to have been added
-// by us. RFC 8601 section 5 asks to remove those from inbound mail: readers
-// behind us would believe them.
+// by us. RFC 8601 section 5 asks that they be removed from inbound mail:
+// readers behind us would believe them.
 //
-// Readers differ in how they read a field that is not well-formed, and some
-// decode or drop what the grammar does not allow. So a field is believed to be
-// another host's only where every reader must see that: its authserv-id is
-// plain, and not ours. Any other field is ours if one of our ids stands in it,
-// by any reading.
+// Readers differ in how they read a malformed field, and some decode or drop
+// what the grammar does not allow. So a field counts as another host's only if
+// every reader must see that its authserv-id is plain and not ours. Any other
+// field is ours if it contains one of our ids in any reading.
 type Claimant struct {
 	ids []ownID
 }
@@ -27,8 +26,8 @@ type ownID struct {
 	unicode string // U-labels, folded as [folded] does; often the same as ascii
 }
 
-// NewClaimant returns a Claimant for our authserv-ids, which are domain names
-// or at least compare as such. An empty one is ignored.
+// NewClaimant returns a Claimant for our authserv-ids. They are domain names,
+// or are at least compared as such. Empty ids are ignored.
 func NewClaimant(ids ...string) *Claimant {
 	c := &Claimant{}
 	for _, id := range ids {
@@ -45,8 +44,8 @@ func NewClaimant(ids ...string) *Claimant {
 }
 
 // Claims reports whether the value of an Authentication-Results field claims to
-// be ours: whether some reader could take its authserv-id for one of our ids, or
-// for a name below one. Its time is linear in the field, whatever the size.
+// be ours: whether some reader could take its authserv-id for one of our ids,
+// or for a name below one. It takes time linear in the length of the field.
 func (c *Claimant) Claims(field string) bool {
 	id, ok := plainID(field)
 	switch {
@@ -55,11 +54,11 @@ func (c *Claimant) Claims(field string) bool {
 	case ascii.Is(id):
 		return c.named(id)
 	}
-	return c.mentioned(id) // as readers have it that do not know U-labels, too
+	return c.mentioned(id) // also as read by readers that do not know U-labels
 }
 
-// named reports whether id, which is plain, is one of ours, or below one of
-// ours: a reader that trusts by domain would believe that too.
+// named reports whether id, which is plain, is one of our ids or a name below
+// one: a reader that trusts by domain would believe that too.
 func (c *Claimant) named(id string) bool {
 	id = strings.ToLower(strings.TrimRight(id, "."))
 	decoded := id
@@ -76,20 +75,20 @@ func (c *Claimant) named(id string) bool {
 
 const (
 	// maxPlain bounds the text before the first result of a field, in octets.
-	// The longest authserv-id and a comment fit; no line in it is long enough for
-	// an MTA to break it on the way on.
+	// It has room for the longest authserv-id and a comment, and is too short
+	// for an MTA further on to break a line in it.
 	maxPlain = 512
-	// longLine is the length, in octets without the field name, beyond which
-	// an MTA on the way on may break a line and so make a space of nothing.
+	// longLine is the length, in octets without the field name, over which an
+	// MTA further on may break a line and so put a space where there was none.
 	// RFC 5322 section 2.1.1 allows 998; Sendmail breaks at 990.
 	longLine = 900
 )
 
-// plainID returns the authserv-id of a field in which all readers find the same:
-// one of letters, digits, hyphens, underscores and dots, perhaps in quotes,
-// perhaps with a version, with comments that need no care, and followed by a
-// semicolon or nothing (RFC 8601 section 2.2). The letters may be those of
-// U-labels (RFC 8601 section 1.5.2).
+// plainID returns the authserv-id of a field if all readers find the same one.
+// It consists of letters, digits, hyphens, underscores and dots, and is
+// followed by a semicolon or nothing (RFC 8601 section 2.2); quotes, a version
+// and comments that are plain are allowed. The letters may come from U-labels
+// (RFC 8601 section 1.5.2).
 func plainID(field string) (id string, ok bool) {
 	if !wellFolded(field) {
 		return "", false
@@ -106,8 +105,8 @@ func plainID(field string) (id string, ok bool) {
 	if id = p.s[start:p.pos]; id == "" || len(id) > domain.MaxLength || !isName(id) {
 		return "", false
 	}
-	// Some readers would see two ids, or a longer one, where something follows
-	// the quotes at once.
+	// If anything follows the quotes at once, some readers would see two ids,
+	// or a longer one.
 	if quoted && (!p.skip('"') || !p.end() && strings.IndexByte("\t\r\n (;", p.s[p.pos]) < 0) {
 		return "", false
 	}
@@ -129,13 +128,13 @@ func plainID(field string) (id string, ok bool) {
 	return id, p.s[p.pos] == ';'
 }
 
-// plainReader reads what every reader reads alike.
+// plainReader reads text that every reader reads the same way.
 type plainReader struct{ parser }
 
-// cfws passes white space, folds and comments (RFC 5322 section 3.2.2). It
-// reports whether each comment ends and is plain: printable ASCII without
-// another comment, a quoted-pair or an encoded-word in it, all of which readers
-// treat differently.
+// cfws skips white space, folds and comments (RFC 5322 section 3.2.2). It
+// reports whether each comment ends and is plain: printable ASCII without a
+// nested comment, a quoted-pair or an encoded-word, all of which readers treat
+// differently.
 func (p *plainReader) cfws() bool {
 	for ; !p.end(); p.pos++ {
 		switch p.s[p.pos] {
@@ -162,9 +161,9 @@ func isPlainComment(s string) bool {
 	return !strings.Contains(s, "=?")
 }
 
-// wellFolded reports whether field has no control characters but the TAB and
-// those of folds: a line end with white space behind it. MTAs and readers drop
-// others, cut the field there, or take them for the end of it.
+// wellFolded reports whether field has no control characters other than TABs
+// and folds, which are line ends followed by white space. MTAs and readers drop
+// other control characters, cut the field there, or take them for its end.
 func wellFolded(field string) bool {
 	for i := 0; i < len(field); i++ {
 		switch c := field[i]; {
@@ -187,7 +186,7 @@ func isName(s string) bool {
 	return true
 }
 
-// isNameChar reports whether c is one of those that names are written with.
+// isNameChar reports whether c is a character that names are written with.
 func isNameChar(c byte) bool {
 	return ascii.IsLetter(c) || ascii.IsDigit(c) || c == '-' || c == '.' || c == '_'
 }

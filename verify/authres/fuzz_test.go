@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// decorations change a field, but not for every reader what it says: one that
-// claims to be ours still does.
+// decorations change a field without changing what it says to every reader: one
+// that claims to be ours still does.
 var decorations = []struct {
 	name        string
 	apply       func(field string, at int) string
@@ -15,11 +15,11 @@ var decorations = []struct {
 }{
 	{"upper case", func(s string, _ int) string { return asciiUpper(s) }, false},
 	{"line ends of a milter", func(s string, _ int) string { return strings.ReplaceAll(s, "\r\n", "\n") }, false},
-	{"white space before", func(s string, _ int) string { return " \t" + s }, false},
-	{"a fold before", func(s string, _ int) string { return "\r\n\t" + s }, false},
-	{"a comment before", func(s string, _ int) string { return " (c) " + s }, false},
+	{"leading white space", func(s string, _ int) string { return " \t" + s }, false},
+	{"a leading fold", func(s string, _ int) string { return "\r\n\t" + s }, false},
+	{"a leading comment", func(s string, _ int) string { return " (c) " + s }, false},
 	{"a version", func(s string, _ int) string { return strings.Replace(s, ";", " 1;", 1) }, false},
-	{"a result behind", func(s string, _ int) string { return s + "; dkim=pass header.d=example.com" }, false},
+	{"another result", func(s string, _ int) string { return s + "; dkim=pass header.d=example.com" }, false},
 	{"a quote", func(s string, at int) string { return s[:at] + `"` + s[at:] }, false},
 	{"a backslash", func(s string, at int) string { return s[:at] + `\` + s[at:] }, false},
 	{"a NUL", func(s string, at int) string { return s[:at] + "\x00" + s[at:] }, false},
@@ -29,7 +29,7 @@ var decorations = []struct {
 	{"an encoded-word", func(s string, at int) string { return s[:at] + "=?utf-8?q?" + s[at:] + "?=" }, false},
 }
 
-// asciiUpper leaves octets alone that are not UTF-8, as [strings.ToUpper] does
+// asciiUpper leaves octets that are not UTF-8 alone; [strings.ToUpper] does
 // not.
 func asciiUpper(s string) string {
 	out := []byte(s)
@@ -41,8 +41,8 @@ func asciiUpper(s string) string {
 	return string(out)
 }
 
-// FuzzClaims holds that a field that claims to be ours does so however it is
-// decorated before its first result: nothing makes it the field of another host.
+// FuzzClaims checks that a field that claims to be ours still does, however it
+// is decorated before its first result: nothing makes it another host's field.
 func FuzzClaims(f *testing.F) {
 	c := NewClaimant("mx.example.org", "bücher.example")
 	f.Add("mx.example.org; none", 4)
@@ -52,7 +52,7 @@ func FuzzClaims(f *testing.F) {
 	f.Add("spf=pass header.from=mx.example.org", 3)
 	f.Add("xn--bcher-kva.example.\r\n 1; none", 21)
 	f.Fuzz(func(t *testing.T, field string, at int) {
-		// Behind the id a decoration is another matter: text of results.
+		// After the id a decoration is something else: text of results.
 		id, _, _ := strings.Cut(field, ";")
 		if !c.Claims(id) || !c.Claims(field) {
 			return
@@ -62,8 +62,9 @@ func FuzzClaims(f *testing.F) {
 			at--
 		}
 		for _, d := range decorations {
-			// A second quote may end what the first one began, and octets that are
-			// put into the middle of a character are not the only ones there.
+			// A second quote may close one that is already there, and octets
+			// put into the middle of a character leave other invalid octets
+			// behind.
 			if d.name == "a quote" && strings.Contains(id, `"`) || d.beyondASCII && !utf8.ValidString(field) {
 				continue
 			}
@@ -74,7 +75,7 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-// FuzzClaimsSPF holds the same for Received-SPF, where quotes and comments
+// FuzzClaimsSPF checks the same for Received-SPF, where quotes and comments
 // belong to the syntax.
 func FuzzClaimsSPF(f *testing.F) {
 	c := NewClaimant("mx.example.org")

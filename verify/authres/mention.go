@@ -10,11 +10,12 @@ import (
 	"authmilter/verify/ascii"
 )
 
-// mentioned reports whether one of our ids stands in text by some reading, as a
-// whole name or below one. An encoded-word (RFC 2047) hides what stands there, in
-// one of many charsets, and must not stand in an authserv-id at all
-// (RFC 2047 section 5): text with one mentions everything. In a line that is long
-// enough to be broken on the way on, any part of a name may become a whole one.
+// mentioned reports whether text contains one of our ids in some reading, as a
+// whole name or above another name. An encoded-word (RFC 2047) hides what it
+// contains, in one of many charsets, and must not appear in an authserv-id at
+// all (RFC 2047 section 5), so text with an encoded-word mentions everything.
+// In a line that is long enough for an MTA further on to break it, any part of
+// a name may become a whole one.
 func (c *Claimant) mentioned(text string) bool {
 	if len(c.ids) == 0 {
 		return false
@@ -54,7 +55,7 @@ func (c *Claimant) international() bool {
 	return false
 }
 
-// hasLongLine reports whether a line of text may be broken on the way on.
+// hasLongLine reports whether an MTA further on may break a line of text.
 func hasLongLine(text string) bool {
 	start := 0
 	for i := 0; i <= len(text); i++ {
@@ -69,7 +70,7 @@ func hasLongLine(text string) bool {
 	return false
 }
 
-// withoutComments returns text with a NUL for each comment, as readers see it
+// withoutComments returns text with a NUL for each comment, as seen by readers
 // that drop comments first.
 func withoutComments(text string) string {
 	var b strings.Builder
@@ -90,8 +91,8 @@ func withoutComments(text string) string {
 	return b.String()
 }
 
-// onlyASCII returns text with a NUL for each character beyond ASCII, as readers
-// see it that drop those, or end a name there.
+// onlyASCII returns text with a NUL for each character outside ASCII, as seen
+// by readers that drop such characters or end a name there.
 func onlyASCII(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= utf8.RuneSelf {
@@ -101,8 +102,8 @@ func onlyASCII(text string) string {
 	}, text)
 }
 
-// withoutSyntax returns text without what is dropped from it in ASCII between two
-// octets beyond, as readers see it that do so before they decode UTF-8.
+// withoutSyntax returns text without the ASCII syntax between two octets
+// outside ASCII, as seen by readers that drop it before they decode UTF-8.
 func withoutSyntax(text string) string {
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
@@ -118,8 +119,8 @@ func withoutSyntax(text string) string {
 	return string(out)
 }
 
-// asLatin1 returns text with each octet that is no part of UTF-8 as the
-// character that it is in ISO 8859-1.
+// asLatin1 returns text in which each octet that is not UTF-8 is replaced by
+// the character it stands for in ISO 8859-1.
 func asLatin1(text string) string {
 	var b strings.Builder
 	b.Grow(len(text) + len(text)/2)
@@ -132,19 +133,20 @@ func asLatin1(text string) string {
 	return b.String()
 }
 
-// names are the names in a text, as [fold] writes their characters, with a
-// space for what separates them in every reading. What separates them in some
-// readings and is dropped in others (quotes, backslashes, white space, controls,
-// invisible characters, octets that are not UTF-8) is not written, but marked.
+// names holds the names in a text, in the characters that [folding] yields,
+// with a space for text that separates names in every reading. Text that
+// separates them in some readings and is dropped in others (quotes,
+// backslashes, white space, controls, invisible characters, octets that are not
+// UTF-8) is not kept, but marked.
 type names struct {
 	text string
 	// edges[i] says that something was dropped before text[i].
 	edges []bool
-	// encoded says that there is the beginning of an encoded-word.
+	// encoded reports that an encoded-word begins somewhere.
 	encoded bool
 }
 
-// namesIn takes time linear in text.
+// namesIn returns the names in text. It takes time linear in text.
 func namesIn(text string) *names {
 	n := &names{edges: make([]bool, 0, len(text)+1)}
 	written := make([]byte, 0, len(text))
@@ -175,8 +177,8 @@ func namesIn(text string) *names {
 	return n
 }
 
-// hold reports whether name, which is folded, is among the names, or one of them
-// is below it; or, where it need not be a whole name, whether it is part of one.
+// hold reports whether name, which is folded, is one of the names or has one of
+// them below it. If whole is false, it is enough that name is part of one.
 func (n *names) hold(name string, whole bool) bool {
 	for from := 0; ; from++ {
 		at := strings.Index(n.text[from:], name)
@@ -195,7 +197,8 @@ func (n *names) begins(i int) bool {
 	return i == 0 || n.edges[i] || n.text[i-1] == ' ' || n.text[i-1] == '.'
 }
 
-// ends reports whether a name may end before text[i], dots at its end aside.
+// ends reports whether a name may end before text[i], not counting dots at its
+// end.
 func (n *names) ends(i int) bool {
 	for i < len(n.text) && n.text[i] == '.' && !n.edges[i] {
 		i++
@@ -203,8 +206,8 @@ func (n *names) ends(i int) bool {
 	return i == len(n.text) || n.edges[i] || n.text[i] == ' '
 }
 
-// folded returns what names are compared by: the characters of s that names
-// are made of, without differences of case and of compatible characters.
+// folded returns the form in which names are compared: the characters of s that
+// names are made of, without differences of case and of compatible characters.
 func folded(s string) string {
 	var b strings.Builder
 	for r := range folding(s) {
@@ -215,14 +218,15 @@ func folded(s string) string {
 	return b.String()
 }
 
-// maxGrowth bounds how much longer a character gets by its decomposition. Those of
-// letters in other shapes stay below; ligatures of whole sentences do not.
+// maxGrowth bounds how much longer a character can get by its decomposition.
+// Letters in other shapes stay below it; ligatures of whole sentences do not.
 const maxGrowth = 3
 
-// folding yields the characters of s in lower case and, beyond ASCII, decomposed
-// for compatibility (Unicode's normalization form KD, but for the order of
-// marks), which unites those that names do not tell apart (RFC 5895 section 2).
-// For an octet that is not UTF-8 it yields [utf8.RuneError].
+// folding yields the characters of s in lower case. Outside ASCII it also
+// decomposes them for compatibility (Unicode's normalization form KD, except
+// for the order of marks), which unites characters that names do not
+// distinguish (RFC 5895 section 2). For an octet that is not UTF-8 it yields
+// [utf8.RuneError].
 func folding(s string) func(yield func(rune) bool) {
 	return func(yield func(rune) bool) {
 		for i, r := range s {
@@ -263,14 +267,14 @@ func isNameRune(r rune) bool {
 	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r)) && !isInvisible(r)
 }
 
-// isInvisible reports whether a letter or mark shows as nothing: those of
+// isInvisible reports whether a letter or mark is invisible, that is, has
 // Unicode's property Default_Ignorable_Code_Point.
 func isInvisible(r rune) bool {
 	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// isDropped reports whether there are readers that drop a folded character
-// which is not part of a name, or for which it is white space.
+// isDropped reports whether some readers drop r, a folded character that is not
+// part of a name, or take it for white space.
 func isDropped(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r <= ' ' || r == 0x7f || r == '"' || r == '\\' || r == '(' || r == ')'

@@ -22,10 +22,10 @@ var (
 	ErrSyntax   = errors.New("malformed authentication results")
 )
 
-// Parse reads the value of an Authentication-Results field, as RFC 8601 section 2.2
-// defines it and as it is met: a semicolon may end it, and the authserv-id may be
-// missing, as it is from fields that some large providers write. Methods and
-// properties that nobody registered are kept.
+// Parse reads the value of an Authentication-Results field as
+// RFC 8601 section 2.2 defines it and as it occurs in practice: it may end in a
+// semicolon, and the authserv-id may be missing, as some large providers write
+// it. Unregistered methods and properties are kept.
 func Parse(field string) (*Results, error) {
 	if len(field) > maxField {
 		return nil, ErrTooLarge
@@ -40,7 +40,7 @@ func Parse(field string) (*Results, error) {
 	props := 0
 	for first := true; ; first = false {
 		p.cfws()
-		// The first result follows at once where there is no authserv-id.
+		// The first result follows at once if there is no authserv-id.
 		if !(first && id == "") {
 			if p.end() {
 				break
@@ -72,13 +72,13 @@ func Parse(field string) (*Results, error) {
 	return r, nil
 }
 
-// CutInstance reads the instance that begins the value of an
-// ARC-Authentication-Results field, and returns it with the rest, which [Parse]
-// reads (RFC 8617 section 4.1.1). A number of more than two digits is none.
+// CutInstance reads the instance at the start of an ARC-Authentication-Results
+// field's value, and returns it with the rest, which [Parse] reads
+// (RFC 8617 section 4.1.1). A number with more than two digits is an error.
 func CutInstance(field string) (instance int, payload string, err error) {
 	p := parser{s: field}
 	p.cfws()
-	// RFC 8617 section 3.9: a lower-case "i".
+	// RFC 8617 section 3.9 requires a lower-case "i".
 	if !p.skip('i') {
 		return 0, "", ErrSyntax
 	}
@@ -102,9 +102,9 @@ func CutInstance(field string) (instance int, payload string, err error) {
 type parser struct {
 	s   string
 	pos int
-	// bad tells that a comment or a quoted-string does not end.
+	// bad reports that a comment or a quoted-string does not end.
 	bad bool
-	// comment is the text of the last comment that cfws passed.
+	// comment is the text of the last comment that cfws skipped.
 	comment string
 }
 
@@ -118,7 +118,7 @@ func (p *parser) skip(c byte) bool {
 	return true
 }
 
-// cfws passes white space, folds and comments (RFC 5322 section 3.2.2).
+// cfws skips white space, folds and comments (RFC 5322 section 3.2.2).
 func (p *parser) cfws() {
 	for !p.end() {
 		switch p.s[p.pos] {
@@ -132,7 +132,7 @@ func (p *parser) cfws() {
 	}
 }
 
-// parens passes one comment, which may hold others.
+// parens skips one comment, which may contain others.
 func (p *parser) parens() {
 	depth := 0
 	start := p.pos + 1
@@ -156,8 +156,8 @@ func (p *parser) parens() {
 	p.bad, p.pos = true, len(p.s)
 }
 
-// authservID reads the authserv-id and its version. It returns "" where the
-// field begins with a result at once.
+// authservID reads the authserv-id and its version. It returns "" if the field
+// begins with a result.
 func (p *parser) authservID() (string, bool) {
 	p.cfws()
 	start := p.pos
@@ -174,7 +174,7 @@ func (p *parser) authservID() (string, bool) {
 	return id, true
 }
 
-// method reads one result, or "none" in the place of all.
+// method reads one result, or "none" in place of all results.
 func (p *parser) method(maxProps int) (m Method, none, ok bool) {
 	if m.Name = p.keyword(); m.Name == "" {
 		return m, false, false
@@ -225,8 +225,8 @@ func (p *parser) method(maxProps int) (m Method, none, ok bool) {
 	return m, false, !p.bad
 }
 
-// keyword reads a Keyword (RFC 5321 section 4.1.2), with the underscores that
-// some write.
+// keyword reads a Keyword (RFC 5321 section 4.1.2), and also allows
+// underscores, which some write.
 func (p *parser) keyword() string {
 	start := p.pos
 	for !p.end() {
@@ -257,8 +257,8 @@ func (p *parser) value() (string, bool) {
 	return p.s[start:p.pos], p.pos > start
 }
 
-// pvalue reads the value of a property: a value or an address. Unquoted text is
-// taken up to white space, a comment or a semicolon, because signatures and
+// pvalue reads the value of a property: a value or an address. Unquoted text
+// ends only at white space, a comment or a semicolon, because signatures and
 // paths are often written bare. It may be empty.
 func (p *parser) pvalue() (string, bool) {
 	var local string
@@ -299,7 +299,7 @@ func (p *parser) quotedString() (string, bool) {
 	return "", false
 }
 
-// unfold turns each fold in s, a line end with the white space after it, into
+// unfold replaces each fold in s, a line end with the white space after it, by
 // one space.
 func unfold(s string) string {
 	if !strings.ContainsAny(s, "\r\n") {

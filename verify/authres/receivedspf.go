@@ -3,10 +3,11 @@ package authres
 import "strings"
 
 // ClaimsSPF reports whether the value of a Received-SPF field
-// (RFC 7208 section 9.1) claims to be ours: whether its receiver, or the host that
-// its comment begins with, is one of our ids or a name below one, in whatever
-// spelling. Where it cannot be read who has added it, it is ours if one of our ids
-// stands anywhere in it. Its time is linear in the field, whatever the size.
+// (RFC 7208 section 9.1) claims to be ours: whether its receiver, or the host
+// that its comment begins with, is one of our ids or a name below one, in any
+// spelling. If the field does not show clearly who added it, it is ours if it
+// contains one of our ids anywhere. It takes time linear in the length of the
+// field.
 func (c *Claimant) ClaimsSPF(field string) bool {
 	receivers, ok := spfReceivers(field)
 	if !ok || len(receivers) == 0 {
@@ -20,10 +21,10 @@ func (c *Claimant) ClaimsSPF(field string) bool {
 	return false
 }
 
-// spfReceivers returns the hosts that a field says it has been added by: the one
-// that its comment begins with, as in "(mx.example.org: domain of ...)", and the
-// value of the key "receiver". It reports whether every reader must find the
-// same.
+// spfReceivers returns the hosts that a field names as its author: the host
+// that its comment begins with, as in "(mx.example.org: domain of ...)", and
+// the value of the key "receiver". It reports whether every reader must find
+// the same hosts.
 func spfReceivers(field string) (names []string, ok bool) {
 	if !wellFolded(field) || hasLongLine(field) {
 		return nil, false
@@ -77,13 +78,13 @@ func spfReceivers(field string) (names []string, ok bool) {
 	return names, true
 }
 
-// mentionsReceiver reports whether a reader that looks for the key anywhere, as
-// some do, may find it in s.
+// mentionsReceiver reports whether s contains the key for readers that look for
+// it anywhere, as some do.
 func mentionsReceiver(s string) bool {
 	return strings.Contains(strings.ToLower(s), "receiver")
 }
 
-// space passes white space and folds, and reports whether there was any.
+// space skips white space and folds, and reports whether there was any.
 func (p *plainReader) space() bool {
 	start := p.pos
 	for !p.end() && strings.IndexByte(" \t\r\n", p.s[p.pos]) >= 0 {
@@ -92,7 +93,7 @@ func (p *plainReader) space() bool {
 	return p.pos > start
 }
 
-// word passes a result or a key.
+// word reads a result or a key.
 func (p *plainReader) word() string {
 	start := p.pos
 	for !p.end() && isNameChar(p.s[p.pos]) {
@@ -101,9 +102,9 @@ func (p *plainReader) word() string {
 	return p.s[start:p.pos]
 }
 
-// spfValue passes a dot-atom or a quoted-string (RFC 7208 section 9.1), and
-// returns the content of the latter as it is written. Unquoted text is taken up
-// to white space or a semicolon, because addresses are often written bare.
+// spfValue reads a dot-atom or a quoted-string (RFC 7208 section 9.1), and
+// returns the content of a quoted-string as it is written. Unquoted text ends
+// only at white space or a semicolon, because addresses are often written bare.
 func (p *plainReader) spfValue() (value string, ok bool) {
 	start := p.pos
 	if !p.skip('"') {

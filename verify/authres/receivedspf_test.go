@@ -39,11 +39,11 @@ func TestClaimsSPF(t *testing.T) {
 		"pass (other.example: receiver=mx.example.org) helo=a; receiver=other.example",
 		"pass receiver=<mx.example.org>",
 		"pass receiver=[mx.example.org]",
-		// It does not say whose it is.
+		// The field does not say whose it is.
 		"pass (domain of a@example.com) client-ip=192.0.2.1; helo=mx.example.org",
 		"pass receiver=<UNKNOWN>; helo=mx.example.org",
 		"pass receiver=; helo=mx.example.org",
-		// Broken on the way on.
+		// Broken further on.
 		"pass (" + strings.Repeat("a", 950) + ") receiver=mx.example.org1",
 	}
 	for _, field := range ours {

@@ -8,8 +8,8 @@ import (
 	"authmilter/test/need"
 )
 
-// TestClaimsShared reads messages of the optional folder beside the repository.
-// Each begins with a forged field.
+// TestClaimsShared reads messages from a folder next to the project, if it
+// exists. Each message begins with a forged field.
 func TestClaimsShared(t *testing.T) {
 	c := NewClaimant("mx.receiver.example")
 	for _, name := range []string{"ar-encoded-word", "ar-line-998"} {

@@ -11,20 +11,20 @@ const (
 	// foldAt is the line length that folding aims at, without the CRLF
 	// (RFC 5322 section 2.1.1).
 	foldAt = 78
-	// tabWidth is what a TAB counts for in that.
+	// tabWidth is how many columns a TAB counts for.
 	tabWidth = 8
-	// fieldName or arcFieldName begin the first line.
+	// The first line begins with fieldName or arcFieldName.
 	fieldName    = "Authentication-Results: "
 	arcFieldName = "ARC-Authentication-Results: "
 	fold         = "\r\n\t"
 )
 
-// Format returns the value of an Authentication-Results field that authservID
-// adds for methods, without white space at its start: one line a method, folded
-// at 78 characters where it can be. All text in it is cleaned ([Method.Cleaned])
-// and quoted, so that nothing in the arguments can add to the structure of the
-// field, and no reader fails on it: the field is printable ASCII without a
-// backslash.
+// Format returns the value of the Authentication-Results field that authservID
+// adds for methods, without white space at its start. Each method has its own
+// line, folded at 78 characters if possible. All text is cleaned
+// ([Method.Cleaned]) and quoted, so that nothing in the arguments can change
+// the structure of the field and every reader can read it: the field is
+// printable ASCII without a backslash.
 func Format(authservID string, methods []Method) string {
 	w := writer{column: len(fieldName)}
 	w.b.Grow(64 + 192*len(methods))
@@ -34,8 +34,8 @@ func Format(authservID string, methods []Method) string {
 
 // FormatARC returns the value of an ARC-Authentication-Results field
 // (RFC 8617 section 4.1.1), without white space at its start. It has neither
-// comments nor reasons: readers in use split the field at each semicolon, and then
-// refuse the chain.
+// comments nor reasons: common readers split the field at every semicolon, and
+// then refuse the chain.
 func FormatARC(instance int, authservID string, methods []Method) string {
 	w := writer{column: len(arcFieldName)}
 	w.b.Grow(64 + 128*len(methods))
@@ -73,7 +73,8 @@ func (w *writer) results(authservID string, methods []Method) {
 // writer puts words on lines.
 type writer struct {
 	b strings.Builder
-	// column is the width of the line so far; empty tells that it has no word.
+	// column is the width of the line so far; empty reports that it has no
+	// word.
 	column int
 	begun  bool
 }
@@ -83,8 +84,8 @@ func (w *writer) newline() {
 	w.column, w.begun = tabWidth, false
 }
 
-// word adds s, which is never broken, after a space or a fold. One column is
-// kept free for a semicolon.
+// word adds s, which is never broken, after a space or a fold. It keeps one
+// column free for a semicolon.
 func (w *writer) word(s string) {
 	if w.begun {
 		if w.column+1+len(s)+1 > foldAt {
@@ -100,11 +101,11 @@ func (w *writer) word(s string) {
 }
 
 // text adds s, a comment or a quoted string, which may be folded at its spaces:
-// folding white space is a part of both that means the space
-// (RFC 5322 sections 3.2.2 and 3.2.4).
+// in both, folding white space stands for a space (RFC 5322 sections 3.2.2 and
+// 3.2.4).
 func (w *writer) text(s string) {
-	// A fold after a space would add to a run of spaces; only single ones are
-	// places to fold.
+	// A fold after a space would lengthen a run of spaces, so only single
+	// spaces are places to fold.
 	if w.column+1+len(s)+1 <= foldAt || tabWidth+len(s)+1 <= foldAt || strings.Contains(s, "  ") {
 		w.word(s)
 		return
@@ -114,8 +115,8 @@ func (w *writer) text(s string) {
 	}
 }
 
-// value returns a cleaned value as a pvalue: bare where it is a token, an address
-// or a domain (RFC 8601 section 2.2), otherwise quoted.
+// value returns a cleaned value as a pvalue: bare if it is a token, an address
+// or a domain (RFC 8601 section 2.2), quoted otherwise.
 func value(s string) string {
 	if at := strings.LastIndexByte(s, '@'); at >= 0 && isDomain(s[at+1:]) {
 		return s
@@ -123,8 +124,8 @@ func value(s string) string {
 	return quoted(s)
 }
 
-// quoted returns a cleaned value bare where it is a token, otherwise as a
-// quoted-string. There is nothing to escape in it.
+// quoted returns a cleaned value bare if it is a token, and as a quoted-string
+// otherwise. Nothing in it needs escaping.
 func quoted(s string) string {
 	if isToken(s) {
 		return s
@@ -147,7 +148,8 @@ func isTokenChar(c byte) bool {
 }
 
 // isDomain reports whether s has the form of a domain name
-// (RFC 6376 section 3.5), with underscores. What was cut has not: it ends in dots.
+// (RFC 6376 section 3.5), with underscores allowed. A value that was cut has
+// not: it ends in dots.
 func isDomain(s string) bool {
 	label := 0
 	for i := 0; i < len(s); i++ {
@@ -181,13 +183,13 @@ func isQuoted(s string) bool {
 	return true
 }
 
-// isAtomChar reports whether c may stand in an atom (RFC 5322 section 3.2.3).
+// isAtomChar reports whether c may occur in an atom (RFC 5322 section 3.2.3).
 func isAtomChar(c byte) bool {
 	return c > ' ' && c < 0x7f && strings.IndexByte(`()<>[]:;@\,."`, c) < 0
 }
 
-// isDotAtom reports whether s is a dot-atom (RFC 5322 section 3.2.3), with UTF-8
-// (RFC 6532 section 3.2).
+// isDotAtom reports whether s is a dot-atom (RFC 5322 section 3.2.3), with
+// UTF-8 allowed (RFC 6532 section 3.2).
 func isDotAtom(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x80 && !isAtomChar(s[i]) && (s[i] != '.' || i == 0 || s[i-1] == '.') {

@@ -1,5 +1,5 @@
-// Package clean holds the functions through which text from outside passes
-// before it enters a header field, a log line or an SMTP reply.
+// Package clean makes text from outside safe to put into a header field, a log
+// line or an SMTP reply.
 package clean
 
 import (
@@ -14,16 +14,15 @@ const Replacement = '?'
 // ellipsis marks text that was cut.
 const ellipsis = "..."
 
-// Text returns s with every character that could break a line, end a string
-// or mislead a reader replaced by [Replacement]: control characters (CR, LF,
-// NUL and TAB among them), invalid UTF-8, and the invisible format characters
-// that reorder or hide text (Unicode Cf, among them the bidirectional
-// controls), line and paragraph separators, surrogates and private use. The
-// result is at most max octets long, where max is 4 or more; where text was cut
-// it ends in "...".
+// Text returns s with every character that could break a line, end a string or
+// mislead a reader replaced by [Replacement]: control characters (including CR,
+// LF, NUL and TAB), invalid UTF-8, invisible format characters that reorder or
+// hide text (Unicode Cf, including the bidirectional controls), line and
+// paragraph separators, surrogates and private use. The result is at most max
+// octets long; max must be at least 4. Text that was cut ends in "...".
 //
-// Text does not quote: writers with a syntax of their own (a header comment, a
-// quoted string) quote what Text returns.
+// Text does not quote: code that writes a syntax of its own (a header comment,
+// a quoted string) must quote what Text returns.
 func Text(s string, max int) string {
 	if len(s) <= max && plain(s) {
 		return s
@@ -50,8 +49,8 @@ func Text(s string, max int) string {
 	return out[:cut] + ellipsis
 }
 
-// ASCII returns what [Text] does, with every character beyond ASCII replaced
-// too: readers of some header fields understand no other text.
+// ASCII returns what [Text] does, and also replaces every character outside
+// ASCII. Readers of some header fields understand no other text.
 func ASCII(s string, max int) string {
 	if !plain(s) {
 		s = strings.Map(func(r rune) rune {

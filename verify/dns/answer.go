@@ -23,8 +23,8 @@ const (
 	maxNegative = time.Hour
 )
 
-// result is what one look-up ended with: the values of one of the slices, or an
-// error. It is shared by the cache and not modified once made.
+// result is the outcome of one look-up: the values in one of the slices, or an
+// error. The cache shares it, so it is not modified once made.
 type result struct {
 	texts  []string // TXT, PTR
 	hosts  []MX
@@ -32,10 +32,10 @@ type result struct {
 	cnames []string
 
 	authentic bool
-	// ttl is how long the result may be kept; 0: not at all.
+	// ttl is how long the result may be kept; 0 means not at all.
 	ttl time.Duration
-	// Set when the result is kept: until when it is used, and until when it is
-	// where nothing newer is to be had.
+	// Set when the result is kept: it is used until expires, and until staleEnd
+	// if nothing newer can be had.
 	expires, staleEnd time.Time
 	stale             bool // used after it expired
 	err               *Error
@@ -55,15 +55,15 @@ func (r *result) size() int {
 	return n
 }
 
-// cancelled reports whether a look-up ended because everybody had left it.
+// cancelled reports whether a look-up ended because every caller had left it.
 func (r *result) cancelled() bool {
 	return r.err != nil && errors.Is(r.err, context.Canceled)
 }
 
-// read adds to r what the response m says about name. first is the name that the
-// look-up began with. It returns the name to ask for next if m ends in an alias
-// and says nothing about its target, and otherwise "". The number of records is
-// bounded by the size of a message.
+// read adds to r what the response m says about name. first is the name that
+// the look-up began with. If m ends in an alias and says nothing about its
+// target, read returns the target, which is the name to ask for next; otherwise
+// it returns "". The size of a message bounds the number of records.
 func (r *result) read(m *dns.Msg, first, name string, qtype uint16) (next string, err error) {
 	ttl := maxPositive
 	if len(r.cnames) > 0 {
@@ -120,8 +120,8 @@ func (r *result) read(m *dns.Msg, first, name string, qtype uint16) (next string
 	return "", nil
 }
 
-// passed reports whether a look-up that began with first has come by name
-// already.
+// passed reports whether a look-up that began with first has already been at
+// name.
 func (r *result) passed(first, name string) bool {
 	name = unqualified(name)
 	return strings.EqualFold(name, unqualified(first)) ||
@@ -163,9 +163,9 @@ func (r *result) add(rr dns.RR) bool {
 	return true
 }
 
-// negativeTTL returns how long the answer "nothing for name" may be kept: what
-// the SOA in the authority section says (RFC 2308 section 5). Without one it
-// must not be kept, and known is false.
+// negativeTTL returns how long the answer "nothing for name" may be kept, from
+// the SOA in the authority section (RFC 2308 section 5). Without an SOA it must
+// not be kept, and known is false.
 func negativeTTL(m *dns.Msg, name string) (ttl time.Duration, known bool) {
 	for _, rr := range m.Ns {
 		soa, ok := rr.(*dns.SOA)
@@ -176,7 +176,7 @@ func negativeTTL(m *dns.Msg, name string) (ttl time.Duration, known bool) {
 	return 0, false
 }
 
-// seconds returns a TTL as a duration. A TTL with its top bit set is 0
+// seconds returns a TTL as a duration. A TTL with its top bit set counts as 0
 // (RFC 2181 section 8).
 func seconds(ttl uint32) time.Duration {
 	if ttl >= 1<<31 {

@@ -12,9 +12,9 @@ type key struct {
 	name  string // canonical
 }
 
-// cache keeps results until they expire, and at most so many of them and so
-// many octets: past that the least recently used ones go. Those that may be used
-// stale stay for that time too.
+// cache keeps results until they expire, or until staleEnd if they may be used
+// stale. When it holds too many entries or too many octets, it drops the least
+// recently used ones.
 type cache struct {
 	maxEntries int
 	maxBytes   int
@@ -49,8 +49,8 @@ func (c *cache) get(k key, now time.Time) *result {
 	return r
 }
 
-// last returns the result kept for k, or nil, also where it has expired but may
-// still be used stale.
+// last returns the result kept for k, even if it has expired but may still be
+// used stale, or nil.
 func (c *cache) last(k key, now time.Time) *result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,8 +67,8 @@ func (c *cache) last(k key, now time.Time) *result {
 	return kept.result
 }
 
-// put keeps r, which must not be modified any more, for its TTL. What was kept
-// for k goes, also where r may not be kept.
+// put keeps r for its TTL; r must not be modified any more. It drops what was
+// kept for k, even if r may not be kept.
 func (c *cache) put(k key, r *result) {
 	size := len(k.name) + r.size()
 	c.mu.Lock()

@@ -44,17 +44,17 @@ func TestWaitingForASlotMayBeCancelled(t *testing.T) {
 		expectBusy(t, c, 2, 1)
 		leaveSecond()
 		if err := <-second; !errors.Is(err, context.Canceled) {
-			t.Errorf("the one without a slot got %v", err)
+			t.Errorf("the caller without a slot got %v", err)
 		}
 		synctest.Wait()
 		expectBusy(t, c, 1, 1)
 		leaveThird, third := look("c.example")
 		leaveFirst()
 		if err := <-first; !errors.Is(err, context.Canceled) {
-			t.Errorf("the one with the slot got %v", err)
+			t.Errorf("the caller with the slot got %v", err)
 		}
 		synctest.Wait()
-		expectBusy(t, c, 1, 1) // the slot went on to the third
+		expectBusy(t, c, 1, 1) // the slot passed to the third caller
 		leaveThird()
 		<-third
 		synctest.Wait()
@@ -62,15 +62,15 @@ func TestWaitingForASlotMayBeCancelled(t *testing.T) {
 	})
 }
 
-// A look-up that everybody has left may take its time to end, and end in any
-// way. Whoever asks the same then does not wait for it, and is joined by those
-// who come later.
+// A look-up that every caller has left may take its time to end, and end in any
+// way. A later caller with the same question does not wait for it, and callers
+// after that join the new look-up.
 func TestALookupThatWasLeftIsNotJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		servers := fake{"s": func(ctx context.Context, query []byte) ([]byte, error) {
 			if asked.Add(1) == 1 {
-				time.Sleep(2 * time.Second) // whatever becomes of ctx
+				time.Sleep(2 * time.Second) // even if ctx ends
 				return failing(ctx, query)
 			}
 			time.Sleep(2 * time.Second)
@@ -85,7 +85,7 @@ func TestALookupThatWasLeftIsNotJoined(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if _, err := c.TXT(ctx, "a.example"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("who left got %v", err)
+			t.Errorf("the caller that left got %v", err)
 		}
 		var wg sync.WaitGroup
 		wg.Go(look)
@@ -103,14 +103,14 @@ func TestALookupThatWasLeftIsNotJoined(t *testing.T) {
 	})
 }
 
-// What a look-up ends with that everybody has left does not take the place of
-// what another was told meanwhile.
+// The result of a look-up that every caller has left does not replace a result
+// that another look-up got meanwhile.
 func TestALookupThatWasLeftReplacesNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		servers := fake{"s": func(ctx context.Context, query []byte) ([]byte, error) {
 			if asked.Add(1) == 1 {
-				time.Sleep(3 * time.Second) // whatever becomes of ctx
+				time.Sleep(3 * time.Second) // even if ctx ends
 				return failing(ctx, query)
 			}
 			return good(ctx, query)
@@ -119,7 +119,7 @@ func TestALookupThatWasLeftReplacesNoAnswer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if _, err := c.TXT(ctx, "a.example"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("who left got %v", err)
+			t.Errorf("the caller that left got %v", err)
 		}
 		for range 2 {
 			if a, err := c.TXT(context.Background(), "a.example"); err != nil || !slices.Equal(a.Values, []string{"good"}) || a.Stale {
@@ -133,8 +133,8 @@ func TestALookupThatWasLeftReplacesNoAnswer(t *testing.T) {
 	})
 }
 
-// With packets: some leave, some stay, over UDP and within a stream.
-func TestThoseWhoStayGetTheAnswer(t *testing.T) {
+// Some callers leave and some stay, with packets over UDP and over TCP.
+func TestCallersThatStayGetTheAnswer(t *testing.T) {
 	release := make(chan struct{})
 	asked := make(chan struct{}, 1)
 	for name, addr := range map[string]string{
@@ -156,12 +156,12 @@ func TestThoseWhoStayGetTheAnswer(t *testing.T) {
 		for range 10 {
 			stay.Go(func() {
 				if a, err := c.TXT(context.Background(), "a.example"); err != nil || !slices.Equal(a.Values, []string{"streamed"}) {
-					t.Errorf("%s: who stayed got %v, %v", name, a.Values, err)
+					t.Errorf("%s: a caller that stayed got %v, %v", name, a.Values, err)
 				}
 			})
 			leave.Go(func() {
 				if _, err := c.TXT(ctx, "a.example"); !dns.IsTemporary(err) || !errors.Is(err, context.Canceled) {
-					t.Errorf("%s: who left got %v", name, err)
+					t.Errorf("%s: a caller that left got %v", name, err)
 				}
 			})
 		}
@@ -181,7 +181,7 @@ func TestThoseWhoStayGetTheAnswer(t *testing.T) {
 	}
 }
 
-// A look-up that its caller leaves takes nothing from the cache.
+// A look-up that its caller leaves removes nothing from the cache.
 func TestLeavingKeepsWhatMayBeUsedStale(t *testing.T) {
 	s, err := dnstest.NewServer(dnstest.MustParse(t, `a.example. 600 TXT "old"`), "127.0.0.1:0")
 	if err != nil {
@@ -206,8 +206,9 @@ func TestLeavingKeepsWhatMayBeUsedStale(t *testing.T) {
 	}
 }
 
-// Many callers, of whom some leave, ask for names that come, go and fail while
-// the clock runs: the cache keeps its bounds, and nothing is left under way.
+// Many callers ask for names that come, go and fail while the clock runs, and
+// some of the callers leave. The cache keeps its bounds, and nothing is left
+// running.
 func TestCacheUnderLoad(t *testing.T) {
 	const entries, octets = 20, 6000
 	var clock clock

@@ -19,55 +19,55 @@ const (
 	DefaultMaxExchanges = 512
 )
 
-// failureHold is how long a look-up that failed after all tries is not tried
-// again (RFC 9520 section 3.2 asks for one second or more).
+// failureHold is how long a look-up that failed on every try is not tried again.
+// RFC 9520 section 3.2 asks for at least one second.
 const failureHold = 2 * time.Second
 
-// Config configures a [Client]. The zero value of a number means its default, and
-// so does a negative one unless it says otherwise.
+// Config configures a [Client]. A zero or negative number means the default, unless
+// the field says otherwise.
 type Config struct {
 	// Servers are recursive resolvers as host:port, in order of preference.
 	Servers []string
-	// Timeout bounds one look-up, all tries included.
+	// Timeout bounds one look-up, including all its tries.
 	Timeout time.Duration
-	// CacheEntries and CacheBytes bound the cache; negative CacheEntries: none.
+	// CacheEntries and CacheBytes bound the cache. A negative CacheEntries turns it
+	// off.
 	CacheEntries int
 	CacheBytes   int
-	// MaxStale bounds how long after its end an answer is used where no server
-	// has a newer one; a negative number: not at all. No answer is used so for
-	// longer than its TTL was.
+	// MaxStale bounds how long an expired answer is used if no server has a newer
+	// one. A negative number means not at all. No answer is used for longer after it
+	// expired than its TTL was.
 	MaxStale time.Duration
-	// MaxExchanges bounds the packets that await an answer, and with them the
-	// open sockets. Past it look-ups wait.
+	// MaxExchanges bounds the queries that await an answer, and thereby the open
+	// sockets. Further look-ups wait.
 	MaxExchanges int
-	// Observer, where set, is told of each exchange and each use of the cache.
+	// Observer, if set, is told of each exchange and each use of the cache.
 	Observer Observer
-	// Transport, where set, takes the place of UDP and TCP.
+	// Transport, if set, replaces UDP and TCP.
 	Transport Transport
 	// Now is the clock of the cache; nil means time.Now.
 	Now func() time.Time
 }
 
-// Observer counts what a [Client] does. It must be quick and safe for
-// concurrent use. Types and codes are of known sets: "TXT", "NOERROR",
-// "timeout".
+// Observer counts what a [Client] does. It must be quick and safe for concurrent
+// use. Types and codes come from known sets: "TXT", "NOERROR", "timeout".
 type Observer interface {
 	DNSQuery(qtype, rcode string, took time.Duration)
-	// Each look-up ends in one of the three: answered from the cache, asked, or
-	// answered by an entry that had expired because no server answered.
+	// Each look-up ends in exactly one of these: answered from the cache, sent to a
+	// server, or answered by an expired entry because no server answered.
 	DNSCacheHit()
 	DNSCacheMiss()
 	DNSCacheStale()
 }
 
-// Transport sends one query and returns a response to it, checked only for
-// carrying the query's ID and question. network is "udp" or "tcp".
+// Transport sends one query and returns a response to it. It checks only that the
+// response carries the query's ID and question. network is "udp" or "tcp".
 type Transport interface {
 	Exchange(ctx context.Context, network, server string, query []byte) ([]byte, error)
 }
 
-// Client is a stub resolver: it asks recursive resolvers, caches what they say
-// and joins identical look-ups in flight. It is a [Resolver].
+// Client is a stub resolver: it queries recursive resolvers, caches their answers
+// and joins identical look-ups in flight. It implements [Resolver].
 type Client struct {
 	timeout   time.Duration
 	servers   []*server
@@ -126,9 +126,8 @@ func New(c Config) *Client {
 	return client
 }
 
-// Uncached returns a client that asks the same servers within the same bounds,
-// and takes nothing from a cache: for those who want to know what is published
-// now.
+// Uncached returns a client that queries the same servers within the same bounds but
+// uses no cache, for callers that want to know what is published now.
 func (c *Client) Uncached() *Client {
 	client := &Client{
 		timeout:   c.timeout,
@@ -167,8 +166,8 @@ func (c *Client) PTR(ctx context.Context, addr netip.Addr) (Answer[string], erro
 	return answer(c, r, r.texts)
 }
 
-// Ping reports whether a resolver answers, and why not: it asks for the servers of
-// the root. Nothing is taken from the cache.
+// Ping returns nil if a resolver answers, and otherwise the reason why none does. It
+// asks for the name servers of the root, and bypasses the cache.
 func (c *Client) Ping(ctx context.Context) error {
 	own, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -180,7 +179,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	return err
 }
 
-// answer makes an Answer of r, of which values are the ones asked for.
+// answer makes an Answer from r and values, the slice of r that holds the records.
 func answer[T any](c *Client, r *result, values []T) (Answer[T], error) {
 	a := Answer[T]{CNAMEs: r.cnames}
 	if r.err != nil {
@@ -193,7 +192,7 @@ func answer[T any](c *Client, r *result, values []T) (Answer[T], error) {
 	return a, nil
 }
 
-// lookup returns what is known of name, from the cache or by asking.
+// lookup returns the result for name, from the cache or from the servers.
 func (c *Client) lookup(ctx context.Context, name string, qtype uint16) *result {
 	k := key{qtype, canonical(name)}
 	if c.cache == nil {
@@ -215,8 +214,8 @@ func (c *Client) lookup(ctx context.Context, name string, qtype uint16) *result 
 	return r
 }
 
-// join returns what the servers say of k, together with the others who want to
-// know it now.
+// join returns what the servers say about k. Callers that want to know it at the
+// same time share one look-up.
 func (c *Client) join(ctx context.Context, k key) *result {
 	fqdn, ok := question(k.name)
 	if !ok {
@@ -230,7 +229,7 @@ func (c *Client) join(ctx context.Context, k key) *result {
 	}, func(ctx context.Context, f *flight) *result {
 		r := c.resolve(ctx, k, fqdn, &f.crowded)
 		if c.cache == nil || r.cancelled() {
-			return r // nobody waits for it, and it says nothing
+			return r // nobody waits for it, and it says nothing about k
 		}
 		return c.keep(k, r)
 	})
@@ -240,7 +239,7 @@ func (c *Client) join(ctx context.Context, k key) *result {
 	return r
 }
 
-// keep keeps r, or what takes its place, and returns it.
+// keep caches r, or the stale answer that replaces it, and returns what it cached.
 func (c *Client) keep(k key, r *result) *result {
 	now := c.now()
 	if old := c.instead(k, r, now); old != nil {
@@ -253,7 +252,7 @@ func (c *Client) keep(k key, r *result) *result {
 	return r
 }
 
-// failed returns the result of a look-up without an answer that is not kept.
+// failed returns the result of a failed look-up. It is not kept.
 func failed(k key, err error) *result {
 	return &result{err: &Error{
 		Type:     dns.TypeToString[k.qtype],
@@ -263,8 +262,8 @@ func failed(k key, err error) *result {
 	}}
 }
 
-// resolve asks for k, and on where an answer ends in an alias. It sets crowded if it
-// has to wait for others.
+// resolve looks up k, and follows an answer that ends in an alias. It sets crowded
+// if it has to wait for other look-ups.
 func (c *Client) resolve(ctx context.Context, k key, fqdn string, crowded *atomic.Bool) *result {
 	defer c.slot(ctx, crowded)()
 	r := &result{}
@@ -290,7 +289,7 @@ func (c *Client) resolve(ctx context.Context, k key, fqdn string, crowded *atomi
 	return r
 }
 
-// unobserved is the Observer of a client that nobody watches.
+// unobserved is the Observer of a client that has none.
 type unobserved struct{}
 
 func (unobserved) DNSQuery(string, string, time.Duration) {}

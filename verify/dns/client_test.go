@@ -115,12 +115,12 @@ func TestLookups(t *testing.T) {
 			got = "temporary"
 		}
 		if values != test.want || cnames != test.cnames && got != "temporary" || got != test.err {
-			t.Errorf("%s: got %q by way of %q, error %v", test.ask, values, cnames, err)
+			t.Errorf("%s: got %q via %q, error %v", test.ask, values, cnames, err)
 		}
 	}
 }
 
-// ask asks r, and joins what it says by commas.
+// ask asks r, and joins the values of its answer with commas.
 func ask(ctx context.Context, r dns.Resolver, qtype, name string) (values, cnames string, err error) {
 	switch qtype {
 	case "TXT":
@@ -157,11 +157,11 @@ func TestCacheHonoursTTL(t *testing.T) {
 	c := client(t, z, func(c *dns.Config) { c.Now = clock })
 	for _, test := range []struct {
 		name  string
-		kept  time.Duration // asked again only after this
+		kept  time.Duration // not asked again before this
 		never bool
 	}{
 		{name: "example.com", kept: 300 * time.Second},
-		{name: "alias.example.com", kept: 30 * time.Second}, // the least of the chain
+		{name: "alias.example.com", kept: 30 * time.Second}, // the lowest TTL in the chain
 		{name: "none.example.com", kept: 60 * time.Second},  // the SOA's minimum
 		{name: "zero.example.com", never: true},
 		{name: "none.example.net", never: true},             // no SOA
@@ -196,8 +196,9 @@ func TestCacheHonoursTTL(t *testing.T) {
 	}
 }
 
-// TestUncached holds that an uncached client sees what has just been published,
-// where its origin still knows that there was nothing.
+// TestUncached checks that an uncached client sees what has just been
+// published, even if the client it was made from has cached that there was
+// nothing.
 func TestUncached(t *testing.T) {
 	z := dnstest.MustParse(t, zoneText)
 	cached := client(t, z, nil)
@@ -242,7 +243,7 @@ func TestCacheIsBounded(t *testing.T) {
 			_, _ = c.TXT(context.Background(), fmt.Sprintf("n%d.example.com", i))
 		}
 		if n := len(z.Queries()) - before; n != 0 {
-			t.Errorf("bounds %+v: %d of the last %d were forgotten", bound, n, bound.kept)
+			t.Errorf("bounds %+v: %d of the last %d were dropped", bound, n, bound.kept)
 		}
 		_, _ = c.TXT(context.Background(), "n20.example.com")
 		if n := len(z.Queries()) - before; n != 1 {
@@ -301,10 +302,10 @@ func TestACallerMayLeaveAJoinedLookup(t *testing.T) {
 	}
 	cancel()
 	if err := <-left; !dns.IsTemporary(err) || !errors.Is(err, context.Canceled) {
-		t.Errorf("the one who left got %v", err)
+		t.Errorf("the caller that left got %v", err)
 	}
 	if err := <-stayed; err != nil {
-		t.Errorf("the one who stayed got %v", err)
+		t.Errorf("the caller that stayed got %v", err)
 	}
 }
 
@@ -331,7 +332,8 @@ func TestServersTakeTurns(t *testing.T) {
 	}
 }
 
-// liar serves answers to other questions and under other IDs, and broken ones.
+// liar serves answers to other questions, answers with other IDs, and broken
+// ones.
 func liar(t *testing.T) string {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// udpSize is the largest answer asked for over UDP: what passes without
-	// fragments nearly everywhere.
+	// udpSize is the largest answer that queries allow over UDP. Packets of
+	// this size pass nearly everywhere without being fragmented.
 	udpSize = 1232
-	// rounds is how often the servers that did not answer are asked.
+	// rounds is how often servers that do not answer are tried.
 	rounds = 2
-	// slowHold is how long a server that did not answer comes last.
+	// slowHold is how long a server that did not answer stays last in order.
 	slowHold = 30 * time.Second
 )
 
-// slot waits until there is room for another look-up, or until ctx ends, and sets
+// slot waits until there is room for another look-up or ctx ends, and sets
 // crowded if it has to wait. The caller must call free.
 func (c *Client) slot(ctx context.Context, crowded *atomic.Bool) (free func()) {
 	free = func() { <-c.slots }
@@ -42,8 +42,9 @@ func (c *Client) slot(ctx context.Context, crowded *atomic.Bool) (free func()) {
 	}
 }
 
-// ask puts one question to the servers in turn until one of them answers. An
-// answer is NOERROR or NXDOMAIN; everything else moves on to the next server.
+// ask sends one question to the servers in turn until one of them answers.
+// NOERROR and NXDOMAIN are answers; on anything else it moves on to the next
+// server.
 func (c *Client) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
 	if ctx.Err() != nil {
 		return nil, c.explain(ctx.Err())
@@ -61,10 +62,10 @@ func (c *Client) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg, 
 	for round := range rounds {
 		silent := servers[:0]
 		for i, s := range servers {
-			// A server that failed at once leaves its time to the tries still to
-			// come: the others of this round, and in later rounds these and the
-			// silent ones again. A look-up that waited long has few tries rather
-			// than short ones.
+			// A server that failed at once leaves its time to the tries still
+			// to come: the other servers of this round, and in later rounds
+			// these and the silent ones again. A look-up that waited long gets
+			// fewer tries, not shorter ones.
 			inRound := len(servers) - i
 			tries := inRound + (rounds-1-round)*(len(silent)+inRound)
 			share := max(least, time.Until(deadline)/time.Duration(tries))
@@ -86,8 +87,9 @@ func (c *Client) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg, 
 	return nil, c.explain(last)
 }
 
-// explain says what happened without the addresses of our sockets and servers,
-// which are nobody's business who reads a header.
+// explain describes what happened without the addresses of our sockets and
+// servers, which are nobody else's business: the text may end up in a header
+// field.
 func (c *Client) explain(err error) error {
 	if isTimeout(err) {
 		return timeoutError{c.timeout}
@@ -103,8 +105,8 @@ func (c *Client) explain(err error) error {
 	return err
 }
 
-// order returns the servers in the configured order, those that lately did not
-// answer last.
+// order returns the servers in the configured order, except that servers that
+// recently did not answer come last.
 func (c *Client) order() []*server {
 	now := c.now().UnixNano()
 	servers := slices.Clone(c.servers)
@@ -121,7 +123,8 @@ func slowness(s *server, now int64) int {
 	return 0
 }
 
-// try puts a question to one server, within the time given.
+// try sends a question to one server and waits for the answer for the time
+// given.
 func (c *Client) try(ctx context.Context, s *server, within time.Duration, name string, qtype uint16) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -149,15 +152,15 @@ func (c *Client) try(ctx context.Context, s *server, within time.Duration, name 
 	return m, nil
 }
 
-// refusesEDNS reports whether servers without EDNS, or with other versions of it
-// only, answer this way (RFC 6891 sections 6.1.3 and 7).
+// refusesEDNS reports whether rcode is how servers answer that have no EDNS, or
+// only other versions of it (RFC 6891 sections 6.1.3 and 7).
 func refusesEDNS(rcode int) bool {
 	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented || rcode == dns.RcodeBadVers
 }
 
 // isReferral reports whether m only names other servers to ask, and so says
-// nothing about the name: "no such record" would have the SOA with it, or no NS
-// (RFC 2308 section 2.2).
+// nothing about the name. An answer "no such record" would come with the SOA,
+// or without NS records (RFC 2308 section 2.2).
 func isReferral(m *dns.Msg) bool {
 	if len(m.Answer) > 0 {
 		return false
@@ -194,7 +197,7 @@ func (c *Client) exchange(ctx context.Context, network string, s *server, q *dns
 	begun := time.Now()
 	in, err := c.transport.Exchange(ctx, network, s.addr, out)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return nil, err // nobody waits any more, which tells nothing about the server
+		return nil, err // nobody waits any more; the server is not to blame
 	}
 	var m *dns.Msg
 	if err == nil {
@@ -216,14 +219,15 @@ func (c *Client) exchange(ctx context.Context, network string, s *server, q *dns
 	return m, err
 }
 
-// unpack reads a response. It takes only a whole one: miekg/dns also takes a
-// message that ends early between two records, and records without data, which
-// only updates have (RFC 2136 section 2.4). Either would pass for "no record".
+// unpack reads a response, and accepts only a complete one. miekg/dns also
+// accepts a message that ends early between two records, and records without
+// data, which occur only in updates (RFC 2136 section 2.4). Either would pass
+// for "no record".
 func unpack(in []byte) (*dns.Msg, error) {
 	m := new(dns.Msg)
 	err := m.Unpack(in)
 	if m.Truncated {
-		return m, nil // what there is of it is of no use (RFC 2181 section 9)
+		return m, nil // the part that arrived is of no use (RFC 2181 section 9)
 	}
 	count := func(at int) int { return int(binary.BigEndian.Uint16(in[at:])) }
 	if err != nil || len(m.Answer) != count(6) || len(m.Ns) != count(8) || len(m.Extra) != count(10) {
@@ -244,7 +248,7 @@ func isTimeout(err error) bool {
 
 func rcodeText(rcode int) string {
 	if rcode == dns.RcodeBadVers {
-		return "BADVERS" // the number is also that of an error of signed messages
+		return "BADVERS" // BADSIG, an error of signed messages, has the same number
 	}
 	if s, ok := dns.RcodeToString[rcode]; ok {
 		return s

@@ -8,8 +8,8 @@ func (c *Client) Busy() (flights, packets int) {
 	return len(c.flights.open), len(c.slots)
 }
 
-// Cached returns how many results the cache holds, how many octets it takes them
-// for, and whether its parts agree on both.
+// Cached returns how many results the cache holds, how many octets it counts
+// for them, and whether its parts agree on both.
 func (c *Client) Cached() (entries, bytes int, consistent bool) {
 	c.cache.mu.Lock()
 	defer c.cache.mu.Unlock()

@@ -27,11 +27,11 @@ type flight struct {
 	panic  error // a panic of fn, with its stack
 }
 
-// do returns the result of fn for k, which runs once however many call do at
-// the same time, in a goroutine with a context made by begin. A caller whose
-// ctx ends leaves with the error of ctx, and ErrBusy if the look-up had to wait for
-// others; when the last has left, the look-up is cancelled. A panic of fn reaches
-// every caller that waits.
+// do returns the result of fn for k. However many callers call do at the same
+// time, fn runs once, in a goroutine with a context made by begin. A caller
+// whose ctx ends leaves with the error of ctx, joined with ErrBusy if the
+// look-up had to wait for others. When the last caller has left, the look-up is
+// cancelled. A panic in fn reaches every caller that waits.
 func (s *flights) do(ctx context.Context, k key, begin func() (context.Context, context.CancelFunc), fn func(context.Context, *flight) *result) (*result, error) {
 	s.mu.Lock()
 	f := s.open[k]
@@ -79,8 +79,8 @@ func (s *flights) run(ctx context.Context, k key, f *flight, fn func(context.Con
 	f.result = fn(ctx, f)
 }
 
-// forget lets the next look-up for k start anew. f may have been forgotten
-// before, and another have taken its place.
+// forget makes the next look-up for k start afresh. f may already have been
+// forgotten and another look-up have taken its place.
 func (s *flights) forget(k key, f *flight) {
 	if s.open[k] == f {
 		delete(s.open, k)

@@ -15,9 +15,9 @@ import (
 	"authmilter/verify/ascii"
 )
 
-// oneAnswer is a Transport that answers with a packet, where the network's would
-// have taken it for the answer. It gives it the ID of the query first, which the
-// names of the packet may point into.
+// oneAnswer is a Transport that answers with a packet, provided that the
+// network transport would have accepted it as the answer. First it sets the ID
+// to the query's, because names in the packet may point into it.
 type oneAnswer []byte
 
 func (p oneAnswer) Exchange(_ context.Context, _, _ string, query []byte) ([]byte, error) {
@@ -28,7 +28,7 @@ func (p oneAnswer) Exchange(_ context.Context, _, _ string, query []byte) ([]byt
 	return p, nil
 }
 
-// wireRecord is a record as a packet has it.
+// wireRecord is a record as it appears in a packet.
 type wireRecord struct {
 	owner        string // in lower case, each label after its length
 	qtype, class uint16
@@ -36,8 +36,8 @@ type wireRecord struct {
 	at           int // where data begins
 }
 
-// wireName reads a name (RFC 1035 section 4.1.4), and returns it and where it
-// ends.
+// wireName reads a name (RFC 1035 section 4.1.4), and returns it and the offset
+// of its end.
 func wireName(packet []byte, at int) (name string, end int, ok bool) {
 	end = -1
 	for range 200 {
@@ -71,8 +71,8 @@ func wireName(packet []byte, at int) (name string, end int, ok bool) {
 	return "", 0, false
 }
 
-// wireAnswers reads the answer section of a packet with one question, as far as
-// it goes.
+// wireAnswers reads the answer section of a packet with one question, until the
+// end or the first error.
 func wireAnswers(packet []byte) (records []wireRecord, whole bool) {
 	_, at, ok := wireName(packet, 12)
 	if !ok {
@@ -96,8 +96,8 @@ func wireAnswers(packet []byte) (records []wireRecord, whole bool) {
 	return records, true
 }
 
-// expected returns the values that packet has for the name at its question, and
-// in how many steps it gets there.
+// expected returns the values that packet holds for the name in its question,
+// and the number of aliases followed to get there.
 func expected(packet []byte, records []wireRecord, qtype uint16) (values []string, steps int) {
 	name, _, _ := wireName(packet, 12)
 	for ; steps <= maxChain; steps++ {
@@ -133,9 +133,9 @@ func wireValue(r wireRecord, qtype uint16) string {
 	return b.String()
 }
 
-// FuzzAnswer gives the client a packet for an answer. Whatever it takes from it
-// is what another reader finds there for the question, and where it says that
-// there is nothing, that reader finds nothing either.
+// FuzzAnswer gives the client a packet as the answer. What the client takes
+// from it must be what another reader finds there for the question, and if the
+// client says that there is nothing, that reader must find nothing either.
 func FuzzAnswer(f *testing.F) {
 	for _, test := range []struct {
 		qtype   uint16
@@ -167,7 +167,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(packet[:len(packet)-3], test.qtype == dns.TypeA)
 	}
 	f.Fuzz(func(t *testing.T, packet []byte, addresses bool) {
-		packet = slices.Clone(packet) // which belongs to the fuzzer
+		packet = slices.Clone(packet) // the original belongs to the fuzzer
 		c := New(Config{Servers: []string{"s"}, Transport: oneAnswer(packet), CacheEntries: -1})
 		qtype := dns.TypeTXT
 		var got, cnames []string
@@ -187,7 +187,7 @@ func FuzzAnswer(f *testing.F) {
 			got, cnames, ttl = a.Values, a.CNAMEs, a.TTL
 		}
 		if len(cnames) > maxChain || ttl < 0 || ttl > maxPositive {
-			t.Errorf("%d aliases, TTL %v", len(cnames), ttl)
+			t.Errorf("followed %d aliases, TTL %v", len(cnames), ttl)
 		}
 		if IsTemporary(err) {
 			return
@@ -201,24 +201,24 @@ func FuzzAnswer(f *testing.F) {
 		switch {
 		case errors.Is(err, ErrLoop):
 			if steps <= maxChain || len(want) > 0 {
-				t.Errorf("a loop: %q by %d aliases", want, steps)
+				t.Errorf("loop reported: %q via %d aliases", want, steps)
 			}
 		case IsNotFound(err):
 			if rcode != dns.RcodeNameError || len(want) > 0 {
-				t.Errorf("not found: rcode %d, %q", rcode, want)
+				t.Errorf("not found reported: rcode %d, %q", rcode, want)
 			}
 		case len(got) == 0 && rcode != dns.RcodeSuccess:
-			t.Errorf("nothing: rcode %d", rcode)
+			t.Errorf("no records reported: rcode %d", rcode)
 		default:
 			if !slices.Equal(got, want) || len(cnames) != steps {
-				t.Errorf("got %q by %d aliases, want %q by %d", got, len(cnames), want, steps)
+				t.Errorf("got %q via %d aliases, want %q via %d", got, len(cnames), want, steps)
 			}
 		}
 	})
 }
 
-// FuzzName asks for a name: the packet has its labels, octet for octet in lower
-// case, or there is no packet.
+// FuzzName asks for a name. Either the packet has its labels, octet for octet
+// in lower case, or no packet is sent.
 func FuzzName(f *testing.F) {
 	for _, name := range []string{
 		"a.example", "A.Example.", "", ".", "a..b", ".a", `a\.b`, `a\065`, "a b;\"@()", "\x00\xff.example", "_dmarc.é.example",

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Meter is the [Resolver] of one message: it counts the look-ups, ends those
-// beyond a limit with [ErrBudget], and records them where asked to. It is safe
-// for concurrent use.
+// Meter is the [Resolver] of one message. It counts the look-ups, fails those
+// over a limit with [ErrBudget], and records them if asked to. It is safe for
+// concurrent use.
 type Meter struct {
 	resolver Resolver
 	limit    int64
@@ -22,19 +22,19 @@ type Meter struct {
 	log      *eventLog // nil: nothing is recorded
 }
 
-// Budget names what look-ups may use up.
+// Budget names what look-ups can use up.
 type Budget string
 
 const (
-	// BudgetNone means that there was enough of everything.
+	// BudgetNone means that no budget was exceeded.
 	BudgetNone Budget = ""
-	// BudgetQueries is the number of look-ups.
+	// BudgetQueries is the limit on the number of look-ups.
 	BudgetQueries Budget = "queries"
-	// BudgetTime is the time that a caller has for them.
+	// BudgetTime is the time that a caller has for its look-ups.
 	BudgetTime Budget = "time"
 )
 
-// eventLog is what meters record.
+// eventLog holds the events that meters record.
 type eventLog struct {
 	mu     sync.Mutex
 	events []Event
@@ -57,12 +57,12 @@ func NewMeter(r Resolver, limit int) *Meter {
 	return &Meter{resolver: r, limit: int64(limit)}
 }
 
-// Record makes the Meter, and those split off from now on, keep an Event for
-// each look-up. It comes before the first one.
+// Record makes the Meter, and Meters split off after the call, keep an Event
+// for each look-up. Call it before the first look-up.
 func (m *Meter) Record() { m.log = &eventLog{} }
 
-// Split returns a Meter for a part of the message with a limit of its own, so
-// that no part can use up what another needs. It records into the same list.
+// Split returns a Meter for a part of the message with its own limit, so that
+// no part can use up what another needs. It records into the same list.
 func (m *Meter) Split(limit int) *Meter {
 	return &Meter{resolver: m.resolver, limit: int64(limit), log: m.log}
 }
@@ -70,10 +70,10 @@ func (m *Meter) Split(limit int) *Meter {
 // Count returns how many look-ups were passed on.
 func (m *Meter) Count() int { return int(min(m.count.Load(), m.limit)) }
 
-// Exceeded returns which budget was too small so far: the number of look-ups, or
-// else the time, where the deadline of a context came before an answer. A
-// look-up that a caller cancelled exceeds nothing. It does not tell of the
-// Meters that were split off.
+// Exceeded returns the budget that was too small so far: the number of
+// look-ups, or the time if a context's deadline came before an answer. A
+// look-up that a caller cancelled exceeds nothing. Meters that were split off
+// do not count.
 func (m *Meter) Exceeded() Budget {
 	switch {
 	case m.count.Load() > m.limit:
@@ -84,7 +84,8 @@ func (m *Meter) Exceeded() Budget {
 	return BudgetNone
 }
 
-// Events returns the look-ups recorded so far, in the order of their ends.
+// Events returns the look-ups recorded so far, in the order in which they
+// ended.
 func (m *Meter) Events() []Event {
 	if m.log == nil {
 		return nil
@@ -116,7 +117,7 @@ func (m *Meter) PTR(ctx context.Context, addr netip.Addr) (Answer[string], error
 	})
 }
 
-// metered passes one look-up on through m.
+// metered passes a look-up on, counting and recording it in m.
 func metered[T any](ctx context.Context, m *Meter, qtype, name string, ask func(context.Context, string) (Answer[T], error)) (Answer[T], error) {
 	if m.count.Add(1) > m.limit {
 		return Answer[T]{}, &Error{Type: qtype, Name: name, Err: ErrBudget}

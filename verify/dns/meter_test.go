@@ -28,7 +28,7 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// late is a resolver whose answers take a second, whatever becomes of ctx.
+// late is a resolver whose answers take a second, even if ctx ends.
 type late struct {
 	dns.Resolver
 	fail bool
@@ -52,7 +52,7 @@ func TestMeterTellsWhatWasExceeded(t *testing.T) {
 		cancels bool
 		want    dns.Budget
 	}{
-		{name: "enough of all", limit: 2, within: long, want: dns.BudgetNone},
+		{name: "enough of everything", limit: 2, within: long, want: dns.BudgetNone},
 		{name: "too many", limit: 1, within: long, want: dns.BudgetQueries},
 		{name: "too late", fail: true, limit: 2, within: short, want: dns.BudgetTime},
 		{name: "both", fail: true, limit: 1, within: short, want: dns.BudgetQueries},
@@ -75,7 +75,7 @@ func TestMeterTellsWhatWasExceeded(t *testing.T) {
 				t.Errorf("%s: %q, want %q", test.name, got, test.want)
 			}
 			if got := whole.Exceeded(); got != dns.BudgetNone {
-				t.Errorf("%s: the whole tells %q", test.name, got)
+				t.Errorf("%s: the parent reports %q", test.name, got)
 			}
 		})
 	}

@@ -10,14 +10,14 @@ import (
 	"authmilter/verify/ascii"
 )
 
-// maxName bounds the text of a name, unescaped and without a trailing dot: on
-// the wire it takes two octets more, of the 255 that there may be
+// maxName bounds the text of a name, unescaped and without a trailing dot. On
+// the wire it takes two octets more, and the limit is 255
 // (RFC 1035 section 2.3.4).
 const maxName = 253
 
 // canonical returns name as a cache key: without a trailing dot, and with ASCII
-// letters, which alone have case in the DNS (RFC 4343 section 3), in lower case.
-// It does not allocate for a name that is so already.
+// letters in lower case. Only they have case in the DNS (RFC 4343 section 3).
+// It does not allocate if name is canonical already.
 func canonical(name string) string {
 	name = strings.TrimSuffix(name, ".")
 	for i := 0; i < len(name); i++ {
@@ -32,10 +32,11 @@ func canonical(name string) string {
 	return name
 }
 
-// question returns canonical name as miekg/dns writes the fully qualified name
-// when it reads a packet, so that the two can be compared, and false where no
-// packet can hold it. Names come from outside: every octet but the dot stands
-// for itself, and those that master files give a meaning are escaped.
+// question returns a canonical name the way miekg/dns writes a fully qualified
+// name that it reads from a packet, so that the two can be compared. It returns
+// false if no packet can hold the name. Names come from outside: every octet
+// but the dot stands for itself, and octets with a special meaning in master
+// files are escaped.
 func question(name string) (string, bool) {
 	if name == "" || len(name) > maxName {
 		return "", false
@@ -72,9 +73,9 @@ func escape(name string) string {
 	return b.String()
 }
 
-// unqualified returns a name of an answer without its trailing dot. Octets that
-// miekg/dns escaped stay so: no name of mail authentication holds them, and
-// asking for the escaped text finds nothing.
+// unqualified returns a name from an answer without its trailing dot. Octets
+// that miekg/dns escaped stay escaped: no name in mail authentication contains
+// them, and looking up the escaped text finds nothing.
 func unqualified(name string) string { return strings.TrimSuffix(name, ".") }
 
 // reverseName returns the name of addr in the reverse tree

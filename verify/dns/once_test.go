@@ -30,7 +30,7 @@ func (s *slow) TXT(ctx context.Context, name string) (dns.Answer[string], error)
 	}
 }
 
-// TestOnce has several ask at the same time, and one later.
+// TestOnce asks several times at once, and once more later.
 func TestOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{}
@@ -65,8 +65,8 @@ func TestOnce(t *testing.T) {
 	})
 }
 
-// TestOnceOfOthers has look-ups of other types passed on.
-func TestOnceOfOthers(t *testing.T) {
+// TestOncePassesOtherTypes checks that look-ups of other types are passed on.
+func TestOncePassesOtherTypes(t *testing.T) {
 	z := dnstest.MustParse(t, "a.example. A 192.0.2.1\n")
 	o := dns.NewOnce(z)
 	for range 2 {
@@ -79,7 +79,8 @@ func TestOnceOfOthers(t *testing.T) {
 	}
 }
 
-// TestOncePanic has those who wait for a look-up that panics get an error.
+// TestOncePanic checks that callers waiting for a look-up that panics get an
+// error.
 func TestOncePanic(t *testing.T) {
 	o := dns.NewOnce(nil)
 	func() {

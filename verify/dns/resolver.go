@@ -1,9 +1,9 @@
 // Package dns looks up the records that mail authentication needs.
 //
-// Protocol packages see only [Resolver], [Answer] and the two questions that
-// they may ask of an error, [IsNotFound] and [IsTemporary]. [Client] is the
-// resolver that sends packets, keeps a cache and joins identical look-ups;
-// [Meter] wraps it for the time of one message.
+// Protocol packages see only [Resolver], [Answer] and the two questions to ask
+// about an error, [IsNotFound] and [IsTemporary]. [Client] is the resolver that
+// sends packets, keeps a cache and joins identical look-ups. [Meter] wraps it
+// for one message.
 package dns
 
 import (
@@ -15,13 +15,13 @@ import (
 // Resolver looks up records. Names are domain names with or without a trailing
 // dot, in A-label form, in any case.
 //
-// A name that exists but has no record of the type asked for (NODATA) gives an
-// Answer without values and no error. A name that does not exist (NXDOMAIN),
-// or that could not exist because it is not encodable, gives an error for
-// which [IsNotFound] is true. A look-up that did not finish, for whatever
-// reason (timeout, SERVFAIL, REFUSED, network, budget, ctx), gives an error for
-// which [IsTemporary] is true; there is no third kind. Answer.CNAMEs is set as
-// far as known also when an error is returned.
+// A name that exists but has no record of the requested type (NODATA) gives an
+// Answer without values and no error. A name that does not exist (NXDOMAIN), or
+// cannot exist because it is not encodable, gives an error for which
+// [IsNotFound] is true. A look-up that did not finish for any reason (timeout,
+// SERVFAIL, REFUSED, network, budget, ctx) gives an error for which
+// [IsTemporary] is true. There is no third kind. Answer.CNAMEs is set as far as
+// it is known, even if an error is returned.
 //
 // Implementations are safe for concurrent use, and return promptly once ctx
 // ends. Callers must not modify the values of an Answer: a cache shares them.
@@ -29,14 +29,14 @@ type Resolver interface {
 	// TXT returns each TXT record of name with its character-strings joined
 	// without a separator (RFC 7208 section 3.3, RFC 6376 section 3.6.2.2).
 	TXT(ctx context.Context, name string) (Answer[string], error)
-	// MX returns the mail exchangers of name, by rising preference.
+	// MX returns the mail exchangers of name, most preferred first.
 	MX(ctx context.Context, name string) (Answer[MX], error)
 	// A returns the IPv4 addresses of name.
 	A(ctx context.Context, name string) (Answer[netip.Addr], error)
 	// AAAA returns the IPv6 addresses of name.
 	AAAA(ctx context.Context, name string) (Answer[netip.Addr], error)
-	// PTR returns the names that the reverse tree gives for addr, without
-	// trailing dots.
+	// PTR returns the names that addr has in the reverse tree, without trailing
+	// dots.
 	PTR(ctx context.Context, addr netip.Addr) (Answer[string], error)
 }
 
@@ -44,13 +44,13 @@ type Resolver interface {
 type Answer[T any] struct {
 	// Values are the records at the end of the CNAME chain.
 	Values []T
-	// CNAMEs are the targets passed on the way, in order, without trailing
-	// dots: empty where the name had the records itself.
+	// CNAMEs are the targets passed on the way, in order and without trailing
+	// dots. It is empty if the name itself had the records.
 	CNAMEs []string
-	// Authentic tells whether the resolver vouched for the answer with the AD
+	// Authentic reports whether the resolver vouched for the answer with the AD
 	// bit (RFC 4035 section 3.2.3).
 	Authentic bool
-	// Stale tells that the answer had expired, and is used because no server
+	// Stale reports that the answer had expired and is used because no server
 	// had a newer one (RFC 8767).
 	Stale bool
 	// TTL is how long the answer may be kept.

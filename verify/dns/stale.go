@@ -8,11 +8,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// An answer that has expired is better than none for a while (RFC 8767): a
-// resolver that restarts should not make temporary errors of all mail. It is
-// worse than none where it has been withdrawn since, as a DKIM key may be. So
-// the while is short, a server that answers anything ends it, and only the
-// records that domains publish about their mail are used so.
+// For a short while, an expired answer is better than none (RFC 8767): a
+// resolver that restarts should not cause temporary errors for all mail. But it
+// is worse than none if the record has been withdrawn meanwhile, as a DKIM key
+// may be. So the while is short, any answer from a server ends it, and only the
+// records that domains publish about their mail are used this way.
 const (
 	// DefaultMaxStale is the default of [Config].MaxStale.
 	DefaultMaxStale = time.Hour
@@ -22,8 +22,8 @@ const (
 )
 
 // staleEnd returns until when r, which is about to be kept, may be used stale:
-// for as long again as its publisher let it be kept, which is how long he has to
-// reckon with its use anyway, and for maxStale at most.
+// for one more TTL, which its publisher has to allow for anyway, but at most
+// for maxStale.
 func staleEnd(k key, r *result, maxStale time.Duration) time.Time {
 	if k.qtype != dns.TypeTXT || len(r.texts) == 0 {
 		return r.expires
@@ -31,14 +31,15 @@ func staleEnd(k key, r *result, maxStale time.Duration) time.Time {
 	return r.expires.Add(min(r.ttl, max(0, maxStale)))
 }
 
-// instead returns what to use and keep instead of r, the result that the servers
-// gave for k: where it says nothing about k, what the cache still has; or nil.
+// instead returns what to use and keep in place of r, the servers' result for
+// k. If r says nothing about k, that is what the cache still has; otherwise
+// nil.
 func (c *Client) instead(k key, r *result, now time.Time) *result {
 	if !r.unanswered() {
 		return nil
 	}
 	old := c.cache.last(k, now)
-	// Where aliases lead elsewhere by now, the old end of them is withdrawn.
+	// If the aliases now lead elsewhere, the old target has been withdrawn.
 	if old == nil || !startsWith(old.cnames, r.cnames) {
 		return nil
 	}
@@ -50,12 +51,12 @@ func (c *Client) instead(k key, r *result, now time.Time) *result {
 	return &stale
 }
 
-// unanswered tells whether no server had an answer, however many said so.
+// unanswered reports whether no server gave an answer.
 func (r *result) unanswered() bool {
 	return r.err != nil && !r.err.NotFound && !errors.Is(r.err, ErrChain)
 }
 
-// startsWith tells whether names begins with the names of start.
+// startsWith reports whether names begins with the names in start.
 func startsWith(names, start []string) bool {
 	if len(start) > len(names) {
 		return false

@@ -15,13 +15,13 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// clock is a clock that is set.
+// clock is a clock that the test sets.
 type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time      { return time.Unix(1_000_000, 0).Add(time.Duration(c.offset.Load())) }
 func (c *clock) set(d time.Duration) { c.offset.Store(int64(d)) }
 
-// chain returns n aliases, from x.example to a name with more letters.
+// chain returns n aliases, which lead from x.example to a name with n x's more.
 func chain(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -38,15 +38,15 @@ func TestStaleAnswers(t *testing.T) {
 	)
 	type step struct {
 		at   time.Duration
-		zone string // "": as it was
-		want string // values, "stale" before them; or "no record", "not found", "temporary"
-		kept bool   // nothing is asked
+		zone string // "" leaves it unchanged
+		want string // values, with "stale" before them if stale; or "no record", "not found", "temporary"
+		kept bool   // no server is asked
 	}
 	for _, test := range []struct {
 		name  string
-		ask   string // "TXT a.example" where empty
+		ask   string // empty means "TXT a.example"
 		max   time.Duration
-		waits time.Duration // for an answer; 10 s where it is 0
+		waits time.Duration // for an answer; 0 means 10 s
 		steps []step
 	}{
 		{name: "the servers fail", steps: []step{
@@ -64,11 +64,11 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 0, zone: before, want: "old"},
 			{at: 700 * time.Second, zone: "$TIMEOUT a.example\n", want: "stale old"},
 		}},
-		{name: "they refuse", steps: []step{
+		{name: "the servers refuse", steps: []step{
 			{at: 0, zone: before, want: "old"},
 			{at: 700 * time.Second, zone: "$RCODE REFUSED a.example\n", want: "stale old"},
 		}},
-		{name: "they recover", steps: []step{
+		{name: "the servers recover", steps: []step{
 			{at: 0, zone: before, want: "old"},
 			{at: 600 * time.Second, zone: failing, want: "stale old"},
 			{at: 629 * time.Second, zone: `a.example. 600 TXT "new"`, want: "stale old", kept: true},
@@ -92,7 +92,7 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 25*time.Hour - time.Second, zone: failing, want: "stale old"},
 			{at: 25 * time.Hour, want: "temporary"},
 		}},
-		{name: "a TTL of nothing", steps: []step{
+		{name: "a TTL of zero", steps: []step{
 			{at: 0, zone: `a.example. 0 TXT "old"`, want: "old"},
 			{at: 0, zone: failing, want: "temporary"},
 		}},
@@ -106,8 +106,8 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 600 * time.Second, zone: failing, want: "temporary"},
 		}},
 
-		// What was withdrawn is never used again, whether or not the servers said
-		// for how long that may be kept.
+		// A withdrawn record is never used again, whether or not the servers
+		// said how long its absence may be cached.
 		{name: "the name is gone", steps: []step{
 			{at: 0, zone: before, want: "old"},
 			{at: 600 * time.Second, zone: "b.example. A 192.0.2.1", want: "not found"},
@@ -130,7 +130,7 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 600 * time.Second, zone: "a.example. A 192.0.2.1", want: "no record"},
 			{at: 601 * time.Second, zone: failing, want: "temporary"},
 		}},
-		{name: "the record may not be kept any more", steps: []step{
+		{name: "the record may no longer be kept", steps: []step{
 			{at: 0, zone: before, want: "old"},
 			{at: 600 * time.Second, zone: `a.example. 0 TXT "new"`, want: "new"},
 			{at: 601 * time.Second, zone: failing, want: "temporary"},
@@ -144,7 +144,7 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 61 * time.Second, zone: failing, want: "temporary"},
 		}},
 
-		{name: "an alias whose end fails", steps: []step{
+		{name: "an alias whose target fails", steps: []step{
 			{at: 0, zone: aliased, want: "old"},
 			{at: 600 * time.Second, zone: "a.example. 600 CNAME B.example.\n$RCODE SERVFAIL b.example", want: "stale old"},
 			{at: 630 * time.Second, zone: "a.example. 600 CNAME B.example.\n$RCODE SERVFAIL b.example\n$PARTIAL a.example", want: "stale old"},
@@ -154,7 +154,7 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 600 * time.Second, zone: "a.example. 600 CNAME c.example.\n$RCODE SERVFAIL c.example\n$PARTIAL a.example", want: "temporary"},
 			{at: 603 * time.Second, zone: failing, want: "temporary"},
 		}},
-		{name: "an alias where none was", steps: []step{
+		{name: "an alias that is new", steps: []step{
 			{at: 0, zone: before, want: "old"},
 			{at: 600 * time.Second, zone: "a.example. 600 CNAME c.example.\n$RCODE SERVFAIL c.example\n$PARTIAL a.example", want: "temporary"},
 		}},
@@ -164,7 +164,7 @@ func TestStaleAnswers(t *testing.T) {
 			{at: 659 * time.Second, zone: failing, want: "not found", kept: true},
 			{at: 660 * time.Second, zone: failing, want: "temporary"},
 		}},
-		{name: "one alias more than are followed", ask: "TXT x.example", steps: []step{
+		{name: "one alias too many", ask: "TXT x.example", steps: []step{
 			{at: 0, zone: chain(10) + strings.Repeat("x", 11) + `.example. 600 TXT "old"`, want: "old"},
 			{at: 600 * time.Second, zone: chain(11), want: "temporary"},
 			{at: 603 * time.Second, zone: "$RCODE SERVFAIL x.example", want: "temporary"},
@@ -224,15 +224,15 @@ func TestStaleAnswers(t *testing.T) {
 					t.Errorf("at %v: got %q, %v, kept %v, want %q", step.at, got, err, kept, step.want)
 				}
 				if told != "stale" && told != map[bool]string{true: "hit", false: "miss"}[step.kept] {
-					t.Errorf("at %v: told %q", step.at, seen.told)
+					t.Errorf("at %v: observer saw %q", step.at, seen.told)
 				}
 			}
 		})
 	}
 }
 
-// A stale answer says so, may be kept for half a minute, and is vouched for by
-// nobody.
+// A stale answer is marked as stale, may be kept for half a minute, and is not
+// authentic.
 func TestStaleAnswersAreMarked(t *testing.T) {
 	var failing atomic.Bool
 	addr := script(t, func(w mdns.ResponseWriter, q *mdns.Msg) {

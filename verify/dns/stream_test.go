@@ -15,8 +15,8 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// streams serves truncated answers over UDP, and over TCP what handle writes
-// after it was given the query and the answer to it.
+// streams serves truncated answers over UDP. Over TCP it serves what handle
+// writes when given the answer to the query.
 func streams(t *testing.T, handle func(conn net.Conn, answer []byte)) (addr string) {
 	t.Helper()
 	packets, listener, err := dnstest.Listen("127.0.0.1:0")
@@ -67,20 +67,20 @@ func reply(t *testing.T, query []byte) *mdns.Msg {
 	return response(t, q, `a.example. 60 TXT "streamed"`)
 }
 
-// framed returns message with a length before it.
+// framed returns message preceded by length.
 func framed(length int, message []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(length)), message...)
 }
 
-// Whatever a server does to a stream, the look-up ends in time, and in nothing
-// that reads as an answer.
+// Whatever a server does with a stream, the look-up ends in time, and never
+// with something that reads as an answer.
 func TestOddStreams(t *testing.T) {
 	good := dnstest.Serve(t, dnstest.MustParse(t, `a.example. 0 TXT "good"`))
 	stall := func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1)) } // until the client leaves
 	for _, test := range []struct {
 		name   string
 		handle func(conn net.Conn, answer []byte)
-		err    string // "" where the answer is taken
+		err    string // "" if the answer is accepted
 	}{
 		{name: "whole", handle: func(conn net.Conn, answer []byte) { _, _ = conn.Write(framed(len(answer), answer)) }},
 		{name: "in pieces", handle: func(conn net.Conn, answer []byte) {
@@ -97,7 +97,7 @@ func TestOddStreams(t *testing.T) {
 		{name: "closed within the answer", err: "connection closed before the end of the answer", handle: func(conn net.Conn, answer []byte) {
 			_, _ = conn.Write(framed(len(answer), answer[:len(answer)-1]))
 		}},
-		{name: "length of nothing", err: "the answer is to another question", handle: func(conn net.Conn, _ []byte) { _, _ = conn.Write(framed(0, nil)) }},
+		{name: "length zero", err: "the answer is to another question", handle: func(conn net.Conn, _ []byte) { _, _ = conn.Write(framed(0, nil)) }},
 		{name: "length shorter than a header", err: "the answer is to another question", handle: func(conn net.Conn, answer []byte) {
 			_, _ = conn.Write(framed(11, answer))
 		}},
@@ -157,13 +157,13 @@ func TestOddStreams(t *testing.T) {
 			}
 			c = dns.New(dns.Config{Servers: []string{addr, good}, Timeout: 10 * time.Second})
 			if a, err := c.TXT(context.Background(), "a.example"); err != nil || !slices.Equal(a.Values, []string{"good"}) {
-				t.Errorf("then another server: got %q, %v", a.Values, err)
+				t.Errorf("second server: got %q, %v", a.Values, err)
 			}
 		})
 	}
 }
 
-// A server may answer over UDP only.
+// A server may answer only over UDP.
 func TestNoStream(t *testing.T) {
 	packets, listener, err := dnstest.Listen("127.0.0.1:0")
 	if err != nil {
@@ -189,8 +189,8 @@ func TestNoStream(t *testing.T) {
 	}
 }
 
-// A packet with everything right but its source is not the answer
-// (RFC 5452 section 9.1), and does not keep the answer away.
+// A packet that is right in everything but its source is not the answer
+// (RFC 5452 section 9.1), and does not block the answer either.
 func TestAnswersFromElsewhere(t *testing.T) {
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

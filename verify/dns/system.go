@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// maxSystemServers is how many servers of a file count, as for the C library
-	// (resolv.conf(5), MAXNS).
+	// maxSystemServers is how many servers in the file are used, as in the C
+	// library (resolv.conf(5), MAXNS).
 	maxSystemServers = 3
 	// maxSystemFile bounds the file, in octets.
 	maxSystemFile = 64 << 10
 )
 
-// SystemServers returns the resolvers that the file at path, usually
-// /etc/resolv.conf, names, as host:port: the first three. Lines that name none
-// by its address are passed over, as the C library does; a file without any
+// SystemServers returns the resolvers named by the file at path, usually
+// /etc/resolv.conf, as host:port. Only the first three are used. Like the C
+// library, it skips lines that do not give an IP address. A file without any
 // resolver is an error.
 func SystemServers(path string) ([]string, error) {
 	file, err := os.Open(path)
@@ -46,7 +46,7 @@ func parseSystemServers(r io.Reader) ([]string, error) {
 		if len(words) < 2 || words[0] != "nameserver" {
 			continue
 		}
-		// With its zone, which a link-local address needs.
+		// The address keeps its zone, which a link-local address needs.
 		if addr, err := netip.ParseAddr(words[1]); err == nil {
 			servers = append(servers, net.JoinHostPort(addr.String(), "53"))
 		}

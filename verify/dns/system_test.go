@@ -55,7 +55,7 @@ func TestSystemServers(t *testing.T) {
 	}
 }
 
-// A link-local server is reached through the interface that its zone names.
+// A link-local server is reached through the interface named by its zone.
 func TestServerWithAZone(t *testing.T) {
 	s, err := dnstest.NewServer(dnstest.MustParse(t, `a.example. TXT "x"`), "[::1]:0")
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// fake is a Transport whose servers are functions by address.
+// fake is a Transport whose servers are functions, by address.
 type fake map[string]func(ctx context.Context, query []byte) ([]byte, error)
 
 func (f fake) Exchange(ctx context.Context, _, server string, query []byte) ([]byte, error) {
@@ -43,7 +43,7 @@ func failing(_ context.Context, query []byte) ([]byte, error) {
 	return says(query, mdns.RcodeServerFailure, "")
 }
 
-// says answers query with a code and at most one record.
+// says returns a response to query with an RCODE and at most one record.
 func says(query []byte, code int, record string) ([]byte, error) {
 	q := new(mdns.Msg)
 	if err := q.Unpack(query); err != nil {
@@ -141,7 +141,7 @@ func TestASilentServerComesLastForAWhile(t *testing.T) {
 		}
 		expect("first second")
 		expect("second")
-		// A look-up that its caller ends says nothing about a server.
+		// A look-up that its caller ends says nothing about the server.
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		asked = []string{"wait"}
 		_, err := c.TXT(ctx, "a.example")
@@ -176,17 +176,17 @@ func TestFailuresAreHeldAndCancellationsNot(t *testing.T) {
 		ended, end := context.WithCancel(context.Background())
 		end()
 		if look(ended) != 0 {
-			t.Error("asked for a caller who had left before")
+			t.Error("asked for a caller that had already left")
 		}
 		for range 2 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			if look(ctx) != 1 {
-				t.Error("a look-up that its caller left was held")
+				t.Error("the failure of a look-up that its caller left was held")
 			}
 			cancel()
 		}
 		if look(context.Background()) != 2 {
-			t.Error("not asked to the end")
+			t.Error("not every server was asked")
 		}
 		if look(context.Background()) != 0 {
 			t.Error("a failure was not held")
@@ -228,7 +228,7 @@ func TestTheLastToLeaveEndsTheLookup(t *testing.T) {
 		}
 		wg.Wait()
 		if running.Load() != 0 {
-			t.Error("the look-up goes on for nobody")
+			t.Error("the look-up goes on although every caller has left")
 		}
 	})
 }
@@ -240,7 +240,7 @@ func TestAPanicReachesEveryCaller(t *testing.T) {
 			panic("broken transport")
 		}}
 		c := dns.New(dns.Config{Servers: []string{"s"}, Transport: servers, MaxExchanges: 1})
-		for range 2 { // the one slot comes free again
+		for range 2 { // the only slot is freed again
 			var wg sync.WaitGroup
 			var panics atomic.Int32
 			for range 5 {
@@ -288,15 +288,15 @@ func TestExchangesAreBounded(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		// Five times three within the time, and three that are cut short.
+		// Five rounds of three fit into the time, and three more are cut short.
 		if most.Load() != 3 || failed.Load() != 5 {
 			t.Errorf("%d at the same time, %d of 20 failed", most.Load(), failed.Load())
 		}
 	})
 }
 
-// Who had to wait for others is told so if there is no answer then, and who had
-// all the time is not.
+// A caller that had to wait for others is told so if there is no answer then; a
+// caller that had all the time is not.
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dns.New(dns.Config{Servers: []string{"s"}, MaxExchanges: 1, Transport: fake{"s": func(ctx context.Context, query []byte) ([]byte, error) {
@@ -312,7 +312,7 @@ func TestBusy(t *testing.T) {
 		}}})
 		for _, test := range []struct {
 			name  string
-			after time.Duration // that another look-up has begun
+			after time.Duration // how long after another look-up began
 			want  string
 		}{
 			{"silent.example", 0, "no answer within 5s"},
@@ -336,7 +336,7 @@ func TestBusy(t *testing.T) {
 	})
 }
 
-// Look-ups that end in every way leave neither goroutines nor sockets.
+// Look-ups leave neither goroutines nor sockets, however they end.
 func TestNothingLeaks(t *testing.T) {
 	const fds = "/proc/self/fd"
 	if _, err := os.Stat(fds); err != nil {
@@ -351,7 +351,7 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		return len(entries)
 	}
-	// The first look-ups open what stays, as the poller of the runtime.
+	// The first look-ups open what stays open, such as the runtime's poller.
 	_, _ = c.TXT(context.Background(), "a.example")
 	_, _ = c.TXT(context.Background(), "big.example")
 	files, routines := open(), runtime.NumGoroutine()
@@ -378,7 +378,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// observer keeps what a client tells.
+// observer records what a client reports to it.
 type observer struct {
 	mu   sync.Mutex
 	told []string
@@ -415,7 +415,7 @@ func TestObserver(t *testing.T) {
 		}
 		want := "TXT timeout, TXT network, TXT SERVFAIL, TXT malformed, TXT unassigned RCODE, TXT NOERROR, miss, hit"
 		if got := strings.Join(o.told, ", "); got != want {
-			t.Errorf("told %s", got)
+			t.Errorf("observer saw %s", got)
 		}
 	})
 }

@@ -13,12 +13,12 @@ import (
 	"authmilter/verify/ascii"
 )
 
-// packets is the Transport of the network.
+// packets is the Transport that uses the network.
 type packets struct{}
 
-// Exchange sends query from a socket, and so from a port, of its own. Packets
-// that do not answer the query are not an answer, and not a failure either: an
-// attacker may have sent them (RFC 5452 section 9.1).
+// Exchange sends query from its own socket, and so from its own port. A packet
+// that does not answer the query is ignored, and is no failure either: an
+// attacker may have sent it (RFC 5452 section 9.1).
 func (packets) Exchange(ctx context.Context, network, server string, query []byte) ([]byte, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, server)
@@ -26,7 +26,7 @@ func (packets) Exchange(ctx context.Context, network, server string, query []byt
 		return nil, err
 	}
 	defer conn.Close()
-	// Ends reads and writes as soon as ctx does.
+	// End reads and writes as soon as ctx ends.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if network == "tcp" {
@@ -50,8 +50,7 @@ func (packets) Exchange(ctx context.Context, network, server string, query []byt
 	}
 }
 
-// readStream reads one message with its length before it
-// (RFC 1035 section 4.2.2).
+// readStream reads one message preceded by its length (RFC 1035 section 4.2.2).
 func readStream(ctx context.Context, conn net.Conn, query []byte) ([]byte, error) {
 	var length [2]byte
 	if _, err := io.ReadFull(conn, length[:]); err != nil {
@@ -67,7 +66,7 @@ func readStream(ctx context.Context, conn net.Conn, query []byte) ([]byte, error
 	return buf, nil
 }
 
-// cutShort says in words what the end of a stream within a message is.
+// cutShort explains a stream that ends within a message.
 func cutShort(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("connection closed before the end of the answer")
@@ -75,7 +74,8 @@ func cutShort(err error) error {
 	return err
 }
 
-// cause prefers the reason why ctx ended to what the socket made of it.
+// cause returns the reason why ctx ended, if it did, instead of the socket's
+// error.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -83,8 +83,8 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// answers tells whether message is a response with the ID and the question of
-// query (RFC 5452 section 9.1). A refusal may leave the question out.
+// answers reports whether message is a response with the ID and the question of
+// query (RFC 5452 section 9.1). A refusal may leave out the question.
 func answers(message, query []byte) bool {
 	const header, response, opcode = 12, 0x80, 0x78
 	if len(message) < header || message[2]&(response|opcode) != response|query[2]&opcode ||
@@ -100,7 +100,7 @@ func answers(message, query []byte) bool {
 	}
 	end += 1 + 4 // the root label, type and class
 	return len(message) >= end &&
-		// Servers may answer in another case.
+		// Servers may answer in a different case.
 		equalFold(message[header:end-4], query[header:end-4]) &&
 		string(message[end-4:end]) == string(query[end-4:end])
 }

@@ -15,7 +15,7 @@ import (
 	"authmilter/verify/dns/dnstest"
 )
 
-// script serves what handle says, which need not be DNS, over UDP and TCP.
+// script serves what handle writes, which need not be DNS, over UDP and TCP.
 func script(t *testing.T, handle func(w mdns.ResponseWriter, q *mdns.Msg)) (addr string) {
 	t.Helper()
 	packets, streams, err := dnstest.Listen("127.0.0.1:0")
@@ -36,7 +36,8 @@ func script(t *testing.T, handle func(w mdns.ResponseWriter, q *mdns.Msg)) (addr
 func network(w mdns.ResponseWriter) string { return w.LocalAddr().Network() }
 
 // response returns the answer to q that lines describe: records for the answer
-// section, after "authority" for that section, and flags or an RCODE by name.
+// section, records for the authority section after the word "authority", and
+// flags or an RCODE by name.
 func response(t *testing.T, q *mdns.Msg, lines ...string) *mdns.Msg {
 	m := new(mdns.Msg).SetReply(q)
 	m.RecursionAvailable = true
@@ -90,21 +91,21 @@ func TestAnswers(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		ask    string // "TXT a.example" where empty
+		ask    string // empty means "TXT a.example"
 		says   map[string][]string
 		want   string
 		cnames string
 		err    string // "", "not found" or "temporary"
 		ttl    int
 		ad     bool
-		asked  int // questions, 1 where 0
+		asked  int // questions; 0 means 1
 	}{
 		{
-			name: "alias after what it leads to",
+			name: "alias after its target",
 			says: map[string][]string{"TXT a.example": {`c.example. 30 TXT "end"`, "b.example. 20 CNAME c.example.", "a.example. 40 CNAME b.example."}},
 			want: "end", cnames: "b.example,c.example", ttl: 20,
 		}, {
-			name: "owners in another case",
+			name: "owners in a different case",
 			says: map[string][]string{"TXT a.example": {"A.Example. 60 CNAME b.EXAMPLE.", `B.example. 60 TXT "end"`}},
 			want: "end", cnames: "b.EXAMPLE", ttl: 60,
 		}, {
@@ -112,10 +113,10 @@ func TestAnswers(t *testing.T) {
 			says: map[string][]string{"TXT a.example": {`b.example. 1 TXT "forged"`, `a.example. 1 CH TXT "chaos"`, "a.example. 1 A 192.0.2.1", "b.example. 1 CNAME a.example.", `a.example. 60 TXT "x"`}},
 			want: "x", ttl: 60,
 		}, {
-			name: "nothing but records of other names",
+			name: "only records of other names",
 			says: map[string][]string{"TXT a.example": {`b.example. 60 TXT "forged"`, `a.example. 60 CH TXT "chaos"`}},
 		}, {
-			name: "alias with its end in the next answer",
+			name: "alias whose target is in the next answer",
 			says: map[string][]string{
 				"TXT a.example": {"AD", "a.example. 60 CNAME b.example."},
 				"TXT b.example": {"AD", "b.example. 50 CNAME c.example."},
@@ -123,14 +124,14 @@ func TestAnswers(t *testing.T) {
 			},
 			want: "end", cnames: "b.example,c.example", ttl: 50, ad: true, asked: 3,
 		}, {
-			name: "no vouching for the first of two answers",
+			name: "first of two answers not authentic",
 			says: map[string][]string{
 				"TXT a.example": {"a.example. 60 CNAME b.example."},
 				"TXT b.example": {"AD", `b.example. 60 TXT "end"`},
 			},
 			want: "end", cnames: "b.example", ttl: 60, asked: 2,
 		}, {
-			name: "no vouching for the second of two answers",
+			name: "second of two answers not authentic",
 			says: map[string][]string{
 				"TXT a.example": {"AD", "a.example. 60 CNAME b.example."},
 				"TXT b.example": {`b.example. 60 TXT "end"`},
@@ -148,18 +149,18 @@ func TestAnswers(t *testing.T) {
 			says:   map[string][]string{"TXT a.example": {"a.example. 60 CNAME b.example.", soa}},
 			cnames: "b.example", ttl: 60,
 		}, {
-			name: "alias to a name without records, told later",
+			name: "alias to a name without records, in the next answer",
 			says: map[string][]string{
 				"TXT a.example": {"a.example. 80 CNAME b.example."},
 				"TXT b.example": {soa},
 			},
 			cnames: "b.example", ttl: 70, asked: 2,
 		}, {
-			name: "SOA that may be kept for less than it says of others",
+			name: "SOA whose TTL is lower than its minimum",
 			says: map[string][]string{"TXT a.example": {"authority example. 50 SOA ns.example. admin.example. 1 2 3 4 70"}},
 			ttl:  50,
 		}, {
-			name: "SOA that may be kept for long",
+			name: "SOA with a long TTL",
 			says: map[string][]string{"TXT a.example": {"authority example. 90000 SOA ns.example. admin.example. 1 2 3 4 90000"}},
 			ttl:  3600,
 		}, {
@@ -174,7 +175,7 @@ func TestAnswers(t *testing.T) {
 			says:   map[string][]string{"TXT a.example": {"NXDOMAIN", "a.example. 60 CNAME b.example.", soa}},
 			cnames: "b.example", err: "not found",
 		}, {
-			name: "alias to a name that does not exist, told later",
+			name: "alias to a name that does not exist, in the next answer",
 			says: map[string][]string{
 				"TXT a.example": {"a.example. 60 CNAME b.example."},
 				"TXT b.example": {"NXDOMAIN"},
@@ -188,11 +189,11 @@ func TestAnswers(t *testing.T) {
 			},
 			cnames: "b.example", err: "temporary", asked: 2,
 		}, {
-			name:   "aliases in a circle",
+			name:   "aliases in a loop",
 			says:   map[string][]string{"TXT a.example": {"a.example. 60 CNAME b.example.", "b.example. 60 CNAME a.example."}},
 			cnames: "b.example", err: "not found",
 		}, {
-			name: "aliases in a circle over answers",
+			name: "aliases in a loop across answers",
 			says: map[string][]string{
 				"TXT a.example": {"a.example. 60 CNAME b.example."},
 				"TXT b.example": {"b.example. 60 CNAME a.example."},
@@ -229,11 +230,11 @@ func TestAnswers(t *testing.T) {
 			says: map[string][]string{"MX a.example": {"a.example. 60 MX 0 ."}},
 			want: "0 ", ttl: 60,
 		}, {
-			name: "MX unsorted", ask: "MX a.example",
+			name: "unsorted MX", ask: "MX a.example",
 			says: map[string][]string{"MX a.example": {"a.example. 60 MX 65535 d.", "a.example. 60 MX 5 c.", "a.example. 60 MX 5 b."}},
 			want: "5 c,5 b,65535 d", ttl: 60,
 		}, {
-			name: "TTL beyond a day",
+			name: "TTL over a day",
 			says: map[string][]string{"TXT a.example": {`a.example. 1000000 TXT "x"`}},
 			want: "x", ttl: 86400,
 		}, {
@@ -273,7 +274,7 @@ func TestAnswers(t *testing.T) {
 		n := asked
 		mu.Unlock()
 		if values != test.want || got != test.err || n != max(1, test.asked) || test.err != "temporary" && cnames != test.cnames {
-			t.Errorf("%s: got %q by way of %q, error %v, asked %d times", test.name, values, cnames, err, n)
+			t.Errorf("%s: got %q via %q, error %v, asked %d times", test.name, values, cnames, err, n)
 		}
 		if qtype == "TXT" && test.err == "" {
 			a, err := c.TXT(context.Background(), name)
@@ -284,12 +285,12 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A response that cannot be read whole says nothing: above all not that there
-// is no record.
+// A response that cannot be read to its end says nothing; above all, it does
+// not say that there is no record.
 func TestBrokenResponses(t *testing.T) {
 	good := dnstest.Serve(t, dnstest.MustParse(t, "a.example. 0 TXT \"good\"\n"))
 	whole := []string{`a.example. 60 TXT "one"`, `a.example. 60 TXT "two"`, "authority example. 60 SOA ns.example. admin.example. 1 2 3 4 5"}
-	// emptied makes the data of the last answer record nothing.
+	// emptied removes the data from the last answer record.
 	emptied := func(m []byte, dataLength int) []byte {
 		m = m[:len(m)-dataLength]
 		binary.BigEndian.PutUint16(m[len(m)-2:], 0)
@@ -339,12 +340,13 @@ func TestBrokenResponses(t *testing.T) {
 		}
 		c = dns.New(dns.Config{Servers: []string{bad, good}, Timeout: patience})
 		if a, err := c.TXT(context.Background(), "a.example"); err != nil || !slices.Equal(a.Values, []string{"good"}) {
-			t.Errorf("%s, then another server: got %q, %v", name, a.Values, err)
+			t.Errorf("%s, second server: got %q, %v", name, a.Values, err)
 		}
 	}
 }
 
-// The answer comes after packets that somebody else may have sent.
+// The client waits for the answer behind packets that somebody else may have
+// sent.
 func TestSpoofedResponsesAreNotTheAnswer(t *testing.T) {
 	forged := `a.example. 60 TXT "forged"`
 	addr := script(t, func(w mdns.ResponseWriter, q *mdns.Msg) {
@@ -393,7 +395,7 @@ func TestTruncationAndOldServers(t *testing.T) {
 			}
 			_ = w.WriteMsg(response(t, q, record))
 		}},
-		{name: "old and truncated", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
+		{name: "old server, truncated", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
 			switch {
 			case q.IsEdns0() != nil:
 				_ = w.WriteMsg(response(t, q, "FORMERR"))
@@ -403,7 +405,7 @@ func TestTruncationAndOldServers(t *testing.T) {
 				_ = w.WriteMsg(response(t, q, record))
 			}
 		}},
-		{name: "old, refuses by the header alone", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
+		{name: "old server, refuses with a bare header", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
 			if q.IsEdns0() != nil {
 				m := response(t, q, "NOTIMP")
 				m.Question = nil
@@ -412,7 +414,7 @@ func TestTruncationAndOldServers(t *testing.T) {
 			}
 			_ = w.WriteMsg(response(t, q, record))
 		}},
-		{name: "of another version of EDNS", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
+		{name: "other version of EDNS", handle: func(w mdns.ResponseWriter, q *mdns.Msg) {
 			if q.IsEdns0() != nil {
 				m := response(t, q).SetEdns0(1232, false)
 				m.Rcode = mdns.RcodeBadVers

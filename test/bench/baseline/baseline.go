@@ -1,4 +1,4 @@
-// Package baseline is the least that a milter made with go-milter can do: one
+// Package baseline is the least that a milter built on go-milter can do: one
 // SHA-256 of each body.
 package baseline
 
@@ -11,7 +11,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 )
 
-// Serve answers the MTAs that connect to l, until it is closed.
+// Serve answers the MTAs that connect to l, until l is closed.
 func Serve(l net.Listener, buffered bool) error {
 	if buffered {
 		l = bufferedListener{l}

@@ -1,5 +1,5 @@
-// Package client speaks the milter protocol as Postfix does, octet by octet and
-// at little cost, and measures what it waits for.
+// Package client speaks the milter protocol the way Postfix does, octet for
+// octet and at little cost, and measures how long it waits.
 package client
 
 import (
@@ -42,8 +42,8 @@ const (
 	version    = 6
 )
 
-// Sizes of Postfix's output buffer. Over TCP it is twice the segment size, which
-// is near 64 KiB on loopback.
+// Sizes of Postfix's output buffer. Over TCP the size is twice the segment
+// size, which is near 64 KiB on loopback.
 const (
 	unixBuffer = 4 << 10
 	tcpBuffer  = 128 << 10
@@ -104,7 +104,7 @@ func (c *conn) negotiate() error {
 	return nil
 }
 
-// send sends a packet, at the latest with the next receive. Parts make up its
+// send sends a packet, at the latest with the next receive. parts make up its
 // payload.
 func (c *conn) send(command byte, parts ...[]byte) error {
 	size := 1
@@ -124,7 +124,7 @@ func (c *conn) send(command byte, parts ...[]byte) error {
 	return nil
 }
 
-// write buffers p, and writes the buffer each time that it is full.
+// write buffers p, and writes out the buffer whenever it is full.
 func (c *conn) write(p []byte) error {
 	for len(p) > 0 {
 		n := min(len(p), c.limit-len(c.out))
@@ -174,8 +174,8 @@ func (c *conn) receive() (command byte, payload []byte, err error) {
 	return c.reply[0], c.reply[1:], nil
 }
 
-// event sends an event unless the milter does not want it, and takes its reply
-// where there is one. noEvent and noReply are the options that say so.
+// event sends an event unless the milter does not want it, and reads the reply
+// if there is one. noEvent and noReply are the options that tell.
 func (c *conn) event(command byte, noEvent, noReply uint32, parts ...[]byte) error {
 	if c.protocol&noEvent != 0 {
 		return nil
@@ -193,7 +193,8 @@ func (c *conn) event(command byte, noEvent, noReply uint32, parts ...[]byte) err
 	return err
 }
 
-// macros sends names and values in turn, each ended by a NUL, for a command.
+// macros sends names and values, alternating and each ended by a NUL, for a
+// command.
 func (c *conn) macros(command byte, list string) error {
 	return c.send('D', []byte{command}, []byte(list))
 }

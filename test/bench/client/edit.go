@@ -9,7 +9,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// edit is a change of the header that a milter asks for.
+// edit is a change to the header that a milter asks for.
 type edit struct {
 	command byte // 'i' insert, 'h' append, 'm' change
 	index   int
@@ -34,7 +34,7 @@ func parseEdit(command byte, payload []byte) (edit, error) {
 	return e, nil
 }
 
-// apply returns the header with edits carried out.
+// apply returns the header with the edits carried out.
 func apply(h message.Header, edits []edit) message.Header {
 	if len(edits) == 0 {
 		return h
@@ -54,7 +54,7 @@ func apply(h message.Header, edits []edit) message.Header {
 	return h
 }
 
-// change replaces the field of a name and number, or removes it where the new
+// change replaces the field with e's name and number, or removes it if the new
 // one is empty.
 func change(h message.Header, e edit, field message.Field) message.Header {
 	n := 0

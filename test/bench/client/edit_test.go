@@ -7,7 +7,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// TestEdits holds what becomes of a header to what Postfix makes of it.
+// TestEdits checks that edits do to a header what Postfix does.
 func TestEdits(t *testing.T) {
 	header := message.Header{{Name: "A", Raw: " 1"}, {Name: "B", Raw: " 2"}, {Name: "a", Raw: " 3"}}
 	tests := []struct {
@@ -22,7 +22,7 @@ func TestEdits(t *testing.T) {
 		{"append", 'h', "N\x00x\x00", []string{"A: 1", "B: 2", "a: 3", "N: x"}},
 		{"change the second one", 'm', "\x00\x00\x00\x02A\x00x\x00", []string{"A: 1", "B: 2", "A: x"}},
 		{"remove the first one", 'm', "\x00\x00\x00\x01A\x00\x00", []string{"B: 2", "a: 3"}},
-		{"remove what is not there", 'm', "\x00\x00\x00\x03A\x00\x00", []string{"A: 1", "B: 2", "a: 3"}},
+		{"remove a missing one", 'm', "\x00\x00\x00\x03A\x00\x00", []string{"A: 1", "B: 2", "a: 3"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestEdits(t *testing.T) {
 		})
 	}
 	if _, err := parseEdit('i', []byte("\x00")); err == nil {
-		t.Error("a change that is cut short is taken")
+		t.Error("a truncated change was accepted")
 	}
 }
 

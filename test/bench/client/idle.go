@@ -2,10 +2,10 @@ package client
 
 import "authmilter/test/bench/corpus"
 
-// Idle are SMTP sessions whose clients say nothing after HELO.
+// Idle are SMTP sessions whose clients are silent after HELO.
 type Idle []*session
 
-// OpenIdle opens n sessions as s begins.
+// OpenIdle opens n sessions that begin like s.
 func OpenIdle(milters []string, s *corpus.Session, n int) (Idle, error) {
 	var all Idle
 	for range n {
@@ -14,8 +14,8 @@ func OpenIdle(milters []string, s *corpus.Session, n int) (Idle, error) {
 			all.Close()
 			return nil, err
 		}
-		// Postfix's client waits for no reply here, but the milter has to have
-		// read what was sent.
+		// Postfix's client expects no reply here, but the milter must have read
+		// what was sent.
 		for _, c := range own.milters {
 			if err := c.flush(); err != nil {
 				own.close()

@@ -9,20 +9,19 @@ import (
 	"authmilter/test/bench/corpus"
 )
 
-// Load says how mail is sent.
+// Load describes how mail is sent.
 type Load struct {
 	// Milters are the addresses of the milters that each message passes, in
 	// Postfix's notation.
 	Milters []string
-	// Sessions is how many there are at once.
+	// Sessions is the number of concurrent sessions.
 	Sessions int
-	// Pace is how long each body takes to arrive; 0 means no longer than it
-	// must.
+	// Pace is how long each body takes to arrive; 0 means as fast as possible.
 	Pace time.Duration
 }
 
-// Run sends every message of c, and returns what became of each and how long it
-// took in all.
+// Run sends every message in c, and returns the outcome of each and the total
+// time.
 func (l Load) Run(c *corpus.Corpus) ([]Outcome, time.Duration, error) {
 	index := map[*corpus.Message]int{}
 	for i, m := range c.Messages {

@@ -11,12 +11,12 @@ import (
 
 // Outcome is what became of one message.
 type Outcome struct {
-	// Wait is how long the client waited after the last octet: from sending the
-	// end of the message to the final answer, the sum where there are several
-	// milters.
+	// Wait is how long the client waited after the last octet, from sending the
+	// end of the message to the final answer. It is the sum if there are
+	// several milters.
 	Wait time.Duration
-	// Whole is how long it took from the first header field to the final
-	// answer: some milters wait earlier than at the end.
+	// Whole is the time from the first header field to the final answer. Some
+	// milters keep the client waiting before the end.
 	Whole time.Duration
 	Got   corpus.Verdict
 }
@@ -24,12 +24,12 @@ type Outcome struct {
 // session is an SMTP session as its milters see it.
 type session struct {
 	milters []*conn
-	// pace is how long a body takes to arrive, 0 for at once.
+	// pace is how long a body takes to arrive; 0 means at once.
 	pace time.Duration
 	buf  []byte
 }
 
-// open connects to all milters and tells them of the client.
+// open connects to all milters and tells them about the client.
 func open(addresses []string, s *corpus.Session) (*session, error) {
 	own := &session{}
 	for _, address := range addresses {
@@ -64,15 +64,15 @@ func greet(c *conn, s *corpus.Session) error {
 func (s *session) close() {
 	for _, c := range s.milters {
 		if c.send('Q') == nil {
-			_ = c.flush() // a milter that is gone has quit
+			_ = c.flush() // a milter that is gone needs no QUIT
 		}
 		c.Close()
 	}
 }
 
-// deliver passes a message through the milters. As Postfix does, the envelope
-// goes to all of them first, and then the message to one after the other, each
-// with the header as the one before has left it.
+// deliver passes a message through the milters. As Postfix does, it sends the
+// envelope to all of them first, and then the message to one after another,
+// each with the header as the one before left it.
 func (s *session) deliver(m *corpus.Message) (Outcome, error) {
 	var o Outcome
 	for _, c := range s.milters {
@@ -142,7 +142,8 @@ func (s *session) message(c *conn, m *corpus.Message, header message.Header) ([]
 	return edits, time.Since(begun), err
 }
 
-// appendField appends a field as Postfix sends it: folds are single LFs.
+// appendField appends a field as Postfix sends it, with a single LF for each
+// line end.
 func appendField(dst []byte, f message.Field, leadingSpace bool) []byte {
 	raw := f.Raw
 	if !leadingSpace {
@@ -167,7 +168,7 @@ func (s *session) body(c *conn, body []byte) error {
 	if s.pace > 0 {
 		const steps = 8
 		size, pause = min(size, len(body)/steps+1), s.pace/steps
-		// The client goes on sending also what the milter does not want.
+		// The client keeps sending even what the milter does not want.
 		defer func() { time.Sleep(s.pace - time.Since(begun)) }()
 	}
 	for len(body) > 0 {
@@ -198,7 +199,7 @@ func (s *session) body(c *conn, body []byte) error {
 	return nil
 }
 
-// end returns the edits that a milter answers the end of a message with.
+// end returns the edits with which a milter answers the end of a message.
 func (s *session) end(c *conn) ([]edit, error) {
 	var edits []edit
 	for {

@@ -6,11 +6,11 @@ import (
 	"authmilter/verify/message"
 )
 
-// AuthservID is what milters are to call themselves.
+// AuthservID is the authserv-id that milters must use.
 const AuthservID = "mx.rcpt.example"
 
-// verdict returns what the Authentication-Results fields say. The corpus has
-// none of its own, and rspamd takes the name of the host for its authserv-id.
+// verdict returns what the Authentication-Results fields say. The corpus has no
+// such fields of its own, and rspamd uses the host's name as its authserv-id.
 func verdict(h message.Header) corpus.Verdict {
 	var v corpus.Verdict
 	for _, f := range h {

@@ -12,7 +12,7 @@ import (
 	"authmilter/verify/message"
 )
 
-// seal puts n ARC Sets on top of msg, each by another relay.
+// seal puts n ARC Sets on top of msg, each from a different relay.
 func (m *maker) seal(msg *Message, n int) error {
 	first := m.rand.IntN(relays)
 	for i := range n {
@@ -36,8 +36,8 @@ func privateKey(key *rsa.PrivateKey) (*dkim.PrivateKey, error) {
 	return dkim.ParsePrivateKey(pem.EncodeToMemory(block))
 }
 
-// addSet puts a set of s on top of msg, whose chain is verified as any sealer
-// must.
+// addSet puts an ARC Set made by s on top of msg, after verifying its chain, as
+// any sealer must.
 func (m *maker) addSet(msg *Message, s *arc.Sealer) error {
 	var body message.Body
 	body.Want(arc.SealDigest())
@@ -51,7 +51,7 @@ func (m *maker) addSet(msg *Message, s *arc.Sealer) error {
 					return []*dkim.Key{key}, err
 				}
 			}
-			return nil, fmt.Errorf("no relay %s", n.Domain)
+			return nil, fmt.Errorf("no relay named %s", n.Domain)
 		})
 	}
 	_, _ = body.Write(msg.Body) // never fails before the end

@@ -1,5 +1,5 @@
-// Package corpus makes the mail that the bench sends: always the same for a
-// seed, with the DNS it needs and the verdicts it must get.
+// Package corpus makes the mail that the bench sends, always the same for a
+// seed, with the DNS records that it needs and the verdicts that it must get.
 package corpus
 
 import (
@@ -10,23 +10,23 @@ import (
 	"authmilter/verify/message"
 )
 
-// Options say what mail is made. The zero value of a number means its default.
+// Options describe the mail to make. A number that is 0 means its default.
 type Options struct {
 	// Seed decides everything that is random.
 	Seed uint64
-	// Messages is how many there are: 600.
+	// Messages is how many there are; the default is 600.
 	Messages int
-	// Domains is how many domains send them: 50.
+	// Domains is how many domains send them; the default is 50.
 	Domains int
-	// MeanBytes is the mean size of a body: 32 KiB. The sizes are log-normal,
-	// from 2 KiB to 1 MiB.
+	// MeanBytes is the mean size of a body; the default is 32 KiB. The sizes
+	// are log-normal, from 2 KiB to 1 MiB.
 	MeanBytes int
-	// FixedBytes, where set, is the size of every body instead.
+	// FixedBytes, if set, is the size of every body.
 	FixedBytes int
-	// Signatures, where set, is how many signatures each message has instead of
+	// Signatures, if set, is how many signatures each message has, instead of
 	// the usual mixture; -1 means none.
 	Signatures int
-	// Fields, where set, is how many fields each header has instead of 25 to 35.
+	// Fields, if set, is how many fields each header has, instead of 25 to 35.
 	Fields int
 	// ARC is the share of messages with an ARC chain of one to three sets.
 	ARC float64
@@ -47,15 +47,16 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Corpus is mail and the DNS around it.
+// Corpus is mail and the DNS that goes with it.
 type Corpus struct {
 	Sessions []*Session
-	Messages []*Message // those of all sessions
-	// Zone is the whole of the DNS, in master-file format.
+	Messages []*Message // of all sessions
+	// Zone is the whole DNS, in master-file format.
 	Zone string
 }
 
-// Session is an SMTP session: one client, and its messages one after the other.
+// Session is an SMTP session: one client, which sends its messages one after
+// another.
 type Session struct {
 	ClientIP   string
 	ClientName string
@@ -75,11 +76,11 @@ type Message struct {
 	Signatures []Signature
 }
 
-// Verdict is what a verifier says of a message, in the words of RFC 8601. Of
-// several DKIM results it is the best one. A method without a result is "".
+// Verdict is what a verifier says about a message, in the words of RFC 8601.
+// DKIM is the best of several results. A method without a result is "".
 type Verdict struct{ DKIM, SPF, DMARC, ARC string }
 
-// signedAt is when everything is signed.
+// signedAt is the time of every signature.
 var signedAt = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // New makes a corpus.
@@ -116,7 +117,7 @@ func New(o Options) (*Corpus, error) {
 	return c, nil
 }
 
-// class is what is wrong with a message, where it is one of the first two.
+// class says what is wrong with a message; any other value means nothing.
 type class int
 
 const (

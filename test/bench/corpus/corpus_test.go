@@ -32,8 +32,7 @@ func TestSameForASeed(t *testing.T) {
 	}
 }
 
-// TestVerdicts holds what the corpus says of itself to what package verify finds
-// out.
+// TestVerdicts checks that package verify finds what the corpus expects.
 func TestVerdicts(t *testing.T) {
 	c := make(t, corpus.Options{Seed: 1, ARC: 0.1})
 	v := verify.New(verify.Options{Resolver: dnstest.MustParse(t, c.Zone)})

@@ -17,16 +17,17 @@ const (
 	noSPF
 )
 
-// domain is one sender, and what it publishes.
+// domain is one sender and what it publishes.
 type domain struct {
 	name string
 	key  *rsa.PrivateKey
 	spf  spfKind
 	all  string // the last term: "-all", "~all", "?all"
-	// dmarc is the record, "" where there is none; strict that its alignment is.
+	// dmarc is the record, or "" if there is none; strict reports that its
+	// alignment is strict.
 	dmarc  string
 	strict bool
-	// sub is set where the author domain is a subdomain without a record of its
+	// sub is set if the author domain is a subdomain without a record of its
 	// own.
 	sub bool
 	net string // the first three octets of its own network
@@ -79,7 +80,7 @@ func (d *domain) includedIP(n int) string { return fmt.Sprintf("%s.%d", d.net, 6
 func (d *domain) deepIP(n int) string     { return fmt.Sprintf("%s.%d", d.net, 128+n) }
 func (d *domain) foreignIP(n int) string  { return fmt.Sprintf("%s.%d", d.net, 200+n) }
 
-// foreign tells whether ip is a host that the SPF record does not name.
+// foreign reports whether ip is a host that the SPF record does not name.
 func (d *domain) foreign(ip string) bool {
 	n, err := strconv.Atoi(strings.TrimPrefix(ip, d.net+"."))
 	return err != nil || n >= 200
@@ -97,8 +98,8 @@ func (d *domain) spfRecord() string {
 	return ""
 }
 
-// spfResult returns what SPF says of a host of the network that the record does
-// not name.
+// spfResult returns the SPF result for a host in the network that the record
+// does not name.
 func (d *domain) spfResult(foreign bool) string {
 	switch {
 	case d.spf == noSPF:
@@ -121,7 +122,7 @@ func (m *maker) zone() string {
 		}
 		z.WriteByte('\n')
 	}
-	// Without an SOA nobody may keep that a name does not exist
+	// Without an SOA, a resolver must not cache that a name does not exist
 	// (RFC 2308 section 5).
 	soa := func(name string) {
 		fmt.Fprintf(&z, "%s. SOA ns.%s. hostmaster.%s. 1 3600 600 86400 300\n", name, name, name)

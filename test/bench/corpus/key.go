@@ -12,8 +12,8 @@ import (
 // rsaKeys is how many RSA keys the domains share.
 const rsaKeys = 4
 
-// keys are the keys of all domains. They come from the seed, which no key for
-// use may.
+// keys are the keys of all domains. They come from the seed, as real keys never
+// may.
 type keys struct {
 	rsa     []*rsa.PrivateKey
 	ed25519 ed25519.PrivateKey
@@ -36,8 +36,8 @@ func octetsOf(r *rand.Rand, n int) []byte {
 	return b
 }
 
-// newRSA returns a key made from r: [rsa.GenerateKey] makes another one each
-// time.
+// newRSA returns a key made from r; [rsa.GenerateKey] returns a different one
+// each time.
 func newRSA(r *rand.Rand, bits int) *rsa.PrivateKey {
 	const exponent = 65537
 	one := big.NewInt(1)

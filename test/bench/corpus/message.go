@@ -25,7 +25,7 @@ func (m *maker) session(d *domain) *Session {
 	return &Session{ClientIP: ip, ClientName: name, Helo: name}
 }
 
-// message makes message number i, of a body of about size octets, from d.
+// message makes message number i from d, with a body of about size octets.
 func (m *maker) message(i, size int, c class, d *domain, s *Session) (*Message, error) {
 	msg := &Message{
 		ID:       fmt.Sprintf("4Bench%06d", i),
@@ -94,8 +94,8 @@ func (m *maker) signers(d *domain) []signer {
 	return all
 }
 
-// header makes n fields. Their order is that of a message that has come a long
-// way: traces on top.
+// header makes n fields, in the order of a message that has come a long way:
+// trace fields are on top.
 func (m *maker) header(i int, k kind, d *domain, msg *Message, n int) message.Header {
 	date := signedAt.Add(time.Duration(i) * time.Second).Format(time.RFC1123Z)
 	contentType := [...]string{
@@ -138,7 +138,7 @@ func (m *maker) phrase(n int) string {
 	return strings.Join(all, " ")
 }
 
-// spoil changes what is signed: half of the times a word of the body, and
+// spoil changes something that is signed: half of the time a word in the body,
 // otherwise the subject.
 func (m *maker) spoil(msg *Message) {
 	if m.rand.IntN(2) == 0 {
@@ -153,7 +153,7 @@ func (m *maker) spoil(msg *Message) {
 	}
 }
 
-// verdict returns what must be found out about msg.
+// verdict returns what a verifier must find out about msg.
 func verdict(d *domain, s *Session, msg *Message, signers []signer, spoilt bool) Verdict {
 	foreign := d.foreign(s.ClientIP)
 	v := Verdict{DKIM: "pass", SPF: d.spfResult(foreign), DMARC: "fail", ARC: "none"}
@@ -179,7 +179,7 @@ func verdict(d *domain, s *Session, msg *Message, signers []signer, spoilt bool)
 	return v
 }
 
-// aligned tells whether name is in alignment with the author domain
+// aligned reports whether name is aligned with the author domain
 // (RFC 9989 section 4.4).
 func (d *domain) aligned(name string) bool {
 	if d.strict {

@@ -12,15 +12,15 @@ import (
 	"authmilter/verify/message"
 )
 
-// Signature is what of a DKIM signature takes public-key cryptography: the
-// least that a verifier must do with it.
+// Signature is the part of a DKIM signature that needs public-key cryptography:
+// the least that a verifier must do with it.
 type Signature struct {
 	Key    crypto.PublicKey
 	Digest []byte // of the header, with SHA-256
 	Value  []byte
 }
 
-// Verify tells whether the signature is one of Digest.
+// Verify reports whether the signature matches Digest.
 func (s *Signature) Verify() bool {
 	switch key := s.Key.(type) {
 	case *rsa.PublicKey:
@@ -38,8 +38,8 @@ type signer struct {
 	header, body     message.Canon
 }
 
-// signedFields are signed where they are there; From is signed once more than it
-// is there, as RFC 6376 section 8.15 advises.
+// signedFields are signed if they are present. From is listed once more than it
+// occurs, as RFC 6376 section 8.15 advises.
 var signedFields = []string{"from", "to", "subject", "date", "message-id", "mime-version", "content-type", "list-unsubscribe", "from"}
 
 // sign puts a signature on top of msg (RFC 6376 section 3.5).

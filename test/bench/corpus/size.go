@@ -8,7 +8,7 @@ const (
 	greatestBody = 1 << 20
 )
 
-// sigma is the spread of the log-normal distribution of sizes: with it half of
+// sigma is the spread of the log-normal distribution of sizes. With it, half of
 // the messages are below 12 KiB and one in a hundred is above 300 KiB.
 const sigma = 1.4
 

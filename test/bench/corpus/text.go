@@ -23,7 +23,7 @@ const (
 	attachment // text, and base64 below it
 )
 
-// largeBody is from where bodies have attachments.
+// largeBody is the size from which bodies have attachments.
 const largeBody = 48 << 10
 
 func kindOf(size int, r *rand.Rand) kind {
@@ -36,7 +36,7 @@ func kindOf(size int, r *rand.Rand) kind {
 	return plainText
 }
 
-// body returns a body of about size octets, with lines as its kind has them.
+// body returns a body of about size octets, with lines typical of its kind.
 func body(size int, k kind, r *rand.Rand) []byte {
 	var b strings.Builder
 	b.Grow(size + 1<<10)
@@ -56,8 +56,8 @@ func body(size int, k kind, r *rand.Rand) []byte {
 	return []byte(b.String())
 }
 
-// paragraphs writes text folded at 72 octets until b holds size. Some lines end
-// in white space, as flowed text does.
+// paragraphs writes text folded at 72 octets until b holds size octets. Some
+// lines end in white space, as flowed text does.
 func paragraphs(b *strings.Builder, size int, r *rand.Rand) {
 	for b.Len() < size {
 		line := 0
@@ -82,7 +82,7 @@ func paragraphs(b *strings.Builder, size int, r *rand.Rand) {
 	}
 }
 
-// markup writes HTML, indented as newsletters are, until b holds size.
+// markup writes HTML, indented as in newsletters, until b holds size octets.
 func markup(b *strings.Builder, size int, r *rand.Rand) {
 	b.WriteString("<html>\r\n<body>\r\n")
 	for b.Len() < size {
@@ -101,7 +101,7 @@ func markup(b *strings.Builder, size int, r *rand.Rand) {
 	b.WriteString("</body>\r\n</html>\r\n")
 }
 
-// octets writes base64 in lines of 76 octets until b holds size.
+// octets writes base64 in lines of 76 octets until b holds size octets.
 func octets(b *strings.Builder, size int, r *rand.Rand) {
 	var raw [57]byte
 	var line [76]byte

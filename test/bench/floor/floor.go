@@ -1,5 +1,6 @@
-// Package floor does with mail the least that any verifier must: one pass over
-// the body for its SHA-256, and the public-key operation of each signature.
+// Package floor does the least that any verifier must do with mail: one pass
+// over the body for its SHA-256, and the public-key operation of each
+// signature.
 package floor
 
 import (
@@ -13,7 +14,7 @@ import (
 	"authmilter/test/bench/corpus"
 )
 
-// Run returns the CPU time of one round over all messages of c, in memory.
+// Run returns the CPU time of one round over all messages in c, in memory.
 func Run(c *corpus.Corpus) (time.Duration, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

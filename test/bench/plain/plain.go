@@ -1,6 +1,6 @@
-// Package plain is what libraries give when they are put together plainly: a
-// milter of go-milter that keeps each message and has go-msgauth and blitiri spf
-// look at it at its end. It is here to be compared with, not to be used.
+// Package plain is a plain combination of libraries: a milter built on
+// go-milter that keeps each message and has go-msgauth and blitiri spf check it
+// at its end. It is meant for comparison, not for use.
 package plain
 
 import (
@@ -22,8 +22,8 @@ import (
 	"authmilter/test/bench/client"
 )
 
-// Serve answers the MTAs that connect to l, until it is closed. Its resolver is
-// at dns, which is host:port.
+// Serve answers the MTAs that connect to l, until l is closed. It uses the
+// resolver at dns, given as host:port.
 func Serve(l net.Listener, dns string) error {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
@@ -112,8 +112,8 @@ func (s *session) txt(name string) ([]string, error) {
 	return s.resolver.LookupTXT(context.Background(), name)
 }
 
-// policy returns the record of the author domain, or of its organization, or
-// nil.
+// policy returns the record of the author domain, or of its organizational
+// domain, or nil.
 func (s *session) policy() *dmarc.Record {
 	for _, name := range []string{s.author, organization(s.author)} {
 		r, err := dmarc.LookupWithOptions(name, &dmarc.LookupOptions{LookupTXT: s.txt})

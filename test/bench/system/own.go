@@ -11,12 +11,12 @@ import (
 )
 
 // Ours is authmilter with everything on: DKIM, SPF, DMARC, ARC verification,
-// metrics, and a line a message in the log.
+// metrics, and one log line per message.
 func Ours() *System {
 	return &System{Name: "authmilter", Parts: []Part{{Name: "authmilter", Setup: own("")}}}
 }
 
-// Other is another build of authmilter, to compare Ours with.
+// Other is another build of authmilter, to compare with Ours.
 func Other(binary string) *System {
 	setup := func(e *Env, dir, address string) ([]string, error) {
 		other := *e
@@ -26,8 +26,8 @@ func Other(binary string) *System {
 	return &System{Name: "authmilter, the other build", Parts: []Part{{Name: "other", Setup: setup}}}
 }
 
-// OursSealing also adds an ARC Set to each message, signed with an RSA key of
-// 2048 bits.
+// OursSealing also adds an ARC Set to each message, signed with a 2048-bit RSA
+// key.
 func OursSealing() *System {
 	return &System{Name: "with ARC sealing, RSA-2048", Parts: []Part{{Name: "authmilter", Setup: own(seal("rsa.pem"))}}}
 }
@@ -80,8 +80,7 @@ func writeKeys(dir string) error {
 	return nil
 }
 
-// Baseline does nothing but one SHA-256 of the body, with go-milter; buffered
-// has it read through a buffer.
+// Baseline only computes a SHA-256 of the body, with go-milter.
 func Baseline() *System {
 	return goProgram("go-milter, only a SHA-256 of the body", "baseline")
 }
@@ -91,7 +90,7 @@ func BufferedBaseline() *System {
 	return goProgram("go-milter, only SHA-256, buffered reads", "baseline-buffered")
 }
 
-// Plain is what libraries give when they are put together plainly.
+// Plain is the plain combination of libraries.
 func Plain() *System {
 	return goProgram("go-milter + go-msgauth + blitiri spf", "plain")
 }

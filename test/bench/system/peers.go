@@ -24,7 +24,7 @@ func OpenDKIMAndOpenDMARC(e *Env) *System {
 	}
 }
 
-// missing53 is missing for programs that ask resolvers at port 53 only.
+// missing53 is missing for programs that can only query resolvers at port 53.
 func (e *Env) missing53(programs ...string) string {
 	if text := missing(programs...); text != "" {
 		return text
@@ -35,12 +35,12 @@ func (e *Env) missing53(programs ...string) string {
 	return ""
 }
 
-// Rspamd has only its modules for DKIM, SPF, DMARC and ARC.
+// Rspamd runs only its modules for DKIM, SPF, DMARC and ARC.
 func Rspamd() *System {
 	return &System{Name: "rspamd, four modules", Parts: []Part{rspamd}, Missing: missing("rspamd")}
 }
 
-// missing names those of programs that are not installed.
+// missing names the programs that are not installed.
 func missing(programs ...string) string {
 	var names []string
 	for _, p := range programs {
@@ -54,7 +54,8 @@ func missing(programs ...string) string {
 	return strings.Join(names, ", ") + " not installed"
 }
 
-// find returns the path of a program, which may be one for administrators.
+// find returns the path of a program, which may be in an administrator's
+// directory.
 func find(program string) (string, error) {
 	if path, err := exec.LookPath(program); err == nil {
 		return path, nil
@@ -92,7 +93,7 @@ SyslogSuccess yes
 	return []string{path, "-f", "-x", file}, os.WriteFile(file, []byte(config), 0o600)
 }}
 
-// suffixes is a public suffix list that knows what the corpus needs.
+// suffixes is a public suffix list with what the corpus needs.
 const suffixes = "com\nnet\norg\nexample\n"
 
 var openDMARC = Part{Name: "opendmarc", Setup: func(e *Env, dir, address string) ([]string, error) {
@@ -112,8 +113,8 @@ Background false
 AutoRestart false
 Syslog true
 `, libmilterAddress(address), client.AuthservID, client.AuthservID, filepath.Join(dir, "suffixes"), filepath.Join(dir, "nobody"))
-	// It reads the address of its resolver from one place only, which is put
-	// there for it alone.
+	// It reads the address of its resolver only from /etc/resolv.conf, so it gets
+	// one of its own there.
 	script := fmt.Sprintf("mount --make-rprivate / && mount --bind '%s' /etc/resolv.conf && exec '%s' -f -c '%s'",
 		filepath.Join(dir, "resolv.conf"), path, filepath.Join(dir, "opendmarc.conf"))
 	for name, text := range map[string]string{

@@ -28,7 +28,7 @@ type process struct {
 	exit  error // valid once ended is closed
 }
 
-// start runs a command. Its output goes to a file of its name in dir.
+// start runs a command, and writes its output to a file named after it in dir.
 func start(dir, name string, args ...string) (*process, error) {
 	log, err := os.Create(filepath.Join(dir, filepath.Base(name)+".log"))
 	if err != nil {
@@ -37,7 +37,7 @@ func start(dir, name string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command(name, args...), log: log, ended: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	// Should the bench be killed, nothing stays behind.
+	// If the bench is killed, nothing stays behind.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
 		log.Close()
@@ -50,7 +50,7 @@ func start(dir, name string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process, by force where it does not end by itself.
+// stop ends the process, by force if it does not end by itself.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
@@ -64,7 +64,7 @@ func (p *process) stop() {
 	p.log.Close()
 }
 
-// output returns the last of what the process wrote.
+// output returns the last part of what the process wrote.
 func (p *process) output() string {
 	text, err := os.ReadFile(p.log.Name())
 	if err != nil {
@@ -122,8 +122,8 @@ func (p *process) resetPeak() error {
 	return nil
 }
 
-// memory returns, in octets, a line of /proc/PID/status, such as VmHWM, the peak
-// of resident memory: the sum over the process and its descendants.
+// memory returns, in octets, a line of /proc/PID/status, such as VmHWM, the
+// peak of resident memory. It is the sum over the process and its descendants.
 func (p *process) memory(line string) (int64, error) {
 	var sum int64
 	for _, pid := range p.tree() {

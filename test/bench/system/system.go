@@ -15,24 +15,24 @@ const readyTime = 30 * time.Second
 
 // Env is what the systems share.
 type Env struct {
-	// Dir is an empty directory; each system has one of its own in it.
+	// Dir is an empty directory, in which each system gets its own.
 	Dir string
-	// DNS is the resolver as IP:port, and DNS53 the same one at port 53, without
-	// the port; "" where there is none.
+	// DNS is the resolver as IP:port. DNS53 is the same resolver at port 53,
+	// without the port; "" if there is none.
 	DNS, DNS53 string
-	// Binary is authmilter, Self the bench.
+	// Binary is authmilter; Self is the bench.
 	Binary, Self string
 	// TCP asks for TCP sockets instead of unix sockets.
 	TCP bool
 }
 
-// System is one milter, or several that a message passes one after the other.
+// System is one milter, or several that a message passes one after another.
 type System struct {
 	// Name is what the table calls it.
 	Name string
 	// Parts are the milters in the order of Postfix's smtpd_milters.
 	Parts []Part
-	// Missing tells what keeps the system from being measured; "" where nothing
+	// Missing says what keeps the system from being measured; "" if nothing
 	// does.
 	Missing string
 }
@@ -69,7 +69,7 @@ func (r *Running) start(e *Env, part Part) error {
 	if err != nil {
 		return err
 	}
-	// Some give up root and must still reach their socket.
+	// Some drop root and must still reach their socket.
 	if err := os.Chmod(dir, 0o777); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (r *Running) start(e *Env, part Part) error {
 	return p.waitFor(address)
 }
 
-// waitFor returns when the milter takes connections.
+// waitFor returns when the milter accepts connections.
 func (p *process) waitFor(address string) error {
 	network, addr, _ := strings.Cut(address, ":")
 	if network == "inet" {
@@ -108,7 +108,7 @@ func (p *process) waitFor(address string) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("ended at its start: %w\n%s", errors.Join(p.exit), p.output())
+			return fmt.Errorf("ended while starting: %w\n%s", errors.Join(p.exit), p.output())
 		case <-deadline:
 			return fmt.Errorf("not ready after %v: %w\n%s", readyTime, err, p.output())
 		case <-time.After(20 * time.Millisecond):
@@ -155,7 +155,7 @@ func (r *Running) ResetPeak() error {
 	return nil
 }
 
-// Peak returns the peak of resident memory in octets, the sum over all
+// Peak returns the peak of resident memory in octets, summed over all
 // processes.
 func (r *Running) Peak() (int64, error) { return r.memory("VmHWM") }
 

@@ -14,14 +14,15 @@ import (
 	"authmilter/verify/dns"
 )
 
-// Alike fails t where z answers otherwise from memory than it does in packets.
-// It asks for every type at every name that z knows anything about, at one below
-// it, and at one that z does not know. It returns how many questions that were.
+// Alike fails t if z answers differently from memory than in packets. It asks
+// for every type at every name that z knows anything about, at a name below
+// each of them, and at a name that z does not know. It returns the number of
+// questions.
 func Alike(t testing.TB, z *Zone) (questions int) {
 	t.Helper()
 	c := dns.Config{Servers: []string{Serve(t, z)}, Timeout: 10 * time.Second, CacheEntries: -1, MaxExchanges: 64}
 	patient := dns.New(c)
-	// For names that may never be answered, and cost the whole time.
+	// For names that are never answered, which take the whole timeout.
 	c.Timeout = 300 * time.Millisecond
 	hasty := dns.New(c)
 	var wg sync.WaitGroup
@@ -46,7 +47,7 @@ func Alike(t testing.TB, z *Zone) (questions int) {
 	return questions
 }
 
-// said is an answer and what its error means.
+// said is an answer with the meaning of its error.
 type said struct {
 	answer              any
 	notFound, temporary bool
@@ -56,7 +57,7 @@ func saying[T any](a dns.Answer[T], err error) said {
 	return said{a, dns.IsNotFound(err), dns.IsTemporary(err)}
 }
 
-// asks returns the questions that there are for name, by type.
+// asks returns the possible questions for name, by type.
 func asks(name string) map[string]func(dns.Resolver) said {
 	ctx := context.Background()
 	all := map[string]func(dns.Resolver) said{
@@ -71,7 +72,7 @@ func asks(name string) map[string]func(dns.Resolver) said {
 	return all
 }
 
-// reversed returns the address that a name of the reverse tree stands for.
+// reversed returns the address that name stands for in the reverse tree.
 func reversed(name string) (addr netip.Addr, ok bool) {
 	if digits, found := strings.CutSuffix(name, ".in-addr.arpa"); found {
 		labels := strings.Split(digits, ".")
@@ -95,8 +96,8 @@ func reversed(name string) (addr netip.Addr, ok bool) {
 	return netip.AddrFrom16(octets), true
 }
 
-// names returns the names that z has records or faults for, or that are above
-// such ones, without their last dot.
+// names returns the names that z has records or faults for, and the names above
+// them, without a trailing dot.
 func (z *Zone) names() []string {
 	z.mu.Lock()
 	defer z.mu.Unlock()

@@ -14,8 +14,7 @@ import (
 var errUnanswered = errors.New("no answer, as the zone asks")
 
 // Zone is a [dns.Resolver] that answers from memory, through the same code that
-// reads packets. A name that times out fails at once, and delays are not
-// waited for.
+// reads packets. A name that times out fails at once, and delays are skipped.
 var _ dns.Resolver = (*Zone)(nil)
 
 // Exchange implements [dns.Transport].
@@ -48,7 +47,7 @@ func (a *answer) reply(q *mdns.Msg) *mdns.Msg {
 	return m
 }
 
-// resolver returns a client that asks the zone itself and remembers nothing.
+// resolver returns an uncached client that asks the zone itself.
 func (z *Zone) resolver() *dns.Client {
 	z.once.Do(func() {
 		z.client = dns.New(dns.Config{Servers: []string{"zone"}, Transport: z, CacheEntries: -1})

@@ -14,7 +14,7 @@ import (
 type Server struct {
 	addr string
 	zone atomic.Pointer[Zone]
-	// delay of every answer, in nanoseconds.
+	// delay is added to every answer, in nanoseconds.
 	delay atomic.Int64
 	udp   *mdns.Server
 	tcp   *mdns.Server
@@ -55,7 +55,7 @@ func NewServer(z *Zone, addr string) (*Server, error) {
 }
 
 // Listen opens one port for both UDP and TCP, for servers that break the rules
-// which [Server] keeps. The addr is host:port; port 0 picks a free one.
+// that [Server] keeps. addr is host:port; port 0 picks a free one.
 func Listen(addr string) (net.PacketConn, net.Listener, error) {
 	var failure error
 	// A port that is free for TCP may be taken for UDP: try a few.
@@ -78,14 +78,13 @@ func Listen(addr string) (net.PacketConn, net.Listener, error) {
 // Addr returns the address served, as host:port.
 func (s *Server) Addr() string { return s.addr }
 
-// SetZone changes the zone served.
+// SetZone replaces the zone.
 func (s *Server) SetZone(z *Zone) { s.zone.Store(z) }
 
-// SetDelay makes every answer come so late, beside what the zone says of its
-// name.
+// SetDelay delays every answer by d, in addition to the zone's own delays.
 func (s *Server) SetDelay(d time.Duration) { s.delay.Store(int64(d)) }
 
-// Close stops the server. A second time it does nothing.
+// Close stops the server. Calling it again does nothing.
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.closing)

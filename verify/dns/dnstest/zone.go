@@ -15,8 +15,8 @@ import (
 	"authmilter/verify/dns"
 )
 
-// Zone is the whole of the DNS, as a recursive resolver would see it: names
-// that it does not hold do not exist. It is safe for concurrent use.
+// Zone is the whole DNS as a recursive resolver sees it: names that it does not
+// hold do not exist. It is safe for concurrent use.
 type Zone struct {
 	mu      sync.Mutex
 	records map[string][]mdns.RR // by lower-case owner name
@@ -38,13 +38,13 @@ type fault struct {
 }
 
 // Parse reads a zone in the master-file format of RFC 1035 section 5, with the
-// origin "." and a default TTL of 300 seconds. Further directives make names
+// origin "." and a default TTL of 300 seconds. Additional directives make names
 // misbehave, for all types or for one:
 //
 //	$TIMEOUT name [type]          no answer ever comes
-//	$RCODE SERVFAIL name [type]   the answer is that code
+//	$RCODE SERVFAIL name [type]   the answer has that code
 //	$TRUNCATE name [type]         the answer over UDP is truncated
-//	$PARTIAL name [type]          the answer does not go on where an alias leads
+//	$PARTIAL name [type]          the answer does not follow an alias
 //	$DELAY 20ms name [type]       the answer comes late
 func Parse(text string) (*Zone, error) {
 	z := &Zone{
@@ -71,7 +71,7 @@ func Parse(text string) (*Zone, error) {
 	return z, p.Err()
 }
 
-// MustParse is [Parse] for tests.
+// MustParse is like [Parse] but fails the test on an error.
 func MustParse(t testing.TB, text string) *Zone {
 	t.Helper()
 	z, err := Parse(text)
@@ -96,8 +96,8 @@ func (z *Zone) Add(record string) error {
 	return nil
 }
 
-// AddTXT adds a TXT record of name, with text as any octets, split into strings
-// of at most 255 of them.
+// AddTXT adds a TXT record to name. text can hold any octets, and is split into
+// strings of at most 255.
 func (z *Zone) AddTXT(name, text string) {
 	rr := &mdns.TXT{Hdr: mdns.RR_Header{Name: mdns.Fqdn(name), Rrtype: mdns.TypeTXT, Class: mdns.ClassINET, Ttl: 300}}
 	for first := true; first || text != ""; first = false {
@@ -110,7 +110,7 @@ func (z *Zone) AddTXT(name, text string) {
 	z.add(rr)
 }
 
-// escape writes octets as miekg/dns holds them in a TXT.
+// escape returns octets the way miekg/dns holds them in a TXT.
 func escape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -136,7 +136,7 @@ func (z *Zone) add(rr mdns.RR) {
 }
 
 // canonical returns name fully qualified, in lower case, and with the escapes
-// that miekg/dns writes when it reads a packet: master files may have others.
+// that miekg/dns writes when it reads a packet; master files may use others.
 func canonical(name string) string {
 	wire := make([]byte, 256)
 	name = mdns.Fqdn(name)
@@ -153,8 +153,8 @@ func (z *Zone) Timeout(name, qtype string) {
 	z.misbehave(name, qtype, func(f *fault) { f.timeout = true })
 }
 
-// Fail makes look-ups of name, for all types or for one, end with an rcode such
-// as "SERVFAIL". It panics where there is no such rcode.
+// Fail makes look-ups of name, for all types or for one, end with an RCODE such
+// as "SERVFAIL". It panics if rcode is unknown.
 func (z *Zone) Fail(name, qtype, rcode string) {
 	code, ok := mdns.StringToRcode[rcode]
 	if !ok {
@@ -173,8 +173,8 @@ func (z *Zone) misbehave(name, qtype string, how func(*fault)) {
 	how(z.faults[key])
 }
 
-// directive carries out the words of a line where they are one of our own
-// directives, and tells whether they are.
+// directive carries out a line, given as its words, if it is one of our own
+// directives, and reports whether it is.
 func (z *Zone) directive(words []string) (own bool, err error) {
 	if len(words) == 0 {
 		return false, nil
@@ -238,7 +238,7 @@ const maxChain = 16
 type answer struct {
 	fault
 	records []mdns.RR // the chain of aliases first
-	soa     *mdns.SOA // for negative answers, where a zone has one
+	soa     *mdns.SOA // for negative answers, if a zone has one
 }
 
 // ask records the question and returns its answer.
@@ -295,7 +295,7 @@ func (z *Zone) ask(name string, qtype uint16) answer {
 }
 
 // owner returns the name whose records answer for name: itself, the wildcard
-// that covers it, or "" where it does not exist.
+// that covers it, or "" if it does not exist.
 func (z *Zone) owner(name string) string {
 	if z.exists[name] {
 		return name

@@ -51,7 +51,7 @@ func TestZoneAnswersAsAServerWould(t *testing.T) {
 		{ask: "TXT example.net.", rcode: mdns.RcodeNameError},
 		{ask: "TXT y.wild.example.com.", want: "any"},
 		{ask: "TXT z.y.wild.example.com.", want: "any"},
-		// A wildcard does not cover names that exist, nor those below them
+		// A wildcard does not cover names that exist, nor names below them
 		// (RFC 4592 section 2.2.1).
 		{ask: "TXT x.wild.example.com.", hasSOA: true},
 		{ask: "TXT y.x.wild.example.com.", rcode: mdns.RcodeNameError, hasSOA: true},
@@ -158,7 +158,7 @@ func TestZoneWithMistakes(t *testing.T) {
 		"a.example. A 192.0.2",
 	} {
 		if _, err := dnstest.Parse(text); err == nil {
-			t.Errorf("%q was taken", text)
+			t.Errorf("%q was accepted", text)
 		}
 	}
 }

@@ -19,7 +19,7 @@ test:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		test/install.sh && export AUTHMILTER_TEST_REQUIRE=1; \
 	else \
-		echo "not root on Debian: tests that miss something are skipped"; \
+		echo "not root on Debian: tests that lack something are skipped"; \
 	fi && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
 
 # Rewrites what the tests expect, and the parts of the documentation that are

@@ -311,12 +311,12 @@ func compareTable(t *testing.T, name, table string) {
 		}
 		return
 	}
-	// Rows are compared by what they are about: that one failed, and so is
-	// missing, is told already.
+	// Rows are compared by their subject. A row that is missing because its test
+	// failed has been reported.
 	says, does := rows(string(documented)), rows(table)
 	for about, row := range does {
 		if row != says[about] {
-			t.Errorf("an MTA does something else than %s says. It does:\n%s\nIt says:\n%s", page, row, says[about])
+			t.Errorf("an MTA does not do what %s says. It does:\n%s\nThe page says:\n%s", page, row, says[about])
 		}
 	}
 	for about, row := range says {

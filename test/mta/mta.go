@@ -79,9 +79,9 @@ type Delivery struct {
 	Top, Header, Body []byte
 }
 
-// TempDir returns a new directory that is removed at the end of the test. Other
-// than that of t.TempDir, its name is short enough for unix sockets, and every
-// user may enter it, as those must that an MTA's processes run as.
+// TempDir returns a new directory that is removed at the end of the test.
+// Unlike t.TempDir's, its name is short enough for unix sockets, and every user
+// may enter it, as the users that an MTA's processes run as must.
 func TempDir(t testing.TB) string {
 	t.Helper()
 	return tempDir(t, "")

@@ -35,7 +35,7 @@ func plainFields() []fieldTest {
 	}
 }
 
-// testFields shows how the octets of header fields reach a milter, and the next
+// testFields checks how the octets of header fields reach a milter, and the next
 // hop.
 func testFields(t *testing.T, rec recording, m mta.MTA, tests []fieldTest) {
 	for _, tt := range tests {
@@ -102,7 +102,7 @@ func plainBodies() []bodyTest {
 	}
 }
 
-// testBody shows that the body that reaches a milter is the one that reaches the
+// testBody checks that the body that reaches a milter is the one that reaches the
 // next hop.
 func testBody(t *testing.T, rec recording, m mta.MTA, tests []bodyTest) {
 	for _, tt := range tests {

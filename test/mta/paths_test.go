@@ -11,10 +11,10 @@ import (
 	"authmilter/test/paths"
 )
 
-// testPaths shows what an MTA says about paths that clients write: the macro
-// {mail_addr} for each of MAIL, and {rcpt_addr} for a few of RCPT.
+// testPaths checks what an MTA says about paths that clients write: the macro
+// {mail_addr} for each MAIL, and {rcpt_addr} for some RCPTs.
 func testPaths(t *testing.T, rec recording, m mta.MTA, word func(paths.Path) paths.Word) {
-	// Few enough for a session that neither MTA takes for an attack.
+	// Few enough that no MTA takes the session for an attack.
 	for some := range slices.Chunk(paths.Load(t), 8) {
 		t.Run("MAIL", func(t *testing.T) { testSenders(t, rec, m, some, word) })
 	}
@@ -27,7 +27,7 @@ func testSenders(t *testing.T, rec recording, m mta.MTA, some []paths.Path, word
 	for _, p := range some {
 		msg := mta.Message{MailArg: p.Text, To: "x@" + mta.Domain, Data: []byte("Subject: path\r\n\r\n")}
 		if p.Text == "" {
-			msg.MailArg = "<>" // of which go-milter makes this
+			msg.MailArg = "<>" // go-milter turns an empty path into this
 		}
 		if strings.ContainsFunc(p.Text, func(r rune) bool { return r >= 0x80 }) {
 			msg.Args = "SMTPUTF8"

@@ -55,9 +55,9 @@ func serveRecorder(t *testing.T) (recording, int) {
 	return ended, l.Addr().(*net.TCPAddr).Port
 }
 
-// next returns the next session of a client. Others are dropped: those of the
-// rig's own address, from where it asks whether the MTA is up, and where every
-// connection to Postfix begins; and those of tests that failed.
+// next returns the next session of a client. It drops sessions
+// from the rig's own address, from which it checks whether the MTA is up and on
+// which every connection to Postfix begins, and sessions of tests that failed.
 func (r recording) next(t *testing.T, c mta.Client) *session {
 	t.Helper()
 	for end := time.After(3 * time.Minute); ; {

@@ -13,7 +13,7 @@ import (
 // its fields, one at a time.
 func (r *rig) growth() (*table, error) {
 	t := &table{
-		title:   "Growth: CPU ms of authmilter for one message, all but one quantity kept",
+		title:   "Growth: CPU ms of authmilter for one message, changing one quantity at a time",
 		columns: []string{"quantity", "1x", "2x", "4x", "8x", "16x", "each further one"},
 	}
 	const messages = 200
@@ -50,7 +50,7 @@ func (r *rig) growth() (*table, error) {
 		}
 		t.add(append(row, fmt.Sprintf("%.4f %s", each, curve.unit))...)
 	}
-	t.note("No more than 10 signatures of a message are verified, so that the last step is a smaller one.")
+	t.note("No more than 10 signatures of a message are verified, so the last step is smaller.")
 	return t, nil
 }
 

@@ -29,7 +29,7 @@ type session struct {
 	buf  []byte
 }
 
-// open connects to all milters and tells them about the client.
+// open connects to all milters and sends them the data of the client.
 func open(addresses []string, s *corpus.Session) (*session, error) {
 	own := &session{}
 	for _, address := range addresses {

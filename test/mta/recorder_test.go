@@ -75,9 +75,8 @@ func (r recording) next(t *testing.T, c mta.Client) *session {
 // strangers counts the clients that stranger made.
 var strangers atomic.Uint32
 
-// stranger returns a client with an address of its own, which keeps its sessions apart
-// from those of all other clients: what a test leaves behind when it fails is not
-// taken for a session of the next one.
+// stranger returns a client with an address of its own. So a session that a failed
+// test leaves behind is not taken for a session of the next test.
 func stranger() mta.Client {
 	n := strangers.Add(1)
 	return mta.Client{

@@ -9,8 +9,7 @@ import (
 
 // Condition is something that an [Override] can match on. It is a row of a table
 // that drives matching, warnings, explanations, the configuration and the tests of
-// the documentation. A new condition needs only a new row and documentation of its
-// key.
+// the documentation. CONTRIBUTING.md says how to add a condition.
 type Condition interface {
 	// Name is the key of the condition in the configuration.
 	Name() string
@@ -54,13 +53,14 @@ const (
 type trust uint8
 
 const (
-	// proven cannot be forged: it was verified, or comes from the MTA.
-	proven trust = iota
+	// claimed is chosen by the sender and proves nothing. It is the value of a
+	// condition that does not say.
+	claimed trust = iota
 	// deliberate is chosen by the sender, but names whose mail the override is
 	// for: it gives up their protection knowingly.
 	deliberate
-	// claimed is chosen by the sender and proves nothing.
-	claimed
+	// proven cannot be forged: it was verified, or comes from the MTA.
+	proven
 )
 
 // conditions is the table of conditions.

@@ -35,10 +35,7 @@ func randomOverride(rnd *rand.Rand) Override {
 			list := slices.DeleteFunc(slices.Clone(list), func(c Condition) bool { return !c.Several() })
 			c = list[rnd.IntN(len(list))]
 		}
-		items := overrideItems[c.Name()]
-		if items == nil {
-			items = sampleItems[c.Name()]
-		}
+		items := slices.Concat(overrideItems[c.Name()], sampleItems[c.Name()])
 		chosen := []string{pick(rnd, items...)}
 		if rnd.IntN(3) == 0 {
 			chosen = append(chosen, pick(rnd, items...))
@@ -199,6 +196,42 @@ func TestNothingAddedMakesMilder(t *testing.T) {
 			t.Errorf("%s: only %d", pair, seen[pair])
 		}
 	}
+}
+
+// TestAdditions checks that add adds something for every condition of which a
+// message can have several values: otherwise TestNothingAddedMakesMilder says
+// nothing about it.
+func TestAdditions(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(13, 14))
+	changed := map[string]int{}
+	for range 5_000 {
+		m, r := randomMessage(rnd), randomRules(rnd, 1)
+		before := valuesOf(t, m)
+		add(rnd, r, m)
+		for name, values := range valuesOf(t, m) {
+			if values != before[name] {
+				changed[name]++
+			}
+		}
+	}
+	for _, c := range Conditions() {
+		if c.Several() && changed[c.Name()] < 50 {
+			t.Errorf("add changed %s only %d times", c.Name(), changed[c.Name()])
+		}
+	}
+}
+
+// valuesOf returns what m has for each condition, as an explanation says it.
+func valuesOf(t *testing.T, m *Message) map[string]string {
+	values := map[string]string{}
+	for _, c := range Conditions() {
+		var o Override
+		if err := o.Ask(c.Name(), c.Example()); err != nil {
+			t.Fatal(err)
+		}
+		values[c.Name()] = o.demand(c.Name()).unmet(m)
+	}
+	return values
 }
 
 // FuzzNothingAddedMakesMilder does the same for any message, rules and additions.

@@ -130,7 +130,7 @@ func (r *rig) close() {
 	if r.resolver != nil {
 		r.resolver.stop()
 	}
-	//RMALL
+	_ = os.RemoveAll(r.env.Dir)
 }
 
 // chosen reports whether a system is to be measured.

@@ -12,20 +12,27 @@ import (
 	"authmilter/verify/message"
 )
 
-// sampleItems are items for overrides, by condition. The message of [anyMessage]
-// matches the first of each.
-var sampleItems = map[string][]string{
-	"author_domain": {"example.com", "other.example"},
-	"client":        {"192.0.2.0/24", "198.51.100.1"},
-	"client_name":   {"example.net", "other.example"},
-	"mail_from":     {"example.net", "other.example"},
-	"dkim":          {"signer.example", "other.example"},
-	"sealer":        {"sealer.example", "other.example"},
-	"list_id":       {"lists.example.net", "other.example"},
-	"recipient":     {"one.example", "other.example"},
-	"listener":      {"inet:8894@127.0.0.1", "inet:8895@127.0.0.1"},
+// samples are items for overrides, by condition. [anyMessage] matches the first of
+// each, and the second does not match it.
+var samples = map[string]sample{
+	"author_domain": {items: []string{"example.com", "other.example"}},
+	"client":        {items: []string{"192.0.2.0/24", "198.51.100.1"}},
+	"client_name":   {items: []string{"example.net", "other.example"}},
+	"mail_from":     {items: []string{"example.net", "other.example"}, forgeable: true},
+	"dkim":          {items: []string{"signer.example", "other.example"}},
+	"sealer":        {items: []string{"sealer.example", "other.example"}},
+	"list_id":       {items: []string{"lists.example.net", "other.example"}, forgeable: true},
+	"recipient":     {items: []string{"one.example", "other.example"}},
+	"listener":      {items: []string{"inet:8894@127.0.0.1", "inet:8895@127.0.0.1"}},
 }
 
+type sample struct {
+	items []string
+	// forgeable is what an override that asks for this condition alone is.
+	forgeable bool
+}
+
+// anyMessage returns a message that has a value for every condition.
 func anyMessage() *Message {
 	return &Message{
 		Envelope: verify.Envelope{
@@ -43,14 +50,15 @@ func anyMessage() *Message {
 }
 
 // TestConditionsAreWhole checks every use of each condition of the table, with the
-// items of sampleItems and with its example.
+// items of samples and with its example.
 func TestConditionsAreWhole(t *testing.T) {
-	if len(sampleItems) != len(Conditions()) {
-		t.Errorf("%d conditions, %d samples", len(Conditions()), len(sampleItems))
-	}
 	m, empty := anyMessage(), &Message{Result: &verify.Result{}}
 	for _, c := range Conditions() {
-		items := sampleItems[c.Name()]
+		items := samples[c.Name()].items
+		if len(items) < 2 {
+			t.Errorf("%s: no samples", c.Name())
+			continue
+		}
 		var first, second, both, none Override
 		for _, set := range []struct {
 			o     *Override
@@ -65,11 +73,14 @@ func TestConditionsAreWhole(t *testing.T) {
 			want extent
 		}{{&first, inFull}, {&second, notAtAll}, {&both, inFull}, {&none, inFull}} {
 			if got, _ := test.o.match(m); got != test.want {
-				t.Errorf("%s: %q: %d", c.Name(), test.o.Items(c.Name()), got)
+				t.Errorf("%s: anyMessage matches %q to the extent %d, want %d", c.Name(), test.o.Items(c.Name()), got, test.want)
 			}
 		}
 		if got, unmet := first.match(empty); got != notAtAll || unmet.condition() != c {
 			t.Errorf("%s matches an empty message", c.Name())
+		}
+		if got := first.Forgeable(); got != samples[c.Name()].forgeable {
+			t.Errorf("%s alone: forgeable is %t", c.Name(), got)
 		}
 		if !both.Covers(&first) || first.Covers(&both) || first.Covers(&second) || first.Covers(&none) || !none.Covers(&first) {
 			t.Errorf("%s: Covers is wrong", c.Name())

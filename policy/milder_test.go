@@ -35,7 +35,7 @@ func randomOverride(rnd *rand.Rand) Override {
 			list := slices.DeleteFunc(slices.Clone(list), func(c Condition) bool { return !c.Several() })
 			c = list[rnd.IntN(len(list))]
 		}
-		items := slices.Concat(overrideItems[c.Name()], sampleItems[c.Name()])
+		items := slices.Concat(overrideItems[c.Name()], samples[c.Name()].items)
 		chosen := []string{pick(rnd, items...)}
 		if rnd.IntN(3) == 0 {
 			chosen = append(chosen, pick(rnd, items...))

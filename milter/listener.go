@@ -139,21 +139,21 @@ func (l *guardedListener) violation(g *guarded, err error) {
 	if !errors.As(err, &v) || l.ending.Load() {
 		return
 	}
-	l.report(g, v, "connection closed", g.dialogue.queueID)
+	l.observe(g, v, "connection closed", g.dialogue.queueID)
 }
 
 // stray counts and logs part of a message that never began or was lost.
 func (l *guardedListener) stray(g *guarded, queueID string) {
-	l.report(g, NoMessage, "part of a message that never began or was lost: deferred", queueID)
+	l.observe(g, NoMessage, "part of a message that never began or was lost: deferred", queueID)
 }
 
 // unreadable counts and logs that a client address cannot be read.
 func (l *guardedListener) unreadable(g *guarded) {
-	l.report(g, UnreadableAddress, "cannot read the client address: treated as unknown", "")
+	l.observe(g, UnreadableAddress, "cannot read the client address: treated as unknown", "")
 }
 
-// report counts and logs a violation and its consequence.
-func (l *guardedListener) report(g *guarded, v Violation, what, queueID string) {
+// observe counts and logs a violation and its consequence.
+func (l *guardedListener) observe(g *guarded, v Violation, what, queueID string) {
 	l.observer.ProtocolError(string(v))
 	attrs := []any{"listener", l.Addr().String(), "peer", g.RemoteAddr().String(), "reason", string(v)}
 	if queueID != "" {

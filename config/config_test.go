@@ -115,6 +115,7 @@ func TestConfigErrors(t *testing.T) {
 		{"overrides in braces", "override = [{action = \"accept\", dkim = \"a.example\"}]", "1: override.dkim: must be a list of quoted strings"},
 		{"override in braces with a number", "override = [{action = 5}]", "1: override: action must be a quoted string"},
 		{"override in braces with an unknown key", "override = [{action = \"accept\", nonsense = 1}]", "1: override: nonsense: unknown key"},
+		{"override with a key in two spellings", "[[override]]\naction = \"accept\"\ndkim = [\"a.example\"]\nDKIM = [\"b.example\"]", "1: override: dkim is set twice"},
 		{"override with an unknown key", "[[override]]\naction = \"accept\"\nauthor = [\"a.example\"]", "3: override.author: unknown key"},
 
 		{"key given twice", "[dns]\ntimeout = \"5s\"\ntimeout = \"6s\"", "3: dns.timeout: key timeout is already defined"},

@@ -42,7 +42,7 @@ func (f *File) decode(path string, text []byte) error {
 	var all []error
 	types := keyTypes()
 	for _, s := range f.source.settings {
-		if strings.HasPrefix(s.key, "override.") && types[s.key] == nil {
+		if strings.HasPrefix(s.key, "override.") && types[strings.ToLower(s.key)] == nil {
 			all = append(all, unknownKey(path, s.line, s.key))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"authmilter/policy"
 )
@@ -28,11 +29,9 @@ func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err 
 	for _, a := range policy.Actions() {
 		actions = append(actions, Choice(a))
 	}
-	types := keyTypes()
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		if types["override."+key] == nil {
-			return o, badKeyOf(i, "override", "%s: unknown key", key)
-		}
+	table, err = table.lower()
+	if err != nil {
+		return o, badKeyOf(i, "override", "%w", err)
 	}
 	action, err := table.text("action")
 	if err == nil {
@@ -67,6 +66,23 @@ func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err 
 		return o, badKeyOf(i, "override", "has no condition, and would match every message")
 	}
 	return o, nil
+}
+
+// lower returns the table with its keys in lower case, in which the decoder takes
+// every other key too. It refuses keys that an override does not have.
+func (t Override) lower() (Override, error) {
+	types, table := keyTypes(), Override{}
+	for _, key := range slices.Sorted(maps.Keys(t)) {
+		lower := strings.ToLower(key)
+		switch {
+		case types["override."+lower] == nil:
+			return nil, fmt.Errorf("%s: unknown key", key)
+		case table[lower] != nil:
+			return nil, fmt.Errorf("%s is set twice", lower)
+		}
+		table[lower] = t[key]
+	}
+	return table, nil
 }
 
 // text returns the value of a string key, "" if it is not set.

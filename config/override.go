@@ -69,7 +69,7 @@ func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err 
 	return o, nil
 }
 
-// text returns the value of a string key, "" if it is not set.
+// text returns the value of a string key, or "" if it is not set.
 func (t Override) text(key string) (string, error) {
 	switch v := t[key].(type) {
 	case nil:
@@ -95,11 +95,11 @@ func (t Override) texts(key string) ([]string, error) {
 	return items, nil
 }
 
-// listenerKey is the condition whose items must be listed elsewhere, under listen.
+// listenerKey is the key of the condition whose items must also be in listen.
 const listenerKey = "listener"
 
-// normalizeListeners rewrites addresses to match the key listen, and refuses any
-// that it does not list.
+// normalizeListeners rewrites addresses as listen spells them, and returns an error
+// for one that is not in listen.
 func (f *File) normalizeListeners(addresses []string) error {
 	for n, text := range addresses {
 		var l ListenAddress

@@ -9,8 +9,7 @@ import (
 
 // Condition is something that an [Override] can match on. It is a row of a table
 // that drives matching, warnings, explanations, the configuration and the tests of
-// the documentation. A new condition needs only a new row and documentation of its
-// key.
+// the documentation. To add a condition, add a row and document its key.
 type Condition interface {
 	// Name is the key of the condition in the configuration.
 	Name() string
@@ -26,7 +25,7 @@ type Condition interface {
 	ask(items []string) (demand, error)
 }
 
-// demand is a condition with the items that an override lists.
+// demand is a condition together with the items that an override lists for it.
 type demand interface {
 	condition() Condition
 	// items returns the items, normalized.
@@ -56,8 +55,8 @@ type trust uint8
 const (
 	// proven cannot be forged: it was verified, or comes from the MTA.
 	proven trust = iota
-	// deliberate is chosen by the sender, but names whose mail the override is
-	// for: it gives up their protection knowingly.
+	// deliberate is chosen by the sender, but names the authors or recipients that
+	// the override is for: it gives up protecting them on purpose.
 	deliberate
 	// claimed is chosen by the sender and proves nothing.
 	claimed
@@ -132,16 +131,16 @@ type condition[I, V any] struct {
 	matches func(item I, value V) bool
 	// contains reports whether item matches every value that other matches.
 	contains func(item, other I) bool
-	// several reports that a sender can give a message several values. It is false
-	// for verified values, of which one match is enough.
+	// several is set if a sender can give a message several values. It is not set
+	// for verified values: of these, one match is enough.
 	several bool
 	worth   trust
 }
 
-// known are the known values of a condition.
+// known holds those values of a message that are known.
 type known[V any] struct {
 	values []V
-	// incomplete reports that other values are not known.
+	// incomplete is set if the message has other values, which are not known.
 	incomplete bool
 }
 

@@ -10,7 +10,7 @@ import "os"
 // Config is a complete configuration: a file and the private keys that it names.
 type Config struct {
 	*File
-	// keys begin with the key that seals, if there is one.
+	// keys starts with the key that seals, if there is one.
 	keys        []Key
 	keyWarnings []string
 }
@@ -49,5 +49,5 @@ func Read(path string) (*File, error) {
 	return f, nil
 }
 
-// Keys returns every private key, the key that seals first.
+// Keys returns every private key, beginning with the one that seals if there is one.
 func (c *Config) Keys() []Key { return c.keys }

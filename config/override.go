@@ -68,8 +68,8 @@ func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err 
 	return o, nil
 }
 
-// lower returns the table with its keys in lower case, in which the decoder takes
-// every other key too. It refuses keys that an override does not have.
+// lower returns the table with its keys in lower case: the decoder accepts every other
+// key in any case. It refuses keys that an override does not have.
 func (t Override) lower() (Override, error) {
 	types, table := keyTypes(), Override{}
 	for _, key := range slices.Sorted(maps.Keys(t)) {
@@ -85,7 +85,7 @@ func (t Override) lower() (Override, error) {
 	return table, nil
 }
 
-// text returns the value of a string key, "" if it is not set.
+// text returns the value of a string key, or "" if it is not set.
 func (t Override) text(key string) (string, error) {
 	switch v := t[key].(type) {
 	case nil:
@@ -111,11 +111,11 @@ func (t Override) texts(key string) ([]string, error) {
 	return items, nil
 }
 
-// listenerKey is the condition whose items must be listed elsewhere, under listen.
+// listenerKey is the key of the condition whose items must also be in listen.
 const listenerKey = "listener"
 
-// normalizeListeners rewrites addresses to match the key listen, and refuses any
-// that it does not list.
+// normalizeListeners rewrites addresses as listen spells them, and returns an error
+// for one that is not in listen.
 func (f *File) normalizeListeners(addresses []string) error {
 	for n, text := range addresses {
 		var l ListenAddress

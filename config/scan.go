@@ -130,7 +130,7 @@ func (s source) locate(err error) error {
 }
 
 // lineOf returns the line that sets the key of e. If there is none, it returns the
-// line of the table that should, or 0.
+// line of the table in which the key belongs, or 0.
 func (s source) lineOf(e *keyError) int {
 	first, _, _ := strings.Cut(e.key, ".")
 	line, tables := 0, 0

@@ -9,16 +9,16 @@ import (
 // accepts no larger packet.
 const maxMacros = 64 << 10
 
-// dialogue tracks the place of a connection in the order of events.
+// dialogue tracks how far a connection has come in the order of events.
 //
 // go-milter treats a macro packet as the event of its command, and an event out
 // of order as the start of another message: it invents an abort, and the message
 // in flight is lost. So dialogue holds macros until their command comes, and if a
-// message really ends early, it sends the abort itself. Thus one place knows
+// message really ends early, it sends the abort itself. So one type knows
 // whether there is a message, and can report octets that belong to none.
 type dialogue struct {
-	// macros holds payloads by the command they are for, empty if there are
-	// none; held is their total size.
+	// macros holds the payloads for each command, empty if there are none; held
+	// is their total size.
 	macros [macroCommands][]byte
 	held   int
 	// message is set from MAIL until the end of the message. last is the place
@@ -95,8 +95,8 @@ func (d *dialogue) hold(payload []byte) error {
 	return nil
 }
 
-// drop discards the macros held for the command at a place. It keeps a small
-// buffer for the next ones.
+// drop discards the macros held for the command at a place. It keeps the
+// buffer for reuse if it is small.
 func (d *dialogue) drop(at int) {
 	d.held -= len(d.macros[at])
 	if cap(d.macros[at]) > inBuffer {
@@ -119,7 +119,7 @@ func (d *dialogue) noteQueueID(macros []byte) {
 
 // next appends to packets what go-milter must see before a command. stray is true
 // if the command is the first to carry part of a message that never began or was
-// lost; queueID is its queue ID, if known.
+// lost; queueID is the message's queue ID, if known.
 func (d *dialogue) next(packets []byte, command byte) (extra []byte, stray bool, queueID string) {
 	at := place(command)
 	ofMessage := at >= atMail && at <= atEndMessage
@@ -152,7 +152,7 @@ func (d *dialogue) next(packets []byte, command byte) (extra []byte, stray bool,
 
 // end ends the message, if there is one, on the command at a place. It drops the
 // macros held for later commands, even for the next MAIL, so that nobody passes
-// as a user who logged in for another message. It keeps the macros for the
+// for a user who authenticated for another message. It keeps the macros for the
 // command that ends the message.
 func (d *dialogue) end(by int) {
 	d.message, d.reported = false, false

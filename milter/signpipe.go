@@ -18,12 +18,12 @@ import (
 )
 
 // Our own mail is signed by go-msgauth. Its signer is the reading end of a pipe, in
-// a goroutine of its own. Everything in this file is here because of that:
+// a goroutine of its own. That is why everything in this file is needed:
 //
 //   - The goroutine ends only when the pipe is closed. Whatever happens to a
 //     message, finish or cancel closes each signer.
-//   - A signer that is closed signs what has arrived, even of an abandoned message.
-//     So its key is guarded: it signs nothing once there is an error.
+//   - Closing a signer makes it sign what has arrived, even if the message was
+//     abandoned. So its key is guarded: it signs nothing once there is an error.
 //   - A panic in the goroutine ends the process. The guard recovers a panic of the
 //     key, and finish raises it again in the goroutine that handles the message.
 //   - The signer parses headers and bodies more loosely than verifiers do. So it
@@ -96,8 +96,8 @@ const maxSignedNames = 900
 //
 // The fields are already in canonical form. That is done once for all keys, and
 // leaves nothing that go-msgauth could read differently from verifiers. There are no
-// folds, at each of which it would copy the field so far, and no names that match
-// one of ours only in go-msgauth.
+// folds (at each one, go-msgauth would copy the field so far), and no names that only
+// go-msgauth would match with one of ours.
 func headerToSign(h message.Header) (names []string, text []byte, err error) {
 	index := message.NewIndex(h)
 	names, _ = dkim.Author.HeaderNames(index, len(h))
@@ -125,7 +125,7 @@ func headerToSign(h message.Header) (names []string, text []byte, err error) {
 	return names, append(text, "\r\n"...), nil
 }
 
-// write takes the next octets of the body.
+// write adds the next octets of the body.
 func (s *signing) write(p []byte) {
 	if s.err == nil {
 		s.err = s.body.check(p)
@@ -165,7 +165,7 @@ func (s *signing) finish() ([]message.Field, error) {
 	return fields, nil
 }
 
-// cancel ends the signatures without a result. After finish it has no effect.
+// cancel abandons the signatures. After finish it has no effect.
 func (s *signing) cancel() {
 	if s.err == nil {
 		s.err = errNotWhole
@@ -187,8 +187,8 @@ func (s *signing) close() []*msgauth.Signer {
 	return signers
 }
 
-// guardedKey is the key given to go-msgauth, which would sign whatever has arrived
-// when a message is abandoned, and lets a panic of the key end the process.
+// guardedKey wraps a key for go-msgauth. Without it, go-msgauth would sign what has
+// arrived of an abandoned message, and a panic of the key would end the process.
 type guardedKey struct {
 	crypto.Signer
 	message *signing

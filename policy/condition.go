@@ -25,7 +25,7 @@ type Condition interface {
 	ask(items []string) (demand, error)
 }
 
-// demand is a condition with the items that an override lists.
+// demand is a condition together with the items that an override lists for it.
 type demand interface {
 	condition() Condition
 	// items returns the items, normalized.
@@ -53,11 +53,11 @@ const (
 type trust uint8
 
 const (
-	// claimed is chosen by the sender and proves nothing. It is the value of a
-	// condition that does not say.
+	// claimed is chosen by the sender and proves nothing. It is what a condition is
+	// worth unless its row says otherwise.
 	claimed trust = iota
-	// deliberate is chosen by the sender, but names whose mail the override is
-	// for: it gives up their protection knowingly.
+	// deliberate is chosen by the sender, but names the authors or recipients that
+	// the override is for: it gives up protecting them on purpose.
 	deliberate
 	// proven cannot be forged: it was verified, or comes from the MTA.
 	proven
@@ -132,16 +132,16 @@ type condition[I, V any] struct {
 	matches func(item I, value V) bool
 	// contains reports whether item matches every value that other matches.
 	contains func(item, other I) bool
-	// several reports that a sender can give a message several values. It is false
-	// for verified values, of which one match is enough.
+	// several is set if a sender can give a message several values. It is not set
+	// for verified values: of these, one match is enough.
 	several bool
 	worth   trust
 }
 
-// known are the known values of a condition.
+// known holds those values of a message that are known.
 type known[V any] struct {
 	values []V
-	// incomplete reports that other values are not known.
+	// incomplete is set if the message has other values, which are not known.
 	incomplete bool
 }
 

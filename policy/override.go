@@ -73,7 +73,7 @@ func (o *Override) Ask(key string, items ...string) error {
 }
 
 // Items returns the items, normalized, that o lists for the condition with the
-// given key, nil if it does not have that condition.
+// given key, or nil if o does not have that condition.
 func (o *Override) Items(key string) []string {
 	if d := o.demand(key); d != nil {
 		return d.items()
@@ -81,8 +81,8 @@ func (o *Override) Items(key string) []string {
 	return nil
 }
 
-// demand returns what o demands of the condition with the given key, nil if it
-// does not have that condition.
+// demand returns o's demand for the condition with the given key, or nil if o does
+// not have that condition.
 func (o *Override) demand(key string) demand {
 	for _, d := range o.demands {
 		if d.condition().Name() == key {
@@ -93,7 +93,7 @@ func (o *Override) demand(key string) demand {
 }
 
 // match returns how far m matches o, and the first demand that keeps it from
-// matching in full, nil if there is none.
+// matching in full, or nil if there is none.
 func (o *Override) match(m *Message) (extent, demand) {
 	weakest, unmet := inFull, demand(nil)
 	for _, d := range o.demands {
@@ -147,7 +147,7 @@ func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
 	return f, skip
 }
 
-// apply returns the finding that the i-th override makes of what was found.
+// apply returns the finding that results if the i-th override applies to found.
 //
 // Quarantine and reject apply only to messages that fail. A temporary error is not
 // a failure and is left as it is. But a sender can cause one: unless temporary
@@ -188,11 +188,11 @@ func (r *Rules) apply(i int, found []finding, m *Message) finding {
 	return f
 }
 
-// fails reports whether f means that the message fails something. It does if f has
-// a disposition. It also does if the message fails DMARC although its domain asks
-// for nothing, or if DMARC cannot be evaluated although such mail is accepted:
-// otherwise a sixth author would be a way around a rule for the others. A message
-// that a trusted forwarder vouches for does not fail DMARC.
+// fails reports whether f counts as a failure of the message. It does if f has a
+// disposition. It also does if DMARC fails but the domain asks for nothing, or if
+// DMARC cannot be evaluated but such mail is accepted: otherwise a sender could get
+// around a rule for some authors by adding a sixth. A message that a trusted
+// forwarder vouches for does not fail DMARC.
 func (f *finding) fails() bool {
 	switch f.reason {
 	case ReasonDMARC:
@@ -221,7 +221,7 @@ func (o *Override) overrideReason(i int) OverrideReason {
 
 // Forgeable reports whether a sender can forge everything that the override
 // matches on. An override that names only authors or recipients does not count: it
-// gives up their protection knowingly.
+// gives up protecting them on purpose.
 func (o *Override) Forgeable() bool {
 	isClaimed := false
 	for _, d := range o.demands {

@@ -39,11 +39,10 @@ func Reasons() []Reason {
 // PerReason says what happens to a message for each reason other than the policy
 // of its author domain. An empty disposition is None.
 type PerReason struct {
-	// Author is for messages whose author domain is not known, or that have too
-	// many. SeveralFrom is for messages with several From fields, and
-	// SeveralAuthors for messages with one From field that names several domains.
-	// DMARC is evaluated for the latter two as well, as if each domain were the
-	// only one.
+	// Author is for messages with no known author domain, or with too many.
+	// SeveralFrom is for messages with several From fields, and SeveralAuthors for
+	// messages with one From field that names several domains. DMARC is evaluated
+	// for the latter two as well, as if each domain were the only one.
 	Author, SeveralFrom, SeveralAuthors Disposition
 	// SPF is for an SPF result of fail.
 	SPF Disposition
@@ -58,8 +57,8 @@ type PerReason struct {
 	TempErrors TempErrors
 }
 
-// dmarc adds what the author domains ask for. Each counts on its own, so that one
-// that is unknown or milder does not spare a message what another asks for.
+// dmarc adds what the author domains ask for. Each is judged separately, so that an
+// unknown or milder policy does not spare a message what another domain asks for.
 func (r *Rules) dmarc(list []finding, m *Message) []finding {
 	all := results(m.Result)
 	for i := range all {
@@ -74,8 +73,8 @@ func (r *Rules) dmarc(list []finding, m *Message) []finding {
 	return list
 }
 
-// results returns the DMARC result for each author domain, or the strictest if
-// that is the only one.
+// results returns the DMARC result for each author domain, or only the strictest if
+// res has no others.
 func results(res *verify.Result) []dmarc.Result {
 	if len(res.Authors) > 0 {
 		return res.Authors
@@ -115,7 +114,7 @@ func milder(d Disposition) Disposition {
 	return None
 }
 
-// author adds what happens to a message with an author for whom DMARC cannot be
+// author adds the finding for a message with an author for whom DMARC cannot be
 // evaluated.
 func (r *Rules) author(list []finding, m *Message) []finding {
 	for _, d := range results(m.Result) {
@@ -135,7 +134,7 @@ func (r *Rules) author(list []finding, m *Message) []finding {
 	return list
 }
 
-// severalFrom adds what happens to a message with several From fields.
+// severalFrom adds the finding for a message with several From fields.
 func (r *Rules) severalFrom(list []finding, m *Message) []finding {
 	if !errors.Is(m.Result.Author.Err, message.ErrSeveralFrom) {
 		return list
@@ -146,7 +145,7 @@ func (r *Rules) severalFrom(list []finding, m *Message) []finding {
 	})
 }
 
-// severalAuthors adds what happens to a message with authors in several domains.
+// severalAuthors adds the finding for a message with authors in several domains.
 func (r *Rules) severalAuthors(list []finding, m *Message) []finding {
 	if len(m.Result.Author.Domains) < 2 {
 		return list
@@ -157,7 +156,7 @@ func (r *Rules) severalAuthors(list []finding, m *Message) []finding {
 	})
 }
 
-// spf adds what happens to a message that fails SPF. Nothing happens if an aligned
+// spf adds the finding for a message that fails SPF. There is none if an aligned
 // signature vouches for every author.
 func (r *Rules) spf(list []finding, m *Message) []finding {
 	res := m.Result
@@ -187,7 +186,7 @@ func (r *Rules) spf(list []finding, m *Message) []finding {
 
 // vouchable reports whether a signature could vouch for the author domain of d
 // when the message is checked again. An unknown policy is not enough: anybody can
-// have a domain whose policy cannot be looked up.
+// set up a domain whose policy cannot be looked up.
 func vouchable(d *dmarc.Result, res *verify.Result) bool {
 	switch {
 	case d.Status != dmarc.TempError:
@@ -202,7 +201,7 @@ func vouchable(d *dmarc.Result, res *verify.Result) bool {
 	})
 }
 
-// dkim adds what happens to a message with an author whose domain must sign.
+// dkim adds the findings for a message with authors whose domains must sign.
 func (r *Rules) dkim(list []finding, m *Message) []finding {
 	if r.trustedForwarder(m.Result).Type != NotOverridden {
 		return list
@@ -215,7 +214,7 @@ func (r *Rules) dkim(list []finding, m *Message) []finding {
 	return list
 }
 
-// dkimOf returns what happens to a message from an author whose domain must sign.
+// dkimOf returns the finding for a message from an author whose domain must sign.
 func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 	f := finding{disposition: orNone(r.PerReason.DKIM), reason: ReasonDKIM, code: "7.20", text: "No passing DKIM signature found"}
 	open := false
@@ -239,14 +238,14 @@ func (r *Rules) dkimOf(author string, signatures []dkim.Result) finding {
 	return f
 }
 
-// within reports whether author and signer are within the same domain of a list.
+// within reports whether one of the domains in list contains both author and signer.
 func within(author, signer string, list []string) bool {
 	return slices.ContainsFunc(list, func(d string) bool {
 		return domain.IsSubdomain(author, d) && domain.IsSubdomain(signer, d)
 	})
 }
 
-// iprev adds what happens to mail from a client without a verified name.
+// iprev adds the finding for mail from a client without a verified name.
 func (r *Rules) iprev(list []finding, m *Message) []finding {
 	p := m.Result.IPRev
 	if p == nil || p.Status == iprev.Pass {

@@ -19,13 +19,13 @@ type keyCheck struct {
 	log  *slog.Logger
 	seen *monitor
 
-	cancel  context.CancelFunc // nil before the first watch
+	cancel  context.CancelFunc // nil before the first start
 	running sync.WaitGroup
 }
 
-// start checks keys now and then every hour, in place of the keys watched so far. The
-// resolver r must not have a cache: an admin who has just published a record and
-// reloads needs to see that record.
+// start checks keys at once and every hour from then on, instead of any keys watched
+// before. The resolver r must not have a cache: an admin who has just published a
+// record and reloads needs to see that record.
 func (c *keyCheck) start(keys []config.Key, r dns.Resolver) {
 	c.stop()
 	c.seen.forgetKeys()

@@ -76,7 +76,7 @@ func (w *monitor) forgetKeys() {
 	w.page.ForgetKeys()
 }
 
-// refused reports that a new configuration was refused and inForce stays in force.
+// refused reports that a new configuration was refused, so that inForce still holds.
 func (w *monitor) refused(err error, inForce *config.Config) {
 	now := time.Now()
 	w.Reloaded(false, now)

@@ -64,13 +64,13 @@ type service struct {
 	web     *web.Server
 	keys    *keyCheck
 	serving sync.WaitGroup
-	// resolver and failed are for /readyz; failed reports that a listener failed.
+	// resolver and failed are for /readyz; failed is set once a listener has failed.
 	resolver atomic.Pointer[dns.Client]
 	failed   atomic.Bool
-	// profiling reports whether profiles are served.
+	// profiling is set if profiles are served.
 	profiling atomic.Bool
 
-	// The following belong to run's goroutine.
+	// The following are used only by run's goroutine.
 	cfg       *config.Config
 	listeners map[string]net.Listener // by address; nil if systemd passed them
 }
@@ -110,7 +110,7 @@ func tuneGC() {
 
 // run serves until ctx ends.
 func (s *service) run(ctx context.Context) error {
-	// First of all, since an unhandled SIGHUP ends the process.
+	// This comes first, because an unhandled SIGHUP ends the process.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -219,7 +219,7 @@ func (s *service) reload() error {
 	return nil
 }
 
-// show applies the settings in cfg for what is shown over HTTP.
+// show applies the settings in cfg that affect what is shown over HTTP.
 func (s *service) show(cfg *config.Config) {
 	s.profiling.Store(cfg.Metrics.Profiling)
 	s.seen.inForce(cfg)

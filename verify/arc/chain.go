@@ -50,8 +50,8 @@ func kindOf(f message.Field) (k kind, ok bool) {
 // Set is one ARC Set (RFC 8617 section 4.2).
 type Set struct {
 	Instance int
-	// Results is the value of the ARC-Authentication-Results field after its
-	// instance, for [authres.Parse].
+	// Results is what follows the instance in the ARC-Authentication-Results
+	// field, for [authres.Parse].
 	Results string
 	// MessageSignature holds what could be parsed of the ARC-Message-Signature
 	// field.
@@ -59,9 +59,9 @@ type Set struct {
 	// Seal is the ARC-Seal field.
 	Seal *Seal
 
-	// at are the positions of the fields in the header.
+	// at holds the positions of the fields in the header.
 	at [kinds]int
-	// signatureErr is why MessageSignature cannot verify.
+	// signatureErr is why MessageSignature cannot be verified.
 	signatureErr error
 }
 
@@ -91,20 +91,21 @@ func (c *Chain) Newest() *Set {
 	return &c.Sets[len(c.Sets)-1]
 }
 
-// fields are the positions of the fields of one instance, -1 for a missing field,
-// and what was parsed of them to find the instance.
+// fields holds the positions of the fields of one instance, and what was parsed from
+// them to find the instance. The position of a missing field is -1.
 type fields struct {
 	at [kinds]int
-	// results is the value of the ARC-Authentication-Results field after its
-	// instance; tags are the tag lists of the other two.
+	// results is what follows the instance in the ARC-Authentication-Results
+	// field; tags are the tag lists of the other two.
 	results string
 	tags    [kinds]dkim.Tags
 }
 
 // collect finds the fields of each instance (RFC 8617 section 5.2 step 1), using the
-// topmost of several. Without any ARC field both the Chain and the sets are nil:
-// most messages have none, and the sets are too large for the stack of the
-// goroutine that reads every header. An error is an *[Error].
+// topmost of several. If there is no ARC field, as in most messages, the Chain and
+// the sets are nil. The sets are allocated only when needed, because they are too
+// large for the stack of the goroutine that reads every header. An error is an
+// *[Error].
 func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure error) {
 	count := 0
 	for i := range h {
@@ -125,7 +126,7 @@ func collect(h message.Header) (c *Chain, sets *[MaxSets + 1]fields, failure err
 	if c == nil {
 		return nil, nil, nil
 	}
-	// Step 2, before the structure is checked.
+	// Step 2 comes before the structure is checked.
 	if newest := &sets[c.Highest]; newest.tags[seal] != nil {
 		cv, _ := newest.tags[seal].Get("cv")
 		c.Broken = strings.EqualFold(cv, string(Fail))
@@ -183,8 +184,8 @@ func structure(format string, args ...any) *Error {
 	return fault.New(Fail, ReasonStructure, fmt.Sprintf(format, args...))
 }
 
-// place finds the instance of the field f, at position at of the header, and
-// records the field in its set.
+// place finds the instance of the field f, which is at position at in the header,
+// and records the field in its set.
 func (c *Chain) place(sets *[MaxSets + 1]fields, f message.Field, k kind, at int) error {
 	var instance int
 	var results string
@@ -215,7 +216,7 @@ func (c *Chain) place(sets *[MaxSets + 1]fields, f message.Field, k kind, at int
 	return nil
 }
 
-// readTags parses the tag list of a signature or a seal, and the instance in it.
+// readTags parses the tag list of a signature or a seal, including the instance.
 func readTags(raw string) (instance int, tags dkim.Tags, err error) {
 	if tags, err = dkim.ParseTags(raw); err != nil {
 		return 0, nil, err
@@ -235,13 +236,13 @@ func readTags(raw string) (instance int, tags dkim.Tags, err error) {
 	return instance, tags, err
 }
 
-// hasEmptyTag reports whether a tag list has an element without a tag.
+// hasEmptyTag reports whether a tag list has an empty element.
 // [dkim.ParseTags] accepts that, because it occurs in DKIM signatures. In a chain
 // each sealer vouches for the syntax of what came before, so RFC 6376 section 3.2
 // is applied strictly.
 func hasEmptyTag(list string) bool {
 	end := strings.TrimRight(list, " \t\r\n")
-	end = strings.TrimSuffix(end, ";") // the list can end with one
+	end = strings.TrimSuffix(end, ";") // a list may end with one
 	for spec := range strings.SplitSeq(end, ";") {
 		if strings.Trim(spec, " \t\r\n") == "" {
 			return true

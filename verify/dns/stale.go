@@ -11,7 +11,7 @@ import (
 // For a short while, an expired answer is better than none (RFC 8767): a
 // resolver that restarts should not cause temporary errors for all mail. But it
 // is worse than none if the record has been withdrawn meanwhile, as a DKIM key
-// may be. So the while is short, any answer from a server ends it, and only the
+// may be. So this time is short, any answer from a server ends it, and only the
 // records that domains publish about their mail are used this way.
 const (
 	// DefaultMaxStale is the default of [Config].MaxStale.
@@ -21,9 +21,9 @@ const (
 	staleHold = 30 * time.Second
 )
 
-// staleEnd returns until when r, which is about to be kept, may be used stale:
-// for one more TTL, which its publisher has to allow for anyway, but at most
-// for maxStale.
+// staleEnd returns the time at which r, which is about to be cached, becomes too
+// old to be used even stale: one TTL after it expires, which its publisher has to
+// allow for anyway, or maxStale after it expires if that is earlier.
 func staleEnd(k key, r *result, maxStale time.Duration) time.Time {
 	if k.qtype != dns.TypeTXT || len(r.texts) == 0 {
 		return r.expires
@@ -31,9 +31,9 @@ func staleEnd(k key, r *result, maxStale time.Duration) time.Time {
 	return r.expires.Add(min(r.ttl, max(0, maxStale)))
 }
 
-// instead returns what to use and keep in place of r, the servers' result for
-// k. If r says nothing about k, that is what the cache still has; otherwise
-// nil.
+// instead returns the result to use and cache in place of r, or nil to use r
+// itself. If no server answered for k, that is the result that the cache still
+// has, marked as stale.
 func (c *Client) instead(k key, r *result, now time.Time) *result {
 	if !r.unanswered() {
 		return nil

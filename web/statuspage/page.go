@@ -35,10 +35,10 @@ type Privacy uint8
 const (
 	// Full keeps and shows everything that this package knows about.
 	Full Privacy = iota
-	// Anonymous neither keeps nor shows personal data. What remains is numbers;
-	// for each of the last messages its time, its results with those reasons that
-	// come from a fixed set, its disposition, and the time taken; and our own
-	// configuration and the states of our keys.
+	// Anonymous neither keeps nor shows personal data. What remains is numbers, our
+	// own configuration, the states of our keys, and a line for each of the last
+	// messages: its time, its disposition, the time taken, and its results, with
+	// reasons only if they come from a fixed set.
 	Anonymous
 	// Off keeps nothing and serves no page.
 	Off
@@ -57,11 +57,11 @@ func (p Privacy) String() string {
 
 // Config configures a new [Page].
 type Config struct {
-	// Version of the binary, as shown to people.
+	// Version is the version of the binary, as the page shows it.
 	Version string
 	Privacy Privacy
 	// Now returns the current time; nil means time.Now. The page shows times in
-	// the time zone of what Now returns.
+	// the time zone of the time that Now returns.
 	Now func() time.Time
 }
 
@@ -89,7 +89,7 @@ const (
 // It uses at most 2 MiB of memory, whatever it observes. Most of that is for the
 // eight tables of author domains that fail DMARC, with 200 domains of 5 client
 // addresses each, and for the texts of the last 100 messages. The page served is
-// at most 3 MiB long, and at most 250 KiB without an attack.
+// at most 3 MiB long; unless there is an attack, at most 250 KiB.
 type Page struct {
 	version     string
 	now         func() time.Time
@@ -214,7 +214,7 @@ func (p *Page) Observe(v *policy.Verdict) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mode() != mode {
-		return // r was made for the mode before
+		return // r was made for the previous mode
 	}
 	p.recorder.count(now, v)
 	p.recorder.keep(&r)
@@ -223,7 +223,7 @@ func (p *Page) Observe(v *policy.Verdict) {
 	}
 }
 
-// DNSQuery counts one DNS query. qtype and rcode are named as by the Observer
+// DNSQuery counts one DNS query. qtype and rcode are named as in the Observer
 // interface of package verify/dns; other names are counted as "other".
 func (p *Page) DNSQuery(qtype, rcode string, took time.Duration) {
 	p.countDNS(func(c *dnsCounts) { c.add(qtype, rcode, took) })
@@ -254,7 +254,7 @@ func (p *Page) countDNS(count func(*dnsCounts)) {
 // ConnectionOpened counts a connection from an MTA as open.
 func (p *Page) ConnectionOpened() { p.connections.Add(1) }
 
-// ConnectionClosed counts it as closed again.
+// ConnectionClosed counts a connection from an MTA as closed.
 func (p *Page) ConnectionClosed() { p.connections.Add(-1) }
 
 // ServeHTTP serves the page at "/" and answers 404 everywhere else.
@@ -316,7 +316,8 @@ func (p *Page) render(refresh bool) (page []byte, err error) {
 	return b.Bytes(), nil
 }
 
-// shown cleans s, a text from outside, for the page, and cuts it to most octets.
+// shown cleans s, a text from outside, for the page. most is the maximum length in
+// octets.
 func shown(s string, most int) string {
 	// errors.Join puts each error on a line of its own.
 	return clean.Text(strings.ReplaceAll(s, "\n", ", "), most)

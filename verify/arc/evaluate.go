@@ -51,8 +51,8 @@ func Begin(opts dkim.Options, in *dkim.Input) *Verification {
 
 // CheckHeader verifies everything that does not need the body: the newest message
 // signature, every seal, and then the older message signatures, newest first
-// (RFC 8617 section 5.2). It stops at the first failure, so that a forged chain
-// costs one key and one signature.
+// (RFC 8617 section 5.2). It stops at the first failure, so all sets that their
+// sender cannot sign cost one key and one signature together.
 func (v *Verification) CheckHeader(keys Keys) {
 	defer func() { v.checked = true }()
 	if v.err != nil {

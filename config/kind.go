@@ -13,7 +13,7 @@ import (
 func checkKinds(all []setting) error {
 	types := keyTypes()
 	for _, s := range all {
-		t, known := types[s.key]
+		t, known := types[strings.ToLower(s.key)] // the decoder ignores case too
 		if !known {
 			continue // decode refuses it
 		}

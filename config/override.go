@@ -1,9 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -22,36 +20,30 @@ func (f *File) normalizeOverrides() error {
 	return nil
 }
 
-// normalizeOverride returns the override of the i-th override table. It checks keys
-// and types again, because checkKinds does not look into a list of inline tables.
+// normalizeOverride returns the override of the i-th override table, whose keys and
+// types have been checked.
 func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err error) {
-	var actions []Choice
-	for _, a := range policy.Actions() {
-		actions = append(actions, Choice(a))
-	}
 	table, err = table.lower()
 	if err != nil {
 		return o, badKeyOf(i, "override", "%w", err)
 	}
-	action, err := table.text("action")
-	if err == nil {
-		o.Name, err = table.text("name")
+	var actions []Choice
+	for _, a := range policy.Actions() {
+		actions = append(actions, Choice(a))
 	}
-	if err != nil {
-		return o, badKeyOf(i, "override", "%w", err)
-	}
-	if err := Choice(action).oneOf(i, "override.action", actions...); err != nil {
+	if err := Choice(table.text("action")).oneOf(i, "override.action", actions...); err != nil {
 		return o, err
 	}
-	o.Action = policy.Action(action)
+	o.Name, o.Action = table.text("name"), policy.Action(table.text("action"))
 	asks := false
 	for _, c := range policy.Conditions() {
 		key := c.Name()
 		if table[key] == nil {
 			continue
 		}
-		items, err := table.texts(key)
-		if err == nil && key == listenerKey {
+		items := table.texts(key)
+		var err error
+		if key == listenerKey {
 			err = f.normalizeListeners(items)
 		}
 		if err == nil {
@@ -69,46 +61,33 @@ func (f *File) normalizeOverride(i int, table Override) (o policy.Override, err 
 }
 
 // lower returns the table with its keys in lower case: the decoder accepts every other
-// key in any case. It refuses keys that an override does not have.
+// key in any case.
 func (t Override) lower() (Override, error) {
-	types, table := keyTypes(), Override{}
-	for _, key := range slices.Sorted(maps.Keys(t)) {
+	table := Override{}
+	for key, value := range t {
 		lower := strings.ToLower(key)
-		switch {
-		case types["override."+lower] == nil:
-			return nil, fmt.Errorf("%s: unknown key", key)
-		case table[lower] != nil:
+		if table[lower] != nil {
 			return nil, fmt.Errorf("%s is set twice", lower)
 		}
-		table[lower] = t[key]
+		table[lower] = value
 	}
 	return table, nil
 }
 
 // text returns the value of a string key, or "" if it is not set.
-func (t Override) text(key string) (string, error) {
-	switch v := t[key].(type) {
-	case nil:
-		return "", nil
-	case string:
-		return v, nil
-	}
-	return "", fmt.Errorf("%s must be %s", key, aText)
+func (t Override) text(key string) string {
+	s, _ := t[key].(string)
+	return s
 }
 
-// texts returns the value of a key that is a list of strings.
-func (t Override) texts(key string) ([]string, error) {
-	list, ok := t[key].([]any)
+// texts returns the items of a key that is a list of strings.
+func (t Override) texts(key string) []string {
+	list, _ := t[key].([]any)
 	items := make([]string, len(list))
 	for i := range list {
-		if ok {
-			items[i], ok = list[i].(string)
-		}
+		items[i], _ = list[i].(string)
 	}
-	if !ok {
-		return nil, errors.New("must be a list of quoted strings")
-	}
-	return items, nil
+	return items
 }
 
 // listenerKey is the key of the condition whose items must also be in listen.

@@ -87,21 +87,35 @@ func scan(path string, content []byte) source {
 	return s
 }
 
-// add adds the setting of the key-value e, and the settings of an inline table in it.
+// add adds what the key-value e sets, including the keys of inline tables in it.
 func (s *source) add(p *unstable.Parser, prefix string, e *unstable.Node) {
 	name, line := keyOf(p, e)
 	value := e.Value()
-	set := setting{key: prefix + name, line: line, kind: kindOf(value.Kind)}
-	var inner []*unstable.Node
+	at := len(s.settings)
+	s.settings = append(s.settings, setting{key: prefix + name, line: line, kind: kindOf(value.Kind)})
 	for it := value.Children(); it.Next(); {
-		set.items = append(set.items, kindOf(it.Node().Kind))
-		if value.Kind == unstable.InlineTable {
-			inner = append(inner, it.Node())
+		n := it.Node()
+		switch {
+		case value.Kind == unstable.InlineTable:
+			s.add(p, prefix+name+".", n)
+			continue
+		case n.Kind == unstable.InlineTable:
+			s.addItem(p, prefix+name, line, n)
 		}
+		s.settings[at].items = append(s.settings[at].items, kindOf(n.Kind))
 	}
-	s.settings = append(s.settings, set)
-	for _, n := range inner {
-		s.add(p, set.key+".", n)
+}
+
+// addItem adds an inline table in the list with the given key as if it had a header.
+// line is the line of the list.
+func (s *source) addItem(p *unstable.Parser, key string, line int, table *unstable.Node) {
+	at := len(s.settings)
+	s.settings = append(s.settings, setting{key: key, line: line, kind: kindTableItem})
+	for it := table.Children(); it.Next(); {
+		s.add(p, key+".", it.Node())
+	}
+	if len(s.settings) > at+1 {
+		s.settings[at].line = s.settings[at+1].line
 	}
 }
 
@@ -135,17 +149,17 @@ func (s source) lineOf(e *keyError) int {
 	first, _, _ := strings.Cut(e.key, ".")
 	line, tables := 0, 0
 	for _, v := range s.settings {
-		if v.key == first && v.kind == kindTableItem {
+		if strings.EqualFold(v.key, first) && v.kind == kindTableItem {
 			if tables == e.table {
 				line = v.line
 			}
 			tables++
 			continue
 		}
-		if v.key == e.key && (tables == 0 || tables-1 == e.table) {
+		if strings.EqualFold(v.key, e.key) && (tables == 0 || tables-1 == e.table) {
 			return v.line
 		}
-		if v.key == first && line == 0 {
+		if strings.EqualFold(v.key, first) && line == 0 {
 			line = v.line
 		}
 	}

@@ -148,7 +148,7 @@ func reasons(t *testing.T, file string) (values []string) {
 // TestMetricsAreDocumented checks the table in docs/metrics.md against the metrics, or
 // rewrites it if AUTHMILTER_UPDATE is set.
 func TestMetricsAreDocumented(t *testing.T) {
-	m := metrics.New(metrics.Config{ProtocolErrors: violations(), Stages: stages()})
+	m := metrics.New(metrics.Config{ProtocolErrors: words(milter.Violations()), Stages: words(milter.Stages())})
 	m.ListenerAdded("inet:8894@127.0.0.1")
 	m.KeyState("seal", "example.org", "s1", "ok")
 	m.SetAuthorDomains([]string{"example.org"})

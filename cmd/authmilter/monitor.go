@@ -22,7 +22,7 @@ type monitor struct {
 func newMonitor() *monitor {
 	v, _ := buildVersion()
 	return &monitor{
-		Metrics: metrics.New(metrics.Config{Build: build(), ProtocolErrors: violations(), Stages: stages()}),
+		Metrics: metrics.New(metrics.Config{Build: build(), ProtocolErrors: words(milter.Violations()), Stages: words(milter.Stages())}),
 		// Nothing is kept until a configuration is in force.
 		page: statuspage.New(statuspage.Config{Version: v, Privacy: statuspage.Off}),
 	}
@@ -139,20 +139,11 @@ func build() metrics.Build {
 	return metrics.Build{Version: v, Revision: revision}
 }
 
-// violations returns the known reasons to close a connection from an MTA.
-func violations() []string {
+// words returns a list of one kind of words as strings.
+func words[T ~string](list []T) []string {
 	var all []string
-	for _, v := range milter.Violations() {
-		all = append(all, string(v))
-	}
-	return all
-}
-
-// stages returns the stages in which an error of the milter can occur.
-func stages() []string {
-	var all []string
-	for _, s := range milter.Stages() {
-		all = append(all, string(s))
+	for _, w := range list {
+		all = append(all, string(w))
 	}
 	return all
 }

@@ -55,8 +55,7 @@ func (w *tagWriter) tag(name, value string) {
 func (w *tagWriter) list(name string, items []string) {
 	for i, item := range items {
 		s := item + ":"
-		switch i {
-		case len(items) - 1:
+		if i == len(items)-1 {
 			s = item + ";"
 		}
 		if i == 0 {

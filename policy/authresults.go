@@ -167,11 +167,10 @@ func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 
 // iprevMethod reports the reverse name of the client (RFC 8601 section 2.7.3).
 func iprevMethod(env verify.Envelope, r *iprev.Result) authres.Method {
-	m := authres.Method{Name: "iprev", Result: string(r.Status), Comment: r.Name, Reason: clean.Err(r.Err)}
-	if env.ClientIP.IsValid() {
-		m.Props = props(prop("policy", "iprev", env.ClientIP.String()))
+	return authres.Method{
+		Name: "iprev", Result: string(r.Status), Comment: r.Name, Reason: clean.Err(r.Err),
+		Props: props(prop("policy", "iprev", env.Client())),
 	}
-	return m
 }
 
 // arcMethod reports the chain (RFC 8617 section 6).
@@ -188,10 +187,7 @@ func arcMethod(env verify.Envelope, r *arc.Result) authres.Method {
 }
 
 func remoteIP(env verify.Envelope) []authres.Prop {
-	if !env.ClientIP.IsValid() {
-		return nil
-	}
-	return props(prop("smtp", "remote-ip", env.ClientIP.String()))
+	return props(prop("smtp", "remote-ip", env.Client()))
 }
 
 func prop(ptype, name, value string) authres.Prop {

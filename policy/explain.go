@@ -13,13 +13,13 @@ type Step struct {
 }
 
 // Explain returns every rule that was tried for a message, in order: overrides up
-// to the first that matches in full, then the reasons.
+// to the first that matches in full and does not only report, then the reasons.
 func (r *Rules) Explain(m *Message) []Step {
 	var steps []Step
 	for i := range r.Overrides {
 		step := r.explainOverride(i, m)
 		steps = append(steps, step)
-		if step.Applies && !step.Part {
+		if step.Applies && !step.Part && r.Overrides[i].Action != ActionReportOnly {
 			break
 		}
 	}

@@ -67,10 +67,18 @@ func randomRecipients(rnd *rand.Rand) (r Recipients) {
 	return r
 }
 
+// matchInFull returns the index of the first override that m matches in full, or -1.
+func matchInFull(r *Rules, m *Message) int {
+	return slices.IndexFunc(r.Overrides, func(o Override) bool {
+		e, _ := o.match(m)
+		return e == inFull
+	})
+}
+
 // tightensInPart reports whether an override that tightens matches m in part,
 // before the first one that matches in full.
 func tightensInPart(r *Rules, m *Message) bool {
-	full := r.match(m)
+	full := matchInFull(r, m)
 	for i := range r.Overrides {
 		o := &r.Overrides[i]
 		if i == full {

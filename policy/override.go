@@ -12,7 +12,7 @@ type Action string
 // The actions.
 const (
 	ActionAccept     Action = "accept"      // deliver the message, whatever was found
-	ActionReportOnly Action = "report-only" // the same, as if the mode were "report" for it
+	ActionReportOnly Action = "report-only" // the same, and report what the other rules would do: as if the mode were "report" for it
 	ActionQuarantine Action = "quarantine"  // quarantine a message that fails, no more and no less
 	ActionReject     Action = "reject"      // reject a message that fails
 	ActionSkip       Action = "skip"        // leave the message alone and add no results to it
@@ -107,44 +107,44 @@ func (o *Override) match(m *Message) (extent, demand) {
 	return weakest, unmet
 }
 
-// match returns the index of the first override that m matches in full, or -1.
-func (r *Rules) match(m *Message) int {
-	return slices.IndexFunc(r.Overrides, func(o Override) bool {
-		e, _ := o.match(m)
-		return e == inFull
-	})
+// override applies the overrides to what was found. It returns what that leads to,
+// what it would lead to without the overrides that only report, and whether to leave
+// the message alone.
+func (r *Rules) override(found []finding, m *Message) (f, intended finding, skip bool) {
+	plain := r.strictest(found...)
+	f, skip = r.search(found, m, true)
+	intended, _ = r.search(found, m, false)
+	if f.disposition == plain.disposition && intended.disposition == plain.disposition && !skip {
+		return plain, plain, false
+	}
+	return f, intended, skip
 }
 
-// override applies the overrides to what was found and returns the strictest
-// finding. It also reports whether to leave the message alone.
+// search applies the overrides, those that only report included or not, to what was
+// found and returns the strictest finding. It also reports whether to leave the
+// message alone.
 //
 // The first override that m matches in full decides. Earlier ones that m matches
 // in part only tighten, and the strictest of all counts. So adding an author, a
 // recipient or a List-Id never makes the disposition milder: the message still
 // matches in part every override that it matched in full, and what that override
 // asks for remains the minimum.
-func (r *Rules) override(found []finding, m *Message) (f finding, skip bool) {
-	plain := r.strictest(found...)
-	full := r.match(m)
-	least := finding{disposition: None}
+func (r *Rules) search(found []finding, m *Message, reporting bool) (f finding, skip bool) {
+	f, least := r.strictest(found...), finding{disposition: None}
 	for i := range r.Overrides {
 		o := &r.Overrides[i]
-		if i == full {
-			break
+		if o.Action == ActionReportOnly && !reporting {
+			continue
 		}
-		if e, _ := o.match(m); e == inPart && o.Action.Tightens() {
+		switch e, _ := o.match(m); {
+		case e == inFull:
+			f = r.apply(i, found, m)
+			return r.strictest(f, least), o.Action == ActionSkip && least.disposition == None
+		case e == inPart && o.Action.Tightens():
 			least = r.strictest(least, r.apply(i, found, m))
 		}
 	}
-	f = plain
-	if full >= 0 {
-		f = r.apply(full, found, m)
-		skip = r.Overrides[full].Action == ActionSkip && least.disposition == None
-	}
-	if f = r.strictest(f, least); f.disposition == plain.disposition && !skip {
-		return plain, false
-	}
-	return f, skip
+	return r.strictest(f, least), false
 }
 
 // apply returns the finding that results if the i-th override applies to found.

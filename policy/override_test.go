@@ -72,12 +72,15 @@ func TestOverrides(t *testing.T) {
 	for _, test := range []struct {
 		rules  string
 		change func(*Message)
-		want   string // DISPOSITION REASON and the rule that decided
+		want   string // DISPOSITION (INTENDED) REASON and the rule that decided
 	}{
 		// A rule that matches in full.
 		{"", plain, "reject dmarc"},
 		{"accept author_domain=bank.example", plain, "none dmarc override 1: accept"},
-		{"report-only author_domain=bank.example", plain, "none dmarc override 1: report-only"},
+		{"report-only author_domain=bank.example", plain, "none (reject) dmarc override 1: report-only"},
+		{"report-only author_domain=bank.example", asks(dmarc.DispositionNone), "none dmarc"},
+		{"report-only author_domain=bank.example", spfFails, "none (quarantine) spf override 1: report-only"},
+		{"report-only author_domain=bank.example", status(dmarc.Pass), "none"},
 		{"skip author_domain=bank.example", plain, "none skipped dmarc override 1: skip"},
 		{"skip author_domain=bank.example", status(dmarc.Pass), "none skipped override 1: skip"},
 		{"quarantine author_domain=bank.example", plain, "quarantine dmarc override 1: quarantine"},
@@ -133,6 +136,20 @@ func TestOverrides(t *testing.T) {
 		{"reject author_domain=bank.example; quarantine client=192.0.2.1", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
 		{"quarantine recipient=customer.example; quarantine author_domain=bank.example; accept client=192.0.2.1",
 			and(author("x.example"), recipient("a@x.example")), "quarantine dmarc override 1: quarantine"},
+		// A rule that only reports hides the later ones from the message, but not from
+		// what is reported.
+		{"report-only client=192.0.2.1; quarantine author_domain=bank.example", plain, "none (quarantine) dmarc override 1: report-only"},
+		{"report-only client=192.0.2.1; accept author_domain=bank.example", plain, "none dmarc override 1: report-only"},
+		{"report-only client=192.0.2.1; skip author_domain=bank.example", plain, "none dmarc override 1: report-only"},
+		{"report-only client=192.0.2.1; report-only author_domain=bank.example", plain, "none (reject) dmarc override 1: report-only"},
+		{"report-only client=192.0.2.1; reject author_domain=bank.example", asks(dmarc.DispositionNone), "none (reject) dmarc override 1: report-only"},
+		{"report-only client=192.0.2.1; reject author_domain=bank.example", status(dmarc.PermError), "none (reject) author override 1: report-only"},
+		{"accept client=192.0.2.1; report-only author_domain=bank.example", plain, "none dmarc override 1: accept"},
+		// Nor does it undo an earlier one that matches in part.
+		{"quarantine author_domain=bank.example; report-only client=192.0.2.1", author("x.example"), "quarantine (reject) dmarc override 1: quarantine"},
+		{"reject author_domain=bank.example; report-only client=192.0.2.1", and(asks(dmarc.DispositionNone), author("x.example")), "reject dmarc override 1: reject"},
+		// In part it does nothing.
+		{"report-only author_domain=bank.example", author("x.example"), "reject dmarc"},
 	} {
 		m := &Message{
 			Envelope:   verify.Envelope{ClientIP: netip.MustParseAddr("192.0.2.1"), MailFrom: "joe@bank.example"},
@@ -145,6 +162,9 @@ func TestOverrides(t *testing.T) {
 		r := &Rules{Mode: ModeEnforce, Overrides: parseRules(t, test.rules), PerReason: PerReason{SPF: Quarantine}}
 		d := r.Decide(m)
 		got := string(d.Disposition)
+		if d.Intended != d.Disposition {
+			got += " (" + string(d.Intended) + ")"
+		}
 		if d.Skip {
 			got += " skipped"
 		}
@@ -156,6 +176,13 @@ func TestOverrides(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s: %s, want %s", test.rules, got, test.want)
+		}
+		// The other mode carries nothing out, and says the same.
+		r.Mode = ModeReport
+		only := d
+		only.Disposition, only.Reply, only.QuarantineText = None, Reply{}, ""
+		if d := r.Decide(m); d != only {
+			t.Errorf("%s: in mode report %+v, want %+v", test.rules, d, only)
 		}
 	}
 }
@@ -193,7 +220,7 @@ func TestOverrideOfTemporaryErrors(t *testing.T) {
 	} {
 		r := &Rules{PerReason: PerReason{TempErrors: test.setting}, Overrides: []Override{{Action: test.action}}}
 		res := &verify.Result{DMARC: dmarc.Result{Status: test.dmarc}}
-		f, _ := r.override(append([]finding{{disposition: None}}, test.found...), &Message{Result: res})
+		f, _, _ := r.override(append([]finding{{disposition: None}}, test.found...), &Message{Result: res})
 		if got := fmt.Sprintf("%s %s", f.disposition, f.reason); got != test.want {
 			t.Errorf("%s of %v, %+v: %s, want %s", test.action, test.dmarc, test.found, got, test.want)
 		}
@@ -263,15 +290,17 @@ func TestExplain(t *testing.T) {
 		asking(ActionReject, "author_domain", "other.example"),
 		asking(ActionReject, "author_domain", "example.com"),
 		asking(ActionAccept, "author_domain", "example.com"),
+		asking(ActionReportOnly, "client", "192.0.2.1"),
 		asking(ActionQuarantine, "mail_from", "example.com"),
 		asking(ActionReject, "mail_from", "example.com"),
 	}}
-	r.Overrides[2].Name, r.Overrides[3].Name = "third", "fourth"
+	r.Overrides[2].Name, r.Overrides[4].Name = "third", "fifth"
 	want := []Step{
 		{Rule: "override 1", Outcome: "author_domain is example.com, x.example, not other.example"},
 		{Rule: "override 2", Applies: true, Part: true, Outcome: "reject, matches in part and only tightens: author_domain is also x.example, not only example.com"},
 		{Rule: "third", Part: true, Outcome: "matches in part and loosens nothing: author_domain is also x.example, not only example.com"},
-		{Rule: "fourth", Applies: true, Outcome: "quarantine"},
+		{Rule: "override 4", Applies: true, Outcome: "report-only"},
+		{Rule: "fifth", Applies: true, Outcome: "quarantine"},
 		{Rule: "dmarc", Applies: true, Outcome: "reject"},
 		{Rule: "several_authors", Applies: true, Outcome: "none"},
 	}

@@ -93,15 +93,16 @@ type Message struct {
 type Decision struct {
 	// Disposition is what happens to the message.
 	Disposition Disposition
-	// Intended is what would happen to it in ModeEnforce.
+	// Intended is what would happen to it in ModeEnforce and without overrides that
+	// have the action ActionReportOnly: these make its mode ModeReport.
 	Intended Disposition
 	// Requested is what the author domain's DMARC policy asks for, after its test
 	// flag; None if the message did not fail.
 	Requested Disposition
 	// Reason is why Intended is not None, or would not be but for Override.
 	Reason Reason
-	// Override is why Intended differs from what Reason asks for; zero if it does
-	// not.
+	// Override is why less or more is done in ModeEnforce than Reason asks for; zero
+	// if it is just that.
 	Override OverrideReason
 	// Skip reports that an override leaves the message alone: no results are
 	// added to it.
@@ -147,11 +148,14 @@ func OverrideTypes() []OverrideType {
 
 // Decide returns the decision about a message.
 func (r *Rules) Decide(m *Message) Decision {
-	f, skip := r.override(r.findings(m), m)
+	f, intended, skip := r.override(r.findings(m), m)
 	d := Decision{Requested: requested(&m.Result.DMARC), Reason: f.reason, Override: f.override, Skip: skip}
-	d.Intended, d.Disposition = r.means(f.disposition), None
+	if f.disposition == None {
+		d.Reason = intended.reason
+	}
+	d.Intended, d.Disposition = r.means(intended.disposition), None
 	if r.Mode == ModeEnforce {
-		d.Disposition = d.Intended
+		d.Disposition = r.means(f.disposition)
 		r.carryOut(&d, f, m)
 	}
 	return d

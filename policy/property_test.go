@@ -152,7 +152,7 @@ func TestProperties(t *testing.T) {
 		plain := *r
 		plain.Overrides = nil
 		without := plain.Decide(m)
-		full, inPart := r.match(m), tightensInPart(r, m)
+		full, inPart := matchInFull(r, m), tightensInPart(r, m)
 		if full < 0 && !inPart && d != without {
 			fail("no override, but another decision")
 		}
@@ -161,7 +161,11 @@ func TestProperties(t *testing.T) {
 		}
 		if full >= 0 && !inPart {
 			switch action := r.Overrides[full].Action; action {
-			case ActionAccept, ActionReportOnly, ActionSkip:
+			case ActionReportOnly:
+				if d.Disposition != None || d.Skip {
+					fail("not only reported")
+				}
+			case ActionAccept, ActionSkip:
 				if d.Intended != None || d.Skip != (action == ActionSkip) {
 					fail("not spared")
 				}
@@ -183,6 +187,11 @@ func TestProperties(t *testing.T) {
 					fail("loosened")
 				}
 			}
+		}
+		// What is reported does not depend on the rules that only report.
+		plain.Overrides = slices.DeleteFunc(slices.Clone(r.Overrides), func(o Override) bool { return o.Action == ActionReportOnly })
+		if enforced := plain.Decide(m); d.Intended != enforced.Intended {
+			fail("a rule that only reports changes what is reported")
 		}
 		if d.Intended != without.Intended && d.Override.Type != LocalPolicy && d.Override.Type != MailingList {
 			fail("changed without a reason")

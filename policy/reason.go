@@ -251,12 +251,13 @@ func (r *Rules) iprev(list []finding, m *Message) []finding {
 	if p == nil || p.Status == iprev.Pass {
 		return list
 	}
+	client := m.Envelope.Client()
 	f := finding{
 		disposition: orNone(r.PerReason.IPRev), reason: ReasonIPRev, code: "7.25",
-		text: "Reverse DNS validation failed for " + clientText(m),
+		text: "Reverse DNS validation failed for " + client,
 	}
 	if p.Status == iprev.TempError {
-		f = f.open(&methodIPRev, clientText(m), r.PerReason.TempErrors.IPRev)
+		f = f.open(&methodIPRev, client, r.PerReason.TempErrors.IPRev)
 	}
 	return with(list, f)
 }

@@ -23,9 +23,7 @@ func ReceivedSPF(receiver string, env verify.Envelope, r *spf.Result) string {
 		}
 	}
 	add("receiver", receiver)
-	if env.ClientIP.IsValid() {
-		add("client-ip", env.ClientIP.String())
-	}
+	add("client-ip", env.Client())
 	add("envelope-from", env.MailFrom)
 	add("helo", env.Helo)
 	add("identity", identity)

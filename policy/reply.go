@@ -45,17 +45,9 @@ var placeholders = []struct {
 	value func(*Message) string
 }{
 	{"{author_domain}", func(m *Message) string { return m.Result.DMARCDomain() }},
-	{"{client}", clientText},
+	{"{client}", func(m *Message) string { return m.Envelope.Client() }},
 	{"{mail_from}", func(m *Message) string { return m.Envelope.MailFrom }},
 	{"{policy}", func(m *Message) string { return string(requested(&m.Result.DMARC)) }},
-}
-
-// clientText returns the client's address, "" if the MTA did not send it.
-func clientText(m *Message) string {
-	if !m.Envelope.ClientIP.IsValid() {
-		return ""
-	}
-	return m.Envelope.ClientIP.String()
 }
 
 // Check returns an error if the template is invalid.

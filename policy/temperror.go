@@ -65,7 +65,7 @@ var (
 		return "", false
 	}}
 	methodIPRev = method{"reverse DNS", "7.25", func(m *Message) (string, bool) {
-		return clientText(m), m.Result.IPRev != nil && m.Result.IPRev.Status == iprev.TempError
+		return m.Envelope.Client(), m.Result.IPRev != nil && m.Result.IPRev.Status == iprev.TempError
 	}}
 )
 

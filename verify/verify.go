@@ -90,6 +90,14 @@ type Envelope struct {
 	MailFrom string
 }
 
+// Client returns ClientIP as text, "" if it is unknown.
+func (e *Envelope) Client() string {
+	if !e.ClientIP.IsValid() {
+		return ""
+	}
+	return e.ClientIP.String()
+}
+
 // Verifier verifies messages. It is safe for concurrent use.
 type Verifier struct {
 	opts Options

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net/netip"
 	"strings"
 
 	"authmilter/policy"
@@ -20,7 +19,7 @@ type messageLog struct{ log *slog.Logger }
 func (m messageLog) Observe(v *policy.Verdict) {
 	attrs := []slog.Attr{
 		outside("queue_id", v.QueueID),
-		slog.String("client", clientText(v.Envelope.ClientIP)),
+		slog.String("client", v.Envelope.Client()),
 		outside("client_name", v.Envelope.ClientName),
 		outside("helo", v.Envelope.Helo),
 		outside("mail_from", v.Envelope.MailFrom),
@@ -81,14 +80,6 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		slog.Float64("eom_ms", float64(v.EndOfMessage.Microseconds())/1000),
 	)
 	m.log.LogAttrs(context.Background(), slog.LevelInfo, "message", attrs...)
-}
-
-// clientText returns an address as text, "" if the MTA did not send it.
-func clientText(a netip.Addr) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
 }
 
 func outside(key, value string) slog.Attr {

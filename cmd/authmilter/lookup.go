@@ -171,6 +171,7 @@ func (f *lookupFlags) lookupSPF(ctx context.Context, w io.Writer, r *dns.Meter, 
 		},
 	})
 	fmt.Fprintf(w, "\nFor the client %s: %s%s\n", ip, res.Status, inParens(shown(res.Text())))
+	printExplanation(w, res.Explanation)
 	fmt.Fprintf(w, "%d of %d terms with look-ups, %d of them void\n", res.Lookups, spf.MaxLookups, res.Void)
 	switch res.Status {
 	case spf.PermError, spf.TempError, spf.None:
@@ -201,7 +202,7 @@ func (f *lookupFlags) lookupDMARC(ctx context.Context, w io.Writer, r *dns.Meter
 	}
 	fmt.Fprintf(w, "Policy for %s: %s (from %s= in the record at _dmarc.%s)\n", p.AuthorDomain, p.Published, p.Tag, p.RecordDomain)
 	if p.Testing {
-		fmt.Fprintf(w, "  t=y: the domain is testing, and the policy counts as %s\n", p.Effective())
+		fmt.Fprintf(w, testingText, p.Effective())
 	}
 	if p.Record.NoPolicy {
 		fmt.Fprintln(w, "  no valid p=, sp= or np=: counts as p=none because it has a reporting address")

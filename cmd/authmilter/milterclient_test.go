@@ -81,7 +81,11 @@ func (m *mta) begin(msg mail) {
 	if a, err := netip.ParseAddr(msg.client); err == nil && a.Is6() {
 		family = "6"
 	}
-	m.send('C', msg.clientName+"\x00"+family+"\x12\x34"+msg.client+"\x00")
+	if msg.client == "" {
+		m.send('C', msg.clientName+"\x00U") // the MTA does not know the address
+	} else {
+		m.send('C', msg.clientName+"\x00"+family+"\x12\x34"+msg.client+"\x00")
+	}
 	m.send('H', msg.helo+"\x00")
 	m.send('D', "M"+strings.Join(append(msg.macros, ""), "\x00"))
 	m.send('M', "<"+msg.from+">\x00")
@@ -94,7 +98,7 @@ func (m *mta) begin(msg mail) {
 }
 
 // end sends the rest and returns the edits of the header that the milter requests:
-// "delete 2 Name", and inserted fields.
+// "delete 2 Name", and inserted fields. A reply to the client is the last one.
 func (m *mta) end(msg mail) (edits []string) {
 	m.t.Helper()
 	m.send('B', msg.body)
@@ -108,6 +112,8 @@ func (m *mta) end(msg mail) (edits []string) {
 		switch command {
 		case 'c', 'a':
 			return edits
+		case 'y':
+			return append(edits, "reply "+until0(payload))
 		case 'p':
 		case 'm':
 			edits = append(edits, fmt.Sprintf("delete %d %s", binary.BigEndian.Uint32(payload), until0(payload[4:])))

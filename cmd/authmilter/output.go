@@ -28,8 +28,9 @@ type checkOutput struct {
 	ARC           arcOutput    `json:"arc"`
 	Disposition   string       `json:"disposition"`
 	Requested     string       `json:"requested_disposition"`
-	// Intended is the disposition in mode enforce, Reason is the reason for it, and
-	// Override is why it differs from what the reason asks for.
+	// Intended is what an override that only reports, or the mode report, keeps from
+	// happening; otherwise it is Disposition. Reason is the reason for it, and Override
+	// is why something else is done than the reason asks for.
 	Intended string `json:"intended_disposition"`
 	Reason   string `json:"reason,omitempty"`
 	Override string `json:"override,omitempty"`
@@ -72,16 +73,19 @@ type spfOutput struct {
 }
 
 type dmarcOutput struct {
-	Result       string   `json:"result"`
-	Reason       string   `json:"reason,omitempty"`
-	Error        string   `json:"error,omitempty"`
-	Domain       string   `json:"domain,omitempty"`
-	RecordDomain string   `json:"record_domain,omitempty"`
-	OrgDomain    string   `json:"organizational_domain,omitempty"`
-	Policy       string   `json:"policy,omitempty"`
-	PolicyTag    string   `json:"policy_tag,omitempty"`
-	Testing      bool     `json:"testing,omitempty"`
-	Aligned      []string `json:"aligned,omitempty"`
+	Result       string `json:"result"`
+	Reason       string `json:"reason,omitempty"`
+	Error        string `json:"error,omitempty"`
+	Domain       string `json:"domain,omitempty"`
+	RecordDomain string `json:"record_domain,omitempty"`
+	OrgDomain    string `json:"organizational_domain,omitempty"`
+	// Published is the policy as in the record, and Effective is what it amounts to if
+	// the domain is testing it (t=y).
+	Published string   `json:"published_policy,omitempty"`
+	Effective string   `json:"effective_policy,omitempty"`
+	PolicyTag string   `json:"policy_tag,omitempty"`
+	Testing   bool     `json:"testing,omitempty"`
+	Aligned   []string `json:"aligned,omitempty"`
 	// Walk are the look-ups of policy records, in order.
 	Walk []walkOutput `json:"walk,omitempty"`
 }
@@ -167,6 +171,8 @@ func newCheckOutput(cfg *config.File, m *policy.Message, removed policy.Removed)
 	}
 	if cfg.Skips(env.ClientIP) {
 		o.Skipped = string(policy.LocalNetwork)
+	} else if decision.Skip {
+		o.Skipped = string(policy.ByOverride)
 	}
 	if r.Helo != nil {
 		helo := newSPFOutput(r.Helo)
@@ -249,7 +255,8 @@ func newDMARCOutput(r *verify.Result) dmarcOutput {
 	}
 	if p := d.Policy; p != nil {
 		o.RecordDomain, o.OrgDomain = p.RecordDomain, p.OrgDomain
-		o.Policy, o.PolicyTag, o.Testing = string(p.Published), p.Tag, p.Testing
+		o.Published, o.Effective = string(p.Published), string(p.Effective())
+		o.PolicyTag, o.Testing = p.Tag, p.Testing
 		o.Walk = newWalkOutput(p.Walk)
 	}
 	for _, id := range d.Aligned {

@@ -8,6 +8,9 @@ import (
 	"authmilter/policy"
 )
 
+// testingText says what becomes of the policy of a domain that is testing it.
+const testingText = "  t=y: the domain is testing, and the policy counts as %s\n"
+
 // print writes the report as text.
 func (r *checkOutput) print(w io.Writer, explain bool) error {
 	var b strings.Builder
@@ -20,8 +23,11 @@ func (r *checkOutput) print(w io.Writer, explain bool) error {
 			fmt.Fprintf(&b, "%d forged %s removed\n", n, kind)
 		}
 	}
-	if r.Skipped != "" {
+	switch r.Skipped {
+	case string(policy.LocalNetwork):
 		fmt.Fprintln(&b, "\nThe milter would not verify this message: the client is in skip.networks.")
+	case string(policy.ByOverride):
+		fmt.Fprintln(&b, "\nThe milter would add nothing to this message: an override has the action skip.")
 	}
 	if explain {
 		r.explain(&b)
@@ -41,9 +47,7 @@ func (r *checkOutput) explain(b *strings.Builder) {
 	for _, s := range r.Steps {
 		s.print(b, "  ")
 	}
-	if r.SPF.Explanation != "" {
-		fmt.Fprintf(b, "  explanation by the domain: %s\n", r.SPF.Explanation)
-	}
+	printExplanation(b, r.SPF.Explanation)
 	fmt.Fprintf(b, "\nDKIM signatures (%d):\n", len(r.DKIM))
 	for _, d := range r.DKIM {
 		fmt.Fprintf(b, "  %s selector %s, %s, %s: %s%s\n", orNone(d.Domain), orNone(d.Selector),
@@ -54,7 +58,10 @@ func (r *checkOutput) explain(b *strings.Builder) {
 	printWalk(b, d.Walk)
 	if d.RecordDomain != "" {
 		fmt.Fprintf(b, "  policy %s (tag %s%s) in the record at _dmarc.%s\n",
-			orNone(d.Policy), orNone(d.PolicyTag), ifTrue(d.Testing, ", testing"), d.RecordDomain)
+			orNone(d.Published), orNone(d.PolicyTag), ifTrue(d.Testing, ", testing"), d.RecordDomain)
+	}
+	if d.Testing {
+		fmt.Fprintf(b, testingText, orNone(d.Effective))
 	}
 	if d.OrgDomain != "" {
 		fmt.Fprintf(b, "  organizational domain %s\n", d.OrgDomain)
@@ -74,13 +81,20 @@ func (r *checkOutput) explain(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\nDisposition: %s (the domain asks for: %s)\n", r.Disposition, r.Requested)
 	if r.Intended != r.Disposition {
-		fmt.Fprintf(b, "  in mode enforce: %s\n", r.Intended)
+		fmt.Fprintf(b, "  intended: %s\n", r.Intended)
 	}
 	if r.Override != "" {
 		fmt.Fprintf(b, "  because of %s: %s\n", r.Override, r.Why)
 	}
 	if r.Reply != "" {
 		fmt.Fprintf(b, "  reply to the client: %s\n", r.Reply)
+	}
+}
+
+// printExplanation writes a domain's explanation of its SPF fail, "" if there is none.
+func printExplanation(w io.Writer, text string) {
+	if text != "" {
+		fmt.Fprintf(w, "  explanation by the domain: %s\n", shown(text))
 	}
 }
 

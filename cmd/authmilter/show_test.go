@@ -2,8 +2,11 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"authmilter/verify/dns/dnstest"
 )
 
 // TestServeDebugLog checks that level debug explains each result, that level info does
@@ -46,6 +49,104 @@ func TestServeDebugLog(t *testing.T) {
 	}
 	if strings.Contains(d.log.String(), "the words") {
 		t.Error("the body is in the log")
+	}
+}
+
+// TestServeDebugChangesNoLookup checks that DNS servers cannot see the log level: a
+// sender could run one. The domain's explanation of an SPF fail, which nobody reads in
+// serve, is never fetched.
+func TestServeDebugChangesNoLookup(t *testing.T) {
+	const records = `
+example.com.                   TXT  "v=spf1 a mx include:_spf.example.com -all exp=%{ir}._why.example.com"
+example.com.                   A    192.0.2.1
+example.com.                   MX   10 mx.example.com.
+mx.example.com.                A    192.0.2.1
+_spf.example.com.              TXT  "v=spf1 ptr exists:%{i}.list.example.com -all exp=_why.example.com"
+99.2.0.192._why.example.com.   TXT  "because"
+_why.example.com.              TXT  "because"
+_dmarc.example.com.            TXT  "v=DMARC1; p=reject"
+out.example.net.               TXT  "v=spf1 -all exp=%{h}._why.example.com"
+`
+	asked := func(level string) []string {
+		zone := dnstest.MustParse(t, records)
+		d := serving(t, common(dnstest.Serve(t, zone), "log.level = \""+level+"\"\nspf.helo_result = true\niprev.check = true\n"), nil)
+		m := spoofed
+		m.header = append(slices.Clone(m.header), [2]string{"DKIM-Signature",
+			" v=1; a=ed25519-sha256; d=example.com; s=s1; h=from; bh=" + strings.Repeat("A", 43) + "=; b=" + strings.Repeat("A", 86) + "=="})
+		connect(t, d.address("listen")).deliver(m)
+		d.waitLog("msg=message ")
+		if !strings.Contains(d.log.String(), `spf="fail example.com`) || !strings.Contains(d.log.String(), `spf_helo="fail`) {
+			t.Error("SPF does not fail")
+		}
+		if explains := strings.Contains(d.log.String(), "msg=look-up"); explains != (level == "debug") {
+			t.Errorf("level %s: explained %t", level, explains)
+		}
+		// They are asked at once, and a name twice if an answer comes too late.
+		questions := zone.Queries()
+		slices.Sort(questions)
+		return slices.Compact(questions)
+	}
+	info, debug := asked("info"), asked("debug")
+	if !slices.Equal(info, debug) {
+		t.Errorf("at level info  %q\nat level debug %q", info, debug)
+	}
+	if len(info) < 8 || strings.Contains(strings.Join(info, " "), "_why") {
+		t.Errorf("asked for %q", info)
+	}
+}
+
+// TestServeUnknownClient checks that a client whose address the MTA does not know is
+// nowhere shown as if it had one.
+func TestServeUnknownClient(t *testing.T) {
+	d := serving(t, common(zoneServer(t), `log.level = "debug"
+policy.mode = "enforce"
+policy.reject_text = "rejected {client}."
+spf.received_spf = true
+iprev.check = true
+[[override]]
+name = "own"
+client = ["192.0.2.0/24"]
+action = "accept"
+`), nil)
+	m := connect(t, d.address("listen"))
+	rejected := spoofed
+	rejected.client, rejected.clientName = "", "localhost"
+	edits := m.deliver(rejected)
+	if want := "reply 550 5.7.1 rejected ."; edits[len(edits)-1] != want {
+		t.Errorf("%q, want %q", edits, want)
+	}
+	accepted := rejected
+	accepted.from, accepted.queueID = "ceo@bank.example", "4gAccepted"
+	accepted.header = [][2]string{{"From", " ceo@bank.example"}}
+	edits = m.deliver(accepted)
+	d.waitLog("msg=message queue_id=4gAccepted client=\"\" ")
+	if !strings.Contains(d.log.String(), `outcome="client is missing, not 192.0.2.0/24"`) {
+		t.Error("the log does not explain the override")
+	}
+	_, page := d.get("/")
+	for _, text := range append(edits, d.log.String(), page) {
+		if strings.Contains(text, "invalid IP") || strings.Contains(text, "client-ip") {
+			t.Errorf("an address is shown: %s", text)
+		}
+	}
+}
+
+// TestServeReportOnly checks that log and status page say what an override that only
+// reports keeps from happening.
+func TestServeReportOnly(t *testing.T) {
+	for _, mode := range []string{"report", "enforce"} {
+		d := serving(t, common(zoneServer(t), "policy.mode = \""+mode+"\"\n"+
+			"[[override]]\nname = \"watched\"\nrecipient = [\"rcpt.example.org\"]\naction = \"report-only\"\n"), nil)
+		edits := connect(t, d.address("listen")).deliver(spoofed)
+		if last := edits[len(edits)-1]; !strings.Contains(last, "local_policy: watched: report-only") {
+			t.Errorf("%s: %q", mode, edits)
+		}
+		d.waitLog(`disposition=none requested=reject reason=dmarc intended=reject override=local_policy override_detail="watched: report-only" bytes`)
+		d.wantMetric(`authmilter_overrides_total{reason="local_policy"} 1`)
+		d.wantMetric(`authmilter_messages_total{disposition="none",listener="inet:0@127.0.0.1"} 1`)
+		if _, page := d.get("/"); !strings.Contains(page, "would be reject") {
+			t.Errorf("%s: the page does not show what would have been done", mode)
+		}
 	}
 }
 

@@ -25,7 +25,8 @@ func (f *File) overrideWarnings() (warnings []string) {
 		warnings = append(warnings, f.source.locate(badKeyOf(i, "override", format, args...)).Error())
 	}
 	for i := range all {
-		if j := slices.IndexFunc(all[:i], func(o policy.Override) bool { return o.Covers(&all[i]) }); j >= 0 {
+		decides := func(o policy.Override) bool { return o.Action != policy.ActionReportOnly && o.Covers(&all[i]) }
+		if j := slices.IndexFunc(all[:i], decides); j >= 0 {
 			if all[i].Action.Tightens() {
 				warn(i, "can only match in part: override %d comes first and matches everything that it matches in full", j+1)
 			} else {

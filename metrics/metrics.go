@@ -88,7 +88,7 @@ func New(c Config) *Metrics {
 	m.authors = m.counterVec("author_domain_results_total", "DMARC results of the author domains in metrics.author_domains, including subdomains", "author_domain", "result")
 	m.seals = m.counterVec("arc_seals_total", "messages that were to be sealed, by outcome", "result")
 	m.own = m.counterVec("own_messages_total", "messages of our own users and hosts, by outcome of signing", "result")
-	m.removed = m.counterVec("ar_headers_removed_total", "header fields deleted because they claimed to be ours", "header")
+	m.removed = m.counterVec("ar_headers_removed_total", "header fields deleted because they claimed to be ours, by whether they could mislead anybody", "header", "claim")
 	m.bytes = m.counter("message_bytes_total", "body octets received of verified messages; the MTA does not send the parts of a body that no check needs")
 	m.eom = m.histogram("eom_duration_seconds", "how long the MTA waited after the last octet of a verified message")
 	m.eomLimit = m.gauge("eom_limit_seconds", "the value of limits.end_of_message")

@@ -105,7 +105,7 @@ func TestObserve(t *testing.T) {
 	m.Observe(&policy.Verdict{
 		Listener: "l",
 		Decision: policy.Decision{Disposition: policy.None, Requested: policy.Reject},
-		Removed:  policy.Removed{policy.ResultsField: 2},
+		Removed:  policy.Removed{policy.ResultsField: 3, policy.QuarantineField: 1}, HarmlessRemoved: 1,
 		Result: &verify.Result{
 			DKIM: []dkim.Result{
 				{Status: dkim.Pass, Signature: rsaSignature, Key: &dkim.Key{Type: "rsa", Bits: 2048}},
@@ -191,7 +191,9 @@ func TestObserve(t *testing.T) {
 		`key_state{domain="old.example",selector="s",state="ok",use="seal"}`:                           "",
 		`key_state{domain="example.org",selector="s",state="ok",use="seal"}`:                           "0",
 		`key_state{domain="example.org",selector="s",state="mismatch",use="seal"}`:                     "1",
-		`ar_headers_removed_total{header="Authentication-Results"}`:                                    "3",
+		`ar_headers_removed_total{claim="forged",header="Authentication-Results"}`:                     "3",
+		`ar_headers_removed_total{claim="harmless",header="Authentication-Results"}`:                   "1",
+		`ar_headers_removed_total{claim="forged",header="quarantine"}`:                                 "1",
 		`auth_results_total{method="dkim",reason="no_key",result="permerror"}`:                         "1",
 		`auth_results_total{method="spf",reason="",result="pass"}`:                                     "1",
 		`auth_results_total{method="iprev",reason="no_match",result="fail"}`:                           "1",

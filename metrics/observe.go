@@ -15,9 +15,7 @@ import (
 
 // Observe counts one finished message.
 func (m *Metrics) Observe(v *policy.Verdict) {
-	for kind, n := range v.Removed {
-		m.removed.WithLabelValues(string(kind)).Add(float64(n))
-	}
+	m.observeRemoved(v)
 	if v.Skip != policy.NotSkipped {
 		m.skipped.WithLabelValues(string(v.Skip)).Inc()
 		if v.Skip == policy.Authenticated || v.Skip == policy.LocalNetwork {
@@ -37,6 +35,24 @@ func (m *Metrics) Observe(v *policy.Verdict) {
 	m.bytes.Add(float64(v.Result.Size))
 	m.observeResult(v.Result)
 	m.observeDMARC(v)
+}
+
+// Values of the label claim: what a field says that claims to be ours.
+const (
+	claimForged   = "forged"
+	claimHarmless = "harmless"
+)
+
+// observeRemoved counts the fields that claimed to be ours. Only
+// Authentication-Results fields can be harmless.
+func (m *Metrics) observeRemoved(v *policy.Verdict) {
+	for kind, n := range v.Removed {
+		if kind == policy.ResultsField {
+			n -= v.HarmlessRemoved
+		}
+		m.removed.WithLabelValues(string(kind), claimForged).Add(float64(n))
+	}
+	m.removed.WithLabelValues(string(policy.ResultsField), claimHarmless).Add(float64(v.HarmlessRemoved))
 }
 
 // observeResult counts the result of each method.

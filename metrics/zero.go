@@ -30,8 +30,9 @@ func (m *Metrics) zero(c Config) {
 		m.own.WithLabelValues(s)
 	}
 	for _, kind := range policy.OwnFieldKinds() {
-		m.removed.WithLabelValues(string(kind))
+		m.removed.WithLabelValues(string(kind), claimForged)
 	}
+	m.removed.WithLabelValues(string(policy.ResultsField), claimHarmless)
 	for _, s := range []string{"hit", "miss", "stale"} {
 		m.dnsCache.WithLabelValues(s)
 	}

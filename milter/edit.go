@@ -8,6 +8,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"authmilter/policy"
+	"authmilter/verify"
 	"authmilter/verify/message"
 )
 
@@ -43,7 +44,17 @@ type removal struct {
 	at     int // its place among all fields of the message, from 0
 	kind   policy.OwnField
 	number int // among the fields of its name, from 1
+	// value is what an Authentication-Results field says, "" if it counts as forged
+	// whatever it says.
+	value string
 }
+
+// Bounds of the fields that may count as harmless: how many of one message, and the
+// length of each in octets.
+const (
+	maxHarmless       = 20
+	maxHarmlessLength = 4096
+)
 
 // see notes a field. It is called for every field of a message, even past the
 // bounds for verification, so that no header is too large to remove forged fields.
@@ -67,9 +78,13 @@ func (r *removals) see(name, value string) {
 	r.numbers[kind]++
 	// Treated as forged until proved otherwise, so that a panic while reading the
 	// field does not let it through.
-	r.forged = append(r.forged, removal{at, kind, r.numbers[kind]})
-	if !r.fields.Forged(kind, name, value) {
-		r.forged = r.forged[:len(r.forged)-1]
+	last := len(r.forged)
+	r.forged = append(r.forged, removal{at: at, kind: kind, number: r.numbers[kind]})
+	switch {
+	case !r.fields.Forged(kind, name, value):
+		r.forged = r.forged[:last]
+	case kind == policy.ResultsField && last < maxHarmless && len(value) <= maxHarmlessLength:
+		r.forged[last].value = value
 	}
 }
 
@@ -91,7 +106,18 @@ func (r *removals) remove(m gomilter.Modifier) error {
 	return nil
 }
 
-// removed returns the number of forged fields by kind.
+// harmless returns how many of the fields are harmless, given the result of the message,
+// nil if it was not verified.
+func (r *removals) harmless(result *verify.Result) (n int) {
+	for _, f := range r.forged {
+		if f.value != "" && policy.Harmless(f.value, result) {
+			n++
+		}
+	}
+	return n
+}
+
+// removed returns the number of fields by kind.
 func (r *removals) removed() policy.Removed {
 	if len(r.forged) == 0 {
 		return nil

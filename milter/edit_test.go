@@ -215,6 +215,93 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
+// TestHarmlessFields checks which of the removed fields count as harmless.
+func TestHarmlessFields(t *testing.T) {
+	const (
+		microsoft = " mx.example.org; dkim=none (message not signed)\n header.d=none;mx.example.org; dmarc=none action=none\n header.from=joe.example;"
+		passes    = " mx.example.org; dmarc=pass header.from=football.example.com"
+		lies      = " mx.example.org; dmarc=pass header.from=bank.example"
+	)
+	r := start(t, options{set: func(s *Settings) { s.SkipNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }})
+	for _, test := range []struct {
+		name, client     string
+		values           []string
+		forged, harmless int
+	}{
+		{"none", "192.0.2.1", nil, 0, 0},
+		{"authentic mail", "192.0.2.1", []string{microsoft, passes, lies}, 1, 2},
+		{"forged mail", "203.0.113.9", []string{microsoft, passes, lies}, 2, 1},
+		{"our own mail", "127.0.0.1", []string{microsoft, passes, lies}, 2, 1},
+		{"too many", "192.0.2.1", slices.Repeat([]string{microsoft}, maxHarmless+3), 3, maxHarmless},
+		{"one too long", "192.0.2.1", []string{microsoft + strings.Repeat(" ", maxHarmlessLength)}, 1, 0},
+	} {
+		m := unsigned()
+		m.client = test.client
+		for _, v := range test.values {
+			m.fields = append(m.fields, field{resultsName, v})
+		}
+		r.deliver(m)
+		if v := r.last(); v.Forged() != test.forged || v.HarmlessRemoved != test.harmless {
+			t.Errorf("%s: %d forged, %d harmless", test.name, v.Forged(), v.HarmlessRemoved)
+		}
+	}
+}
+
+// TestUnsendableReply checks that a message is refused even if the reply cannot be
+// sent, and that the verdict says what was done.
+func TestUnsendableReply(t *testing.T) {
+	r := start(t, options{set: func(s *Settings) {
+		s.Rules = &policy.Rules{Mode: policy.ModeEnforce, Reply: policy.ReplyTemplate{Status: strings.Repeat("5", 1<<16)}}
+	}})
+	m := unsigned()
+	m.client = "203.0.113.9" // SPF fails
+	c := r.dial()
+	r.open(c, m)
+	r.envelope(c, m)
+	r.header(c, m)
+	acts, action, err := c.BodyReadFrom(strings.NewReader(m.body))
+	if err != nil || action.Type != gomilter.ActionReject || len(acts) != 0 {
+		t.Fatalf("%v, changes %v, %v", action, acts, err)
+	}
+	if d := r.last().Decision; d.Disposition != policy.Reject || d.Intended != policy.Reject || d.Reply != (policy.Reply{}) {
+		t.Errorf("%+v", d)
+	}
+	if got := r.count.get().errors; !slices.Equal(got, []string{string(StageAnswer)}) {
+		t.Errorf("errors in %q", got)
+	}
+}
+
+// TestHold checks how a message is held, and that the verdict says so: an MTA that
+// cannot hold it gets a field instead.
+func TestHold(t *testing.T) {
+	const reason = "override 1: quarantine"
+	r := start(t, options{set: func(s *Settings) {
+		s.QuarantineField = "X-Quarantined"
+		s.Rules = &policy.Rules{
+			Mode: policy.ModeEnforce, QuarantineBy: policy.ByHold,
+			Overrides: []policy.Override{asking(policy.ActionQuarantine, "author_domain", "football.example.com")},
+		}
+	}})
+	m := unsigned()
+	m.client = "203.0.113.9" // SPF fails
+	for _, test := range []struct {
+		actions     gomilter.OptAction
+		change      string
+		hold, field string
+	}{
+		{wantedActions, fmt.Sprintf("Quarantine %q", reason), reason, ""},
+		{wantedActions &^ gomilter.OptQuarantine, fmt.Sprintf("InsertHeader 0 %q %q", "X-Quarantined", " "+reason), "", reason},
+	} {
+		acts := r.deliver(m, gomilter.WithActions(test.actions))
+		if !slices.Contains(acts, test.change) {
+			t.Errorf("%q, want %s", acts, test.change)
+		}
+		if d := r.last().Decision; d.Disposition != policy.Quarantine || d.HoldReason != test.hold || d.QuarantineText != test.field {
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
 // TestManyForgedResults checks that no number of forged fields lets one pass.
 func TestManyForgedResults(t *testing.T) {
 	r := start(t, options{})

@@ -50,6 +50,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	} else if t.own != nil {
 		fields = s.sign(t, v)
 	}
+	s.judgeRemoved(t, v)
 	if t.removals.stuck {
 		refuse(v, errNotRemoved)
 		fields = nil
@@ -62,6 +63,13 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	v.Took, v.EndOfMessage = watch.at.Sub(t.begun), watch.at.Sub(begun)
 	s.observe(v)
 	return resp, nil
+}
+
+// judgeRemoved counts in v the removed fields that are harmless. If a bug prevents it,
+// all are forged.
+func (s *session) judgeRemoved(t *transaction, v *policy.Verdict) {
+	defer s.guard()
+	v.HarmlessRemoved = t.removals.harmless(v.Result)
 }
 
 // refuse makes v reject the message because of err, whatever the policy: a field
@@ -177,7 +185,8 @@ func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineFie
 		err := m.Quarantine(d.HoldReason)
 		if errors.Is(err, gomilter.ErrModificationNotAllowed) {
 			// This MTA cannot quarantine.
-			err = insert(m, []message.Field{{Name: quarantineField, Raw: " " + d.HoldReason}})
+			d.HoldReason, d.QuarantineText = "", d.HoldReason
+			err = insert(m, []message.Field{{Name: quarantineField, Raw: " " + d.QuarantineText}})
 		}
 		if err != nil {
 			return nil, err
@@ -188,10 +197,15 @@ func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineFie
 	}
 	resp, err := gomilter.RejectWithCodeAndReason(uint16(d.Reply.Code), d.Reply.Status+" "+d.Reply.Text)
 	if err != nil {
-		// A reply that cannot be sent must not decide the fate of the message.
+		// A reply that cannot be sent must not decide the fate of the message: the
+		// MTA refuses it in its own words.
 		s.server.config.Counter.Error(string(StageAnswer))
-		s.server.config.Log.Error("cannot send the reply: message accepted", "error", err)
-		return gomilter.RespAccept, nil
+		s.server.config.Log.Error("cannot send the reply: the MTA sends its own", "error", err)
+		d.Reply = policy.Reply{}
+		if d.Disposition == policy.Defer {
+			return gomilter.RespTempFail, nil
+		}
+		return gomilter.RespReject, nil
 	}
 	return resp, nil
 }

@@ -77,7 +77,8 @@ func (o *OwnFields) Forged(kind OwnField, name, value string) bool {
 	return false
 }
 
-// Removed counts the forged fields of each kind that were deleted from a message.
+// Removed counts the fields of each kind that were deleted from a message because they
+// claimed to be ours.
 type Removed map[OwnField]int
 
 // Total returns the number of fields of all kinds.

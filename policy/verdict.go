@@ -59,8 +59,10 @@ type Verdict struct {
 	// Signing is the outcome of signing a message that was skipped because it is
 	// ours.
 	Signing Signing
-	// Removed counts the fields that claimed to be ours and were deleted.
-	Removed Removed
+	// Removed counts the fields that claimed to be ours and were deleted, and
+	// HarmlessRemoved those among them that are [Harmless]. The others are forged.
+	Removed         Removed
+	HarmlessRemoved int
 	// Took is the time from MAIL FROM to the reply. EndOfMessage is the part of it
 	// that the MTA waited after the last octet of the body. Stages are what the
 	// time was spent on.
@@ -70,6 +72,9 @@ type Verdict struct {
 	// Rules are the rules that were tried, if the configuration asks for them.
 	Rules []Step
 }
+
+// Forged returns the number of forged fields that were deleted.
+func (v *Verdict) Forged() int { return v.Removed.Total() - v.HarmlessRemoved }
 
 // Stages divide up the time that a message took. All except Receive are part of
 // EndOfMessage.

@@ -145,8 +145,11 @@ func TestStatusPage(t *testing.T) {
 	if shown["verified"] != fmt.Sprint(verified) || verified < 30 {
 		t.Errorf("%q verified messages are shown, want %v", shown["verified"], verified)
 	}
-	if want := metric(`ar_headers_removed_total{header="Authentication-Results"}`); shown["forged fields removed"] != want || want == "0" {
-		t.Errorf("%q forged fields are shown, %s were removed", shown["forged fields removed"], want)
+	for _, claim := range []string{"forged", "harmless"} {
+		want := metric(fmt.Sprintf(`ar_headers_removed_total{claim="%s",header="Authentication-Results"}`, claim))
+		if got := shown[claim+" fields removed"]; got != want || want == "0" {
+			t.Errorf("%q %s fields are shown, %s were removed", got, claim, want)
+		}
 	}
 	methods := map[string]string{}
 	for _, row := range p.rows("methods") {

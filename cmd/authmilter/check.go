@@ -80,14 +80,14 @@ func (f *checkFlags) verify(cmd *cobra.Command, file string) error {
 	}
 	opts := cfg.VerifyOptions(resolver)
 	opts.Explain, opts.SPFExplanation = f.explain, f.explain
-	r, removed, err := verifyFile(cmd.Context(), cfg, opts, env, in)
+	v, err := verifyFile(cmd.Context(), cfg, opts, env, in)
 	if err != nil {
 		return config.FileError(file, err)
 	}
 	for i, path := range f.recipients {
 		f.recipients[i] = milter.ParsePath(path)
 	}
-	result := newCheckOutput(cfg, &policy.Message{Envelope: env, Recipients: policy.NewRecipients(f.recipients...), Listener: f.listener, Result: r}, removed)
+	result := newCheckOutput(cfg, &policy.Message{Envelope: env, Recipients: policy.NewRecipients(f.recipients...), Listener: f.listener, Result: v.Result}, v)
 	out := cmd.OutOrStdout()
 	if f.json {
 		enc := json.NewEncoder(out)
@@ -100,44 +100,59 @@ func (f *checkFlags) verify(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	if messageFails(r) {
+	if messageFails(v.Result) {
 		return errFinding
 	}
 	return nil
 }
 
-// verifyFile verifies the message in r in the same way as the milter. It also returns
-// the number of forged fields that the milter would remove.
-func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env verify.Envelope, r io.Reader) (*verify.Result, policy.Removed, error) {
+// verifyFile verifies the message in r in the same way as the milter. It returns the
+// result and the numbers of fields that the milter would remove.
+func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env verify.Envelope, r io.Reader) (*policy.Verdict, error) {
 	// The highest limits that a configuration can set, so that verify itself reports
 	// messages beyond its limits, as it does for the milter.
 	limits := message.Limits{Bytes: 64 << 20, Fields: 1 << 20}
 	header, body, err := message.ReadHeader(bufio.NewReader(r), limits)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c := verify.New(opts).Begin(ctx, env)
 	defer c.Cancel()
-	own, removed := cfg.OwnFields(), policy.Removed{}
-	if cfg.Skips(env.ClientIP) {
+	own, v := cfg.OwnFields(), &policy.Verdict{Removed: policy.Removed{}}
+	var claims []string
+	skips := cfg.Skips(env.ClientIP)
+	if skips {
 		own = own.OfOwnMail()
 	}
 	for _, field := range header {
 		if kind := own.Kind(field.Name); own.Forged(kind, field.Name, field.Raw) {
-			removed[kind]++
+			v.Removed[kind]++
+			if kind == policy.ResultsField {
+				claims = append(claims, field.Raw)
+			}
 		}
 		c.Field(field)
 	}
 	c.EndHeader()
 	if _, err := io.Copy(c, body); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	select {
 	case <-c.Ready():
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
-	return c.Finish(), removed, nil
+	v.Result = c.Finish()
+	known := v.Result
+	if skips {
+		known = nil
+	}
+	for _, value := range claims {
+		if policy.Harmless(value, known) {
+			v.HarmlessRemoved++
+		}
+	}
+	return v, nil
 }
 
 // messageFails reports whether a message fails as a whole.

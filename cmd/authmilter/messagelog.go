@@ -26,8 +26,11 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		slog.Int("recipients", v.Recipients.Count),
 		slog.String("listener", v.Listener),
 	}
-	if n := v.Removed.Total(); n > 0 {
+	if n := v.Forged(); n > 0 {
 		attrs = append(attrs, slog.Int("forged_removed", n))
+	}
+	if n := v.HarmlessRemoved; n > 0 {
+		attrs = append(attrs, slog.Int("harmless_removed", n))
 	}
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))

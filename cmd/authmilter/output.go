@@ -37,15 +37,16 @@ type checkOutput struct {
 	Why      string `json:"override_detail,omitempty"`
 	Reply    string `json:"reply,omitempty"`
 	// Rules are the rules tried and their outcomes.
-	Rules   []policy.Step `json:"rules"`
-	Header  string        `json:"authentication_results"`
-	Removed int           `json:"forged_fields_removed"`
-	forged  policy.Removed
-	Queries int            `json:"dns_queries"`
-	Bytes   int64          `json:"body_bytes"`
-	Skipped string         `json:"milter_skips,omitempty"`
-	Lookups []lookupOutput `json:"lookups,omitempty"`
-	Steps   []stepOutput   `json:"spf_steps,omitempty"`
+	Rules    []policy.Step `json:"rules"`
+	Header   string        `json:"authentication_results"`
+	Removed  int           `json:"forged_fields_removed"`
+	Harmless int           `json:"harmless_fields_removed,omitempty"`
+	removed  policy.Removed
+	Queries  int            `json:"dns_queries"`
+	Bytes    int64          `json:"body_bytes"`
+	Skipped  string         `json:"milter_skips,omitempty"`
+	Lookups  []lookupOutput `json:"lookups,omitempty"`
+	Steps    []stepOutput   `json:"spf_steps,omitempty"`
 }
 
 type dkimOutput struct {
@@ -144,7 +145,7 @@ type stepOutput struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
-func newCheckOutput(cfg *config.File, m *policy.Message, removed policy.Removed) *checkOutput {
+func newCheckOutput(cfg *config.File, m *policy.Message, v *policy.Verdict) *checkOutput {
 	env, r := m.Envelope, m.Result
 	decision := cfg.Rules().Decide(m)
 	o := &checkOutput{
@@ -164,10 +165,11 @@ func newCheckOutput(cfg *config.File, m *policy.Message, removed policy.Removed)
 		Rules:         cfg.Rules().Explain(m),
 		Header: "Authentication-Results: " +
 			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision), "\r\n", "\n"),
-		Removed: removed.Total(),
-		forged:  removed,
-		Queries: r.Queries,
-		Bytes:   r.Size,
+		Removed:  v.Forged(),
+		Harmless: v.HarmlessRemoved,
+		removed:  v.Removed,
+		Queries:  r.Queries,
+		Bytes:    r.Size,
 	}
 	if cfg.Skips(env.ClientIP) {
 		o.Skipped = string(policy.LocalNetwork)

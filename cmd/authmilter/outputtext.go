@@ -15,13 +15,20 @@ const testingText = "  t=y: the domain is testing, and the policy counts as %s\n
 func (r *checkOutput) print(w io.Writer, explain bool) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, r.Header)
-	if r.Removed > 0 {
+	if len(r.removed) > 0 {
 		fmt.Fprintln(&b)
 	}
 	for _, kind := range policy.OwnFieldKinds() {
-		if n := r.forged[kind]; n > 0 {
+		n := r.removed[kind]
+		if kind == policy.ResultsField {
+			n -= r.Harmless
+		}
+		if n > 0 {
 			fmt.Fprintf(&b, "%d forged %s removed\n", n, kind)
 		}
+	}
+	if r.Harmless > 0 {
+		fmt.Fprintf(&b, "%d harmless %s removed\n", r.Harmless, policy.ResultsField)
 	}
 	switch r.Skipped {
 	case string(policy.LocalNetwork):

@@ -131,6 +131,35 @@ action = "accept"
 	}
 }
 
+// TestServeHarmless checks that log, metrics and status page tell a removed field that
+// misleads nobody from a forged one.
+func TestServeHarmless(t *testing.T) {
+	d := serving(t, common(zoneServer(t), ""), nil)
+	m := connect(t, d.address("listen"))
+	microsoft := spoofed
+	microsoft.header = slices.Clone(spoofed.header)
+	microsoft.header[0][1] = " mx.example.org; dkim=none (message not signed)\n header.d=none;mx.example.org; dmarc=none action=none\n header.from=example.com;"
+	if edits := m.deliver(microsoft); edits[0] != "delete 1 Authentication-Results" {
+		t.Errorf("%q", edits)
+	}
+	d.waitLog(" harmless_removed=1 ")
+	if strings.Contains(d.log.String(), "forged_removed") {
+		t.Error("logged as forged")
+	}
+	d.wantMetric(`authmilter_ar_headers_removed_total{claim="forged",header="Authentication-Results"} 0`)
+	d.wantMetric(`authmilter_ar_headers_removed_total{claim="harmless",header="Authentication-Results"} 1`)
+	m.deliver(spoofed)
+	d.waitLog(" forged_removed=1 ")
+	d.wantMetric(`authmilter_ar_headers_removed_total{claim="forged",header="Authentication-Results"} 1`)
+	d.wantMetric(`authmilter_ar_headers_removed_total{claim="harmless",header="Authentication-Results"} 1`)
+	_, page := d.get("/")
+	for _, want := range []string{"forged fields removed: 1", "harmless fields removed: 1"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
 // TestServeReportOnly checks that log and status page say what an override that only
 // reports keeps from happening.
 func TestServeReportOnly(t *testing.T) {

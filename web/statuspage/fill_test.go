@@ -75,7 +75,7 @@ func (f *filler) verdicts(at time.Time) []*policy.Verdict {
 		v := new(policy.Verdict)
 		f.fill(reflect.ValueOf(v).Elem(), 0)
 		v.At, v.Skip = at, skip
-		v.Took, v.EndOfMessage, v.Removed = time.Second, time.Millisecond, policy.Removed{policy.ResultsField: 3}
+		v.Took, v.EndOfMessage, v.Removed, v.HarmlessRemoved = time.Second, time.Millisecond, policy.Removed{policy.ResultsField: 3}, 1
 		if skip == policy.Authenticated {
 			v.Signing.Err = nil // so that the domain that signed is shown once
 		}

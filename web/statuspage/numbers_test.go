@@ -181,6 +181,22 @@ func TestManyOfEach(t *testing.T) {
 	}
 }
 
+// TestRefusedWithoutResults holds that a refusal is shown although the message was
+// skipped.
+func TestRefusedWithoutResults(t *testing.T) {
+	p := New(Config{Now: newClock().now})
+	v := senders[8].verdict(newRand(), p.now())
+	v.Decision = policy.Decision{Disposition: policy.Reject, Intended: policy.Reject,
+		Reply: policy.Reply{Code: 550, Status: "5.6.0", Text: "malformed name of a header field"}}
+	v.Removed, v.HarmlessRemoved = policy.Removed{policy.ResultsField: 3}, 1
+	p.Observe(v)
+	got := strings.Join(row(t, parse(t, get(t, p)), "messages", "14:37:20"), "|")
+	want := "skipped: network|reject550 5.6.0 malformed name of a header fieldforged fields removed: 2harmless fields removed: 1|"
+	if !strings.Contains(got, want) {
+		t.Errorf("no %q in %s", want, got)
+	}
+}
+
 func TestAttention(t *testing.T) {
 	quiet := func() (*clock, *Page) {
 		c := newClock()

@@ -34,7 +34,8 @@ type record struct {
 	arc      method
 	iprev    method
 	authors  int // author domains
-	removed  int // forged fields
+	forged   int // fields removed
+	harmless int // likewise
 	sealed   bool
 	decision decision
 
@@ -127,7 +128,7 @@ func cut(s string, most int) string {
 // newRecord returns what is kept of v. If anonymous, it has no personal data.
 func newRecord(v *policy.Verdict, anonymous bool) record {
 	w := writer{buf: make([]byte, 0, usualTexts), anonymous: anonymous}
-	r := record{at: v.At, took: v.Took, wait: v.EndOfMessage, removed: v.Removed.Total(), skip: skips.position(string(v.Skip))}
+	r := record{at: v.At, took: v.Took, wait: v.EndOfMessage, forged: v.Forged(), harmless: v.HarmlessRemoved, skip: skips.position(string(v.Skip))}
 	if !anonymous {
 		r.client = v.Envelope.ClientIP.Unmap().WithZone("")
 	}
@@ -140,7 +141,7 @@ func newRecord(v *policy.Verdict, anonymous bool) record {
 	} else {
 		r.keepSigning(&w, &v.Signing)
 	}
-	if v.Skip == policy.NotSkipped || v.Skip == policy.ByOverride {
+	if v.Skip == policy.NotSkipped || v.Skip == policy.ByOverride || v.Decision.Reply != (policy.Reply{}) {
 		r.keepDecision(&w, &v.Decision)
 	}
 	r.text = string(w.buf)

@@ -19,7 +19,8 @@ type counts struct {
 	dispositions [maxWords]uint32
 	skips        [maxWords]uint32
 	results      [methodCount][maxWords]uint32
-	removed      uint32
+	forged       uint32 // fields removed
+	harmless     uint32 // likewise
 }
 
 // minute holds what happened in one minute.
@@ -75,7 +76,8 @@ func (r *recorder) count(now time.Time, v *policy.Verdict) {
 // signature and for each identity that SPF checked, and the DKIM result none for an
 // unsigned message.
 func (c *counts) add(v *policy.Verdict) {
-	c.removed += uint32(v.Removed.Total())
+	c.forged += uint32(v.Forged())
+	c.harmless += uint32(v.HarmlessRemoved)
 	if v.Skip != policy.NotSkipped {
 		c.skips[skips.position(string(v.Skip))]++
 		return
@@ -173,5 +175,6 @@ func (c *counts) sum(o *counts) {
 			c.results[m][i] += o.results[m][i]
 		}
 	}
-	c.removed += o.removed
+	c.forged += o.forged
+	c.harmless += o.harmless
 }

@@ -103,11 +103,14 @@ func (f *facts) messages() []messageRow {
 			row.Skipped = skips.name(r.skip)
 			row.Notes = append(row.Notes, r.ownNotes()...)
 		}
-		if r.noted || row.Skipped == "override" {
+		if r.noted || row.Skipped == "override" || r.decision.replyCode != 0 {
 			r.decisionNotes(&row)
 		}
-		if r.removed > 0 {
-			row.Notes = append(row.Notes, fmt.Sprintf("forged fields removed: %d", r.removed))
+		if r.forged > 0 {
+			row.Notes = append(row.Notes, fmt.Sprintf("forged fields removed: %d", r.forged))
+		}
+		if r.harmless > 0 {
+			row.Notes = append(row.Notes, fmt.Sprintf("harmless fields removed: %d", r.harmless))
 		}
 		rows = append(rows, row)
 	}

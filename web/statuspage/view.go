@@ -244,7 +244,10 @@ func (f *facts) volume() []volumeRow {
 	for i, name := range skips {
 		rows = append(rows, volumeRow{Name: "skipped: " + name, Class: "part", Hour: grouped(uint64(h.skips[i])), Day: grouped(uint64(d.skips[i]))})
 	}
-	return append(rows, volumeRow{Name: "forged fields removed", Total: true, Hour: grouped(uint64(h.removed)), Day: grouped(uint64(d.removed))})
+	return append(rows,
+		volumeRow{Name: "forged fields removed", Total: true, Hour: grouped(uint64(h.forged)), Day: grouped(uint64(d.forged))},
+		volumeRow{Name: "harmless fields removed", Total: true, Hour: grouped(uint64(h.harmless)), Day: grouped(uint64(d.harmless))},
+	)
 }
 
 // methods returns the results of each method in use.

@@ -112,8 +112,11 @@ func (o *Override) match(m *Message) (extent, demand) {
 // the message alone.
 func (r *Rules) override(found []finding, m *Message) (f, intended finding, skip bool) {
 	plain := r.strictest(found...)
-	f, skip = r.search(found, m, true)
-	intended, _ = r.search(found, m, false)
+	f, decided := r.search(found, m, true)
+	intended, skip = f, decided == ActionSkip && f.disposition == None
+	if decided == ActionReportOnly {
+		intended, _ = r.search(found, m, false)
+	}
 	if f.disposition == plain.disposition && intended.disposition == plain.disposition && !skip {
 		return plain, plain, false
 	}
@@ -121,16 +124,16 @@ func (r *Rules) override(found []finding, m *Message) (f, intended finding, skip
 }
 
 // search applies the overrides, those that only report included or not, to what was
-// found and returns the strictest finding. It also reports whether to leave the
-// message alone.
+// found. It returns the strictest finding and the action of the override that decides,
+// "" if none does.
 //
 // The first override that m matches in full decides. Earlier ones that m matches
 // in part only tighten, and the strictest of all counts. So adding an author, a
 // recipient or a List-Id never makes the disposition milder: the message still
 // matches in part every override that it matched in full, and what that override
 // asks for remains the minimum.
-func (r *Rules) search(found []finding, m *Message, reporting bool) (f finding, skip bool) {
-	f, least := r.strictest(found...), finding{disposition: None}
+func (r *Rules) search(found []finding, m *Message, reporting bool) (finding, Action) {
+	plain, least := r.strictest(found...), finding{disposition: None}
 	for i := range r.Overrides {
 		o := &r.Overrides[i]
 		if o.Action == ActionReportOnly && !reporting {
@@ -138,13 +141,12 @@ func (r *Rules) search(found []finding, m *Message, reporting bool) (f finding, 
 		}
 		switch e, _ := o.match(m); {
 		case e == inFull:
-			f = r.apply(i, found, m)
-			return r.strictest(f, least), o.Action == ActionSkip && least.disposition == None
+			return r.strictest(r.apply(i, found, m), least), o.Action
 		case e == inPart && o.Action.Tightens():
 			least = r.strictest(least, r.apply(i, found, m))
 		}
 	}
-	return r.strictest(f, least), false
+	return r.strictest(plain, least), ""
 }
 
 // apply returns the finding that results if the i-th override applies to found.

@@ -190,7 +190,7 @@ func TestProperties(t *testing.T) {
 		}
 		// What is reported does not depend on the rules that only report.
 		plain.Overrides = slices.DeleteFunc(slices.Clone(r.Overrides), func(o Override) bool { return o.Action == ActionReportOnly })
-		if enforced := plain.Decide(m); d.Intended != enforced.Intended {
+		if len(plain.Overrides) < len(r.Overrides) && d.Intended != plain.Decide(m).Intended {
 			fail("a rule that only reports changes what is reported")
 		}
 		if d.Intended != without.Intended && d.Override.Type != LocalPolicy && d.Override.Type != MailingList {

@@ -11,6 +11,7 @@ type File struct {
 	SocketMode        FileMode        `toml:"socket_mode" comment:"Permissions of Unix sockets."`
 
 	Skip     Skip       `toml:"skip" comment:"Messages that are not inbound: not verified, no results added, but logged."`
+	Relay    Relay      `toml:"relay" comment:"Hosts of ours that pass on mail from outside to this one."`
 	DNS      DNS        `toml:"dns"`
 	DKIM     DKIM       `toml:"dkim"`
 	SPF      SPF        `toml:"spf"`
@@ -38,6 +39,13 @@ func (f *File) ErrorAt(key string, err error) error {
 type Skip struct {
 	Authenticated bool      `toml:"authenticated" comment:"Skip clients that authenticated to the MTA."`
 	Networks      []Network `toml:"networks" comment:"Skip clients with an address in these networks."`
+}
+
+// Relay defines which clients pass on mail from outside.
+type Relay struct {
+	Networks    []Network `toml:"networks" comment:"For clients in these networks, their Received fields say where a message came from."`
+	Unreadable  Choice    `toml:"unreadable" comment:"SPF result if they do not say so: temperror or none."`
+	KeepResults bool      `toml:"keep_results" comment:"Keep the Authentication-Results that they add under our name."`
 }
 
 // DNS configures the resolver.

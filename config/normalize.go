@@ -51,6 +51,9 @@ func (f *File) normalizeHost() error {
 	if len(f.Listen) == 0 {
 		return badKey("listen", "no address to listen on")
 	}
+	if err := f.Relay.Unreadable.oneOf(0, "relay.unreadable", choiceTemperror, choiceNone); err != nil {
+		return err
+	}
 	if f.Log.Format != "text" && f.Log.Format != "json" {
 		return badKey("log.format", `%q is neither "text" nor "json"`, f.Log.Format)
 	}

@@ -16,6 +16,7 @@ import (
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
+	"authmilter/verify/trace"
 )
 
 // resolvConf lists the resolvers of the host.
@@ -70,6 +71,8 @@ func (f *File) VerifyOptions(r dns.Resolver) verify.Options {
 		MaxHeaderFields: f.Limits.HeaderFields,
 		Explain:         f.explains(),
 		IPRev:           f.IPRev.Check,
+
+		NoOriginIsTemporary: f.Relay.Unreadable == choiceTemperror,
 	}
 }
 
@@ -89,6 +92,16 @@ func (f *File) OwnFields() policy.OwnFields {
 // Skips reports whether mail from a client is skipped because of its address.
 func (f *File) Skips(client netip.Addr) bool {
 	return slices.ContainsFunc(f.Skip.Networks, func(n Network) bool { return n.Contains(client) })
+}
+
+// Trail returns the trail of a message from a client, or nil if the client is not
+// one of our relays.
+func (f *File) Trail(client netip.Addr) *trace.Trail {
+	relays := prefixes(f.Relay.Networks)
+	if !slices.ContainsFunc(relays, func(n netip.Prefix) bool { return n.Contains(client) }) {
+		return nil
+	}
+	return &trace.Trail{Relays: relays}
 }
 
 // HostNames returns the possible names of this host.
@@ -115,10 +128,6 @@ func (c *Config) Settings(r dns.Resolver) *milter.Settings {
 			signing = append(signing, milter.SigningKey{Domain: k.Domain, Selector: k.Selector, Signer: k.Private.Signer()})
 		}
 	}
-	networks := make([]netip.Prefix, len(c.Skip.Networks))
-	for i, n := range c.Skip.Networks {
-		networks[i] = n.Prefix
-	}
 	return &milter.Settings{
 		AuthservID:        c.AuthservID,
 		Claimant:          c.claimant(),
@@ -128,9 +137,19 @@ func (c *Config) Settings(r dns.Resolver) *milter.Settings {
 		ReceivedSPF:       c.SPF.ReceivedSPF,
 		Signing:           signing,
 		SkipAuthenticated: c.Skip.Authenticated,
-		SkipNetworks:      networks,
+		SkipNetworks:      prefixes(c.Skip.Networks),
+		Relays:            prefixes(c.Relay.Networks),
+		KeepRelayResults:  c.Relay.KeepResults,
 		MaxMessages:       c.Limits.Messages,
 		EndOfMessage:      time.Duration(c.Limits.EndOfMessage),
 		ExplainRules:      c.explains(),
 	}
+}
+
+func prefixes(networks []Network) []netip.Prefix {
+	list := make([]netip.Prefix, len(networks))
+	for i, n := range networks {
+		list[i] = n.Prefix
+	}
+	return list
 }

@@ -73,10 +73,9 @@ func (r *removals) see(name, value string) {
 	}
 }
 
-// keep spares the fields that are really ours: ours reports whether the field at
-// a place in the message is.
-func (r *removals) keep(ours func(at int) bool) {
-	r.forged = slices.DeleteFunc(r.forged, func(f removal) bool { return ours(f.at) })
+// keep spares the fields for which ours reports that they are not forged.
+func (r *removals) keep(ours func(removal) bool) {
+	r.forged = slices.DeleteFunc(r.forged, ours)
 }
 
 // remove removes the forged fields. After a removal Postfix renumbers the fields

@@ -30,6 +30,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	}
 	watch := stopwatch{time.Now()}
 	begun := watch.at
+	s.endHeader(t)
 	v := &policy.Verdict{
 		At:         t.begun,
 		Stages:     policy.Stages{Receive: begun.Sub(t.begun)},
@@ -37,9 +38,9 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		QueueID:    m.Get("i"),
 		Envelope:   t.env,
 		Recipients: t.recipients,
+		Relay:      t.relay,
 		Skip:       t.skip,
 	}
-	s.endHeader(t)
 	v.Removed = t.removals.removed()
 	if err := t.removals.remove(m); err != nil {
 		return nil, s.gone(v, err)
@@ -199,7 +200,7 @@ func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineFie
 // seal returns the ARC Set to put above our results, and records it in v.
 func (t *transaction) seal(v *policy.Verdict) []message.Field {
 	id := t.settings.AuthservID
-	set, err := t.check.Seal(id, policy.ARCResults(id, t.env, v.Result, v.Decision))
+	set, err := t.check.Seal(id, policy.ARCResults(id, t.env, v.Result, v.Decision, t.relayResults))
 	v.Seal = policy.Sealing{Done: err == nil, Err: err}
 	return set
 }

@@ -59,7 +59,12 @@ func (o *ownMail) endHeader(r *removals) {
 	claims := o.claims(r)
 	if o.sealed != nil && len(claims) > 0 {
 		if payload, ok := o.sealed(o.header); ok {
-			r.keep(func(at int) bool { return at < len(o.header) && policy.SameResults(o.header[at].Raw, payload) })
+			// claims are the first of r.forged, in the same order.
+			same, i := policy.SameResults(claims, payload), 0
+			r.keep(func(removal) bool {
+				i++
+				return i <= len(same) && same[i-1]
+			})
 		}
 	}
 	if o.err == nil {

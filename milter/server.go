@@ -51,6 +51,12 @@ type Settings struct {
 	// SkipAuthenticated and SkipNetworks say which messages are not inbound.
 	SkipAuthenticated bool
 	SkipNetworks      []netip.Prefix
+	// Relays are the networks of hosts of ours that pass on mail from outside: the
+	// client of such a message is the one that gave it to the first relay, as the
+	// Received fields say. KeepRelayResults keeps what the relays added under our
+	// name.
+	Relays           []netip.Prefix
+	KeepRelayResults bool
 	// MaxMessages bounds the messages in flight. Any message beyond it passes
 	// unverified, and any field that claims otherwise is removed.
 	MaxMessages int

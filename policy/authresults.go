@@ -92,13 +92,23 @@ func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision) []
 // field of our set. If the message had no chain, they include the address that it
 // came from, for use in reports (RFC 8617 section 7.2.2). They are limited like
 // [FormatResults].
-func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Decision) []authres.Method {
+//
+// The field must have all results of the ADMD (RFC 8617 section 4.1.1), so those of
+// relays follow, unless there are too many.
+func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Decision, relays []authres.Method) []authres.Method {
 	_, methods := fit(authservID, AuthenticationResults(env, r, d))
 	if last := &methods[len(methods)-1]; r.ARC.Status == arc.None {
 		last.Props = remoteIP(env)
 	}
-	return methods
+	all := slices.Concat(methods, relays)
+	if len(all) > maxARCResults || len(authres.FormatARC(1, authservID, all)) > maxResults {
+		return methods
+	}
+	return all
 }
+
+// maxARCResults bounds the results in an ARC-Authentication-Results field.
+const maxARCResults = 200
 
 func dkimMethod(r *dkim.Result) authres.Method {
 	m := authres.Method{Name: "dkim", Result: string(r.Status), Reason: clean.Err(r.Err)}

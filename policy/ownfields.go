@@ -77,6 +77,20 @@ func (o *OwnFields) Forged(kind OwnField, name, value string) bool {
 	return false
 }
 
+// OfRelay reports whether a field that claims to be ours, and that a relay of ours
+// added, may stay, and returns the results in it. Authentication-Results must be
+// well formed and have exactly one of our names.
+func (o *OwnFields) OfRelay(kind OwnField, value string) (results []authres.Method, ok bool) {
+	if kind != ResultsField {
+		return nil, true
+	}
+	r, err := authres.Parse(value)
+	if err != nil || !o.Claimant.Owns(r.AuthservID) {
+		return nil, false
+	}
+	return r.Methods, true
+}
+
 // Removed counts the forged fields of each kind that were deleted from a message.
 type Removed map[OwnField]int
 

@@ -9,21 +9,36 @@ import (
 	"authmilter/verify/domain"
 )
 
-// SameResults reports whether the value of an Authentication-Results field has the
-// same results as the payload of an ARC-Authentication-Results field, if we wrote
-// both for one message. The latter has fewer properties.
-func SameResults(field, payload string) bool {
-	a, err := authres.Parse(field)
+// SameResults reports which of fields, the values of Authentication-Results fields,
+// top first, are those whose results make up payload: that of the
+// ARC-Authentication-Results field that we wrote for the message. It has our results
+// and those of relays of ours (see [ARCResults]), with fewer properties. If some of
+// its results are missing, none of the fields counts.
+func SameResults(fields []string, payload string) []bool {
+	same := make([]bool, len(fields))
+	sealed, err := authres.Parse(payload)
 	if err != nil {
-		return false
+		return same
 	}
-	b, err := authres.Parse(payload)
-	if err != nil || !strings.EqualFold(a.AuthservID, b.AuthservID) {
-		return false
+	rest := sealed.Methods
+	for i, field := range fields {
+		r, err := authres.Parse(field)
+		if err != nil || !strings.EqualFold(r.AuthservID, sealed.AuthservID) || len(r.Methods) > len(rest) {
+			continue
+		}
+		if n := len(r.Methods); n > 0 && slices.EqualFunc(r.Methods, rest[:n], sameMethod) {
+			same[i], rest = true, rest[n:]
+		}
 	}
-	return slices.EqualFunc(a.Methods, b.Methods, func(x, y authres.Method) bool {
-		return x.Name == y.Name && x.Result == y.Result && slices.Equal(common(x), common(y))
-	})
+	if len(rest) > 0 {
+		clear(same)
+	}
+	return same
+}
+
+// sameMethod reports whether two fields say the same about a method.
+func sameMethod(x, y authres.Method) bool {
+	return x.Name == y.Name && x.Result == y.Result && slices.Equal(common(x), common(y))
 }
 
 // common returns the properties of m that are the same in both fields.

@@ -53,11 +53,11 @@ func TestSameResults(t *testing.T) {
 		r.ARC = arc.Result{Status: arc.Statuses()[rnd.IntN(3)]}
 		env := verify.Envelope{ClientIP: envelope.ClientIP, Helo: text(), MailFrom: text()}
 		field := FormatResults("mx.example.org", env, r, Decision{})
-		_, payload, err := authres.CutInstance(authres.FormatARC(1, "mx.example.org", ARCResults("mx.example.org", env, r, Decision{})))
-		if err != nil || !SameResults(field, payload) {
+		_, payload, err := authres.CutInstance(authres.FormatARC(1, "mx.example.org", ARCResults("mx.example.org", env, r, Decision{}, nil)))
+		if err != nil || !SameResults([]string{field}, payload)[0] {
 			t.Fatalf("%v\n%s\n%s", err, field, payload)
 		}
-		if SameResults(strings.Replace(field, "spf=pass", "spf=fail", 1), payload) {
+		if SameResults([]string{strings.Replace(field, "spf=pass", "spf=fail", 1)}, payload)[0] {
 			t.Fatalf("another result:\n%s\n%s", field, payload)
 		}
 	}

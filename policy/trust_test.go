@@ -141,7 +141,7 @@ func TestARC(t *testing.T) {
 		if test.seal == "" {
 			test.seal = test.want
 		}
-		methods = ARCResults("mx", envelope, r, Decision{})
+		methods = ARCResults("mx", envelope, r, Decision{}, nil)
 		if got := format(methods[len(methods)-1]); got != "mx; "+test.seal {
 			t.Errorf("sealed: %s, want %s", got, test.seal)
 		}

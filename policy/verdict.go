@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/netip"
 	"time"
 
 	"authmilter/verify"
@@ -49,6 +50,10 @@ type Verdict struct {
 	QueueID    string
 	Envelope   verify.Envelope
 	Recipients Recipients
+	// Relay is the relay of ours that passed the message on, as the client of the
+	// MTA; the zero Addr if there is none. The Envelope has the client that gave
+	// the message to the first relay.
+	Relay netip.Addr
 	// Skip is why there is no Result; NotSkipped if there is one.
 	Skip Skip
 	// Result is nil for a skipped message.

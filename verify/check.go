@@ -74,6 +74,10 @@ func (c *Check) beginSPF() {
 		Now:      c.opts.Now(),
 		Explain:  c.opts.SPFExplanation,
 	}
+	if why := c.env.NoOrigin; why != nil {
+		c.spf = spf.WithoutOrigin(args, c.opts.NoOriginIsTemporary, why)
+		return
+	}
 	if c.opts.HeloResult && c.env.MailFrom != "" {
 		c.helo = &spf.Result{}
 		// A copy without Trace: the steps of the two would be interleaved.
@@ -96,6 +100,10 @@ func (c *Check) beginIPRev() {
 		return
 	}
 	c.iprev = &iprev.Result{}
+	if why := c.env.NoOrigin; why != nil {
+		*c.iprev = iprev.WithoutOrigin(c.opts.NoOriginIsTemporary, why)
+		return
+	}
 	c.look(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, iprevTime)
 		defer cancel()

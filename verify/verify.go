@@ -71,6 +71,10 @@ type Options struct {
 	// SPFExplanation fetches the explanation of an SPF fail
 	// (RFC 7208 section 6.2). That costs look-ups that the sender's domain can see.
 	SPFExplanation bool
+	// NoOriginIsTemporary makes the result of SPF and iprev a temporary error if
+	// Envelope.NoOrigin is set. Otherwise there is no SPF result, and iprev is a
+	// permanent error.
+	NoOriginIsTemporary bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -80,6 +84,9 @@ type Envelope struct {
 	// ClientIP is the address that the message came from; the zero Addr if
 	// unknown.
 	ClientIP netip.Addr
+	// NoOrigin is why ClientIP is unknown if a relay of ours passed the message on
+	// and does not say where it came from; otherwise nil.
+	NoOrigin error
 	// ClientName is the client's host name, if the MTA has verified it forward
 	// and reverse; otherwise "".
 	ClientName string

@@ -27,6 +27,9 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		slog.Int("recipients", v.Recipients.Count),
 		slog.String("listener", v.Listener),
 	}
+	if v.Relay.IsValid() {
+		attrs = append(attrs, slog.String("relay", v.Relay.String()))
+	}
 	if n := v.Removed.Total(); n > 0 {
 		attrs = append(attrs, slog.Int("forged_removed", n))
 	}

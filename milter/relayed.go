@@ -38,7 +38,7 @@ func (t *transaction) arrive() {
 		t.removals.keep(func(f removal) bool { return f.kind != policy.ResultsField })
 	}
 	t.begin(why)
-	if t.settings.KeepRelayResults {
+	if t.settings.KeepRelayResults && why == policy.NotSkipped {
 		t.keepResults(r.held[:above])
 	}
 	for _, f := range r.held {

@@ -91,6 +91,15 @@ func (f *File) Skips(client netip.Addr) bool {
 	return slices.ContainsFunc(f.Skip.Networks, func(n Network) bool { return n.Contains(client) })
 }
 
+// ResultsOptions returns what Authentication-Results shows.
+func (f *File) ResultsOptions() policy.ResultsOptions {
+	o := policy.ResultsOptions{EachAuthor: f.Results.EachAuthor}
+	for _, method := range f.Results.HideNone {
+		o.HideNone = append(o.HideNone, string(method))
+	}
+	return o
+}
+
 // HostNames returns the possible names of this host.
 func (f *File) HostNames() []string {
 	names := []string{f.AuthservID}
@@ -124,11 +133,13 @@ func (c *Config) Settings(r dns.Resolver) *milter.Settings {
 		Claimant:          c.claimant(),
 		Verifier:          verify.New(options),
 		Rules:             c.Rules(),
+		Results:           c.ResultsOptions(),
 		QuarantineField:   c.Policy.QuarantineField,
 		ReceivedSPF:       c.SPF.ReceivedSPF,
 		Signing:           signing,
 		SkipAuthenticated: c.Skip.Authenticated,
 		SkipNetworks:      networks,
+		SkipCheckDKIM:     c.Skip.CheckDKIM,
 		MaxMessages:       c.Limits.Messages,
 		EndOfMessage:      time.Duration(c.Limits.EndOfMessage),
 		ExplainRules:      c.explains(),

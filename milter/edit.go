@@ -74,9 +74,11 @@ func (r *removals) see(name, value string) {
 }
 
 // keep spares the fields that are really ours: ours reports whether the field at
-// a place in the message is.
-func (r *removals) keep(ours func(at int) bool) {
+// a place in the message is. It reports whether there was one.
+func (r *removals) keep(ours func(at int) bool) bool {
+	before := len(r.forged)
 	r.forged = slices.DeleteFunc(r.forged, func(f removal) bool { return ours(f.at) })
+	return len(r.forged) < before
 }
 
 // remove removes the forged fields. After a removal Postfix renumbers the fields

@@ -35,7 +35,7 @@ type transaction struct {
 	env        verify.Envelope
 	recipients policy.Recipients
 	skip       policy.Skip
-	check      *verify.Check // nil if the message is skipped
+	check      *verify.Check // nil if nothing is verified; of our own mail, only DKIM is
 	own        *ownMail      // nil if the message is not ours
 	headerDone bool
 	removals   removals
@@ -151,8 +151,11 @@ func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.
 		t.skip = policy.Overload
 	}
 	t.removals.fields = t.settings.ownFields(t.skip)
-	if t.skip == policy.NotSkipped {
+	switch {
+	case t.skip == policy.NotSkipped:
 		t.check = t.settings.Verifier.Begin(context.Background(), t.env)
+	case t.own != nil && t.settings.SkipCheckDKIM && inFlight <= int64(t.settings.MaxMessages):
+		t.check = t.settings.Verifier.BeginDKIM(context.Background())
 	}
 	return gomilter.RespContinue, nil
 }
@@ -199,7 +202,8 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 		f := message.NewField(name, value)
 		if t.own != nil {
 			t.own.field(f)
-		} else {
+		}
+		if t.check != nil {
 			t.check.Field(f)
 		}
 	}
@@ -245,11 +249,15 @@ func (t *transaction) endHeader() {
 		return
 	}
 	t.headerDone = true
-	switch {
-	case t.check != nil:
-		t.check.EndHeader()
-	case t.own != nil:
+	if t.own != nil {
 		t.own.endHeader(&t.removals)
+		if t.own.reported && t.check != nil {
+			t.check.Cancel()
+			t.check = nil
+		}
+	}
+	if t.check != nil {
+		t.check.EndHeader()
 	}
 }
 
@@ -273,14 +281,15 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 // wantsBody takes the next octets of the body, and reports whether any later
 // ones matter.
 func (t *transaction) wantsBody(chunk []byte) bool {
-	switch {
-	case t.check != nil:
+	wanted := false
+	if t.check != nil {
 		_, _ = t.check.Write(chunk) // never fails before Finish
-		return t.check.WantsBody()
-	case t.own != nil:
-		return t.own.write(chunk)
+		wanted = t.check.WantsBody()
 	}
-	return false
+	if t.own != nil && t.own.write(chunk) {
+		wanted = true
+	}
+	return wanted
 }
 
 func (s *session) Abort(gomilter.Modifier) error {

@@ -306,8 +306,8 @@ func TestReadable(t *testing.T) {
 	var want [][]authres.Method
 	for range resultsInputs() {
 		env, res := hostileResult(r)
-		methods := policy.AuthenticationResults(env, res, policy.Decision{})
-		values = append(values, policy.FormatResults(ownName, env, res, policy.Decision{}))
+		methods := policy.AuthenticationResults(env, res, policy.Decision{}, policy.ResultsOptions{})
+		values = append(values, policy.FormatResults(ownName, env, res, policy.Decision{}, policy.ResultsOptions{}))
 		for i := range methods {
 			methods[i] = methods[i].Cleaned()
 		}

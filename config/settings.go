@@ -104,6 +104,15 @@ func (f *File) Trail(client netip.Addr) *trace.Trail {
 	return &trace.Trail{Relays: relays}
 }
 
+// ResultsOptions returns what Authentication-Results shows.
+func (f *File) ResultsOptions() policy.ResultsOptions {
+	o := policy.ResultsOptions{EachAuthor: f.Results.EachAuthor}
+	for _, method := range f.Results.HideNone {
+		o.HideNone = append(o.HideNone, string(method))
+	}
+	return o
+}
+
 // HostNames returns the possible names of this host.
 func (f *File) HostNames() []string {
 	names := []string{f.AuthservID}
@@ -133,6 +142,7 @@ func (c *Config) Settings(r dns.Resolver) *milter.Settings {
 		Claimant:          c.claimant(),
 		Verifier:          verify.New(options),
 		Rules:             c.Rules(),
+		Results:           c.ResultsOptions(),
 		QuarantineField:   c.Policy.QuarantineField,
 		ReceivedSPF:       c.SPF.ReceivedSPF,
 		Signing:           signing,
@@ -140,6 +150,7 @@ func (c *Config) Settings(r dns.Resolver) *milter.Settings {
 		SkipNetworks:      prefixes(c.Skip.Networks),
 		Relays:            prefixes(c.Relay.Networks),
 		KeepRelayResults:  c.Relay.KeepResults,
+		SkipCheckDKIM:     c.Skip.CheckDKIM,
 		MaxMessages:       c.Limits.Messages,
 		EndOfMessage:      time.Duration(c.Limits.EndOfMessage),
 		ExplainRules:      c.explains(),

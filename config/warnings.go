@@ -15,6 +15,10 @@ func (c *Config) Warnings() []string {
 		err := badKey("limits.dns_queries", "SPF records that RFC 7208 allows can need more; %d is enough", options.MaxQueries+missing)
 		warnings = append(warnings, c.source.locate(err).Error())
 	}
+	if len(c.Sign) > 0 && slices.Contains(c.Results.HideNone, "dmarc") {
+		err := badKey("results.hide_none", "without a DMARC result, mail that comes back from a list of yours is not signed")
+		warnings = append(warnings, c.source.locate(err).Error())
+	}
 	return warnings
 }
 

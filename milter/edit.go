@@ -73,9 +73,12 @@ func (r *removals) see(name, value string) {
 	}
 }
 
-// keep spares the fields for which ours reports that they are not forged.
-func (r *removals) keep(ours func(removal) bool) {
+// keep spares the fields for which ours reports that they are not forged. It reports
+// whether there was one.
+func (r *removals) keep(ours func(removal) bool) bool {
+	before := len(r.forged)
 	r.forged = slices.DeleteFunc(r.forged, ours)
+	return len(r.forged) < before
 }
 
 // remove removes the forged fields. After a removal Postfix renumbers the fields

@@ -41,6 +41,8 @@ type Settings struct {
 	Claimant   *authres.Claimant
 	Verifier   *verify.Verifier
 	Rules      *policy.Rules
+	// Results say what our Authentication-Results field shows.
+	Results policy.ResultsOptions
 	// QuarantineField is the name of the field that marks a message for
 	// quarantine; ReceivedSPF adds a Received-SPF field too.
 	QuarantineField string
@@ -57,6 +59,8 @@ type Settings struct {
 	// name.
 	Relays           []netip.Prefix
 	KeepRelayResults bool
+	// SkipCheckDKIM verifies the signatures of these messages all the same.
+	SkipCheckDKIM bool
 	// MaxMessages bounds the messages in flight. Any message beyond it passes
 	// unverified, and any field that claims otherwise is removed.
 	MaxMessages int

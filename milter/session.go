@@ -39,7 +39,7 @@ type transaction struct {
 	// crowded is set if there were too many messages in flight when it began.
 	crowded bool
 	skip    policy.Skip
-	check   *verify.Check // nil if the message is skipped
+	check   *verify.Check // nil if nothing is verified; of our own mail, only DKIM is
 	own     *ownMail      // nil if the message is not ours
 	// relay is the relay of ours that passed the message on; the zero Addr if there
 	// is none. relayed is nil once the relay's client is known. relayResults are
@@ -177,8 +177,11 @@ func (t *transaction) begin(why policy.Skip) {
 		t.skip = policy.Overload
 	}
 	t.removals.fields = t.settings.ownFields(t.skip)
-	if t.skip == policy.NotSkipped {
+	switch {
+	case t.skip == policy.NotSkipped:
 		t.check = t.settings.Verifier.Begin(context.Background(), t.env)
+	case t.own != nil && t.settings.SkipCheckDKIM && !t.crowded:
+		t.check = t.settings.Verifier.BeginDKIM(context.Background())
 	}
 }
 
@@ -232,10 +235,10 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 
 // take takes the next field of the header.
 func (t *transaction) take(f message.Field) {
-	switch {
-	case t.own != nil:
+	if t.own != nil {
 		t.own.field(f)
-	case t.check != nil:
+	}
+	if t.check != nil {
 		t.check.Field(f)
 	}
 }
@@ -282,11 +285,15 @@ func (t *transaction) endHeader() {
 	if t.relayed != nil {
 		t.arrive()
 	}
-	switch {
-	case t.check != nil:
-		t.check.EndHeader()
-	case t.own != nil:
+	if t.own != nil {
 		t.own.endHeader(&t.removals)
+		if t.own.reported && t.check != nil {
+			t.check.Cancel()
+			t.check = nil
+		}
+	}
+	if t.check != nil {
+		t.check.EndHeader()
 	}
 }
 
@@ -310,14 +317,15 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 // wantsBody takes the next octets of the body, and reports whether any later
 // ones matter.
 func (t *transaction) wantsBody(chunk []byte) bool {
-	switch {
-	case t.check != nil:
+	wanted := false
+	if t.check != nil {
 		_, _ = t.check.Write(chunk) // never fails before Finish
-		return t.check.WantsBody()
-	case t.own != nil:
-		return t.own.write(chunk)
+		wanted = t.check.WantsBody()
 	}
-	return false
+	if t.own != nil && t.own.write(chunk) {
+		wanted = true
+	}
+	return wanted
 }
 
 func (s *session) Abort(gomilter.Modifier) error {

@@ -63,12 +63,12 @@ func TestDKIM(t *testing.T) {
 	} {
 		r := &verify.Result{DKIM: []dkim.Result{test.result}, SPF: spf.Result{Status: spf.None}, DMARC: dmarc.Result{Status: dmarc.None}}
 		want := "mx; " + test.want + "; spf=none smtp.helo=out.example.com; dmarc=none"
-		if got := format(AuthenticationResults(envelope, r, Decision{})...); got != want {
+		if got := format(AuthenticationResults(envelope, r, Decision{}, ResultsOptions{})...); got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
 	unsigned := &verify.Result{SPF: spf.Result{Status: spf.None}, DMARC: dmarc.Result{Status: dmarc.None}}
-	if got := format(AuthenticationResults(envelope, unsigned, Decision{})...); !strings.HasPrefix(got, "mx; dkim=none; spf=") {
+	if got := format(AuthenticationResults(envelope, unsigned, Decision{}, ResultsOptions{})...); !strings.HasPrefix(got, "mx; dkim=none; spf=") {
 		t.Errorf("unsigned: %s", got)
 	}
 }
@@ -101,7 +101,7 @@ func TestSPF(t *testing.T) {
 		Helo: &spf.Result{Status: spf.Fail, Identity: spf.Helo, Mechanism: "-all"},
 	}
 	const want = "spf=pass smtp.mailfrom=bounce@example.com smtp.helo=out.example.com; spf=fail (matched -all) smtp.helo=out.example.com;"
-	if got := format(AuthenticationResults(envelope, helo, Decision{})...); !strings.Contains(got, want) {
+	if got := format(AuthenticationResults(envelope, helo, Decision{}, ResultsOptions{})...); !strings.Contains(got, want) {
 		t.Errorf("both: %s", got)
 	}
 }
@@ -168,7 +168,7 @@ func TestHostileText(t *testing.T) {
 				Helo:  &spf.Result{Status: spf.TempError, Identity: spf.Helo, Err: fmt.Errorf("%s: %w", text, errors.New(text))},
 				DMARC: dmarc.Result{Status: dmarc.Fail, Author: text, Err: errors.Join(errors.New(text), errors.New("b"))},
 			}
-			methods := AuthenticationResults(verify.Envelope{Helo: text, MailFrom: text}, r, Decision{})
+			methods := AuthenticationResults(verify.Envelope{Helo: text, MailFrom: text}, r, Decision{}, ResultsOptions{})
 			value := authres.Format("mx.example.org", methods)
 			for line := range strings.SplitSeq(strings.ReplaceAll(value, "\r\n\t", "\n"), "\n") {
 				if len(line) > 998 || strings.ContainsAny(line, "\r\x00\t") {

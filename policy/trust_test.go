@@ -134,14 +134,14 @@ func TestARC(t *testing.T) {
 	} {
 		r := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
 		r.ARC = test.result
-		methods := AuthenticationResults(envelope, r, Decision{})
+		methods := AuthenticationResults(envelope, r, Decision{}, ResultsOptions{})
 		if got := format(methods[len(methods)-1]); got != "mx; "+test.want {
 			t.Errorf("%s, want %s", got, test.want)
 		}
 		if test.seal == "" {
 			test.seal = test.want
 		}
-		methods = ARCResults("mx", envelope, r, Decision{}, nil)
+		methods = ARCResults("mx", envelope, r, Decision{}, ResultsOptions{}, nil)
 		if got := format(methods[len(methods)-1]); got != "mx; "+test.seal {
 			t.Errorf("sealed: %s, want %s", got, test.seal)
 		}

@@ -57,7 +57,10 @@ type Verdict struct {
 	// Skip is why there is no Result; NotSkipped if there is one.
 	Skip Skip
 	// Result is nil for a skipped message.
-	Result   *verify.Result
+	Result *verify.Result
+	// DKIMOnly has the DKIM results of a message skipped because it is ours; nil
+	// unless the configuration asks for them. No other method was evaluated.
+	DKIMOnly *verify.Result
 	Decision Decision
 	// Seal is the outcome of sealing the message.
 	Seal Sealing

@@ -131,3 +131,12 @@ func (v *Verifier) Begin(ctx context.Context, env Envelope) *Check {
 	c.beginIPRev()
 	return c
 }
+
+// BeginDKIM is like Begin, but the Check verifies only the DKIM signatures of the
+// message, and evaluates no policy: of the methods, the Result has only DKIM. It
+// needs nothing of the envelope.
+func (v *Verifier) BeginDKIM(ctx context.Context) *Check {
+	c := newCheck(ctx, v, Envelope{})
+	c.dkimOnly = true
+	return c
+}

@@ -35,6 +35,9 @@ func (m messageLog) Observe(v *policy.Verdict) {
 	}
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
+		if v.DKIMOnly != nil {
+			attrs = append(attrs, slog.Any("dkim", dkimLog(v.DKIMOnly.DKIM)))
+		}
 		attrs = append(attrs, signingLog(v.Signing)...)
 		if v.Skip == policy.ByOverride || v.Decision.Reply != (policy.Reply{}) {
 			attrs = append(attrs, decisionLog(&v.Decision)...)

@@ -40,11 +40,13 @@ type checkOutput struct {
 	Header  string        `json:"authentication_results"`
 	Removed int           `json:"forged_fields_removed"`
 	forged  policy.Removed
-	Queries int            `json:"dns_queries"`
-	Bytes   int64          `json:"body_bytes"`
-	Skipped string         `json:"milter_skips,omitempty"`
-	Lookups []lookupOutput `json:"lookups,omitempty"`
-	Steps   []stepOutput   `json:"spf_steps,omitempty"`
+	Queries int    `json:"dns_queries"`
+	Bytes   int64  `json:"body_bytes"`
+	Skipped string `json:"milter_skips,omitempty"`
+	// dkimOnly reports that the milter would verify only the signatures.
+	dkimOnly bool
+	Lookups  []lookupOutput `json:"lookups,omitempty"`
+	Steps    []stepOutput   `json:"spf_steps,omitempty"`
 }
 
 type dkimOutput struct {
@@ -159,14 +161,14 @@ func newCheckOutput(cfg *config.File, m *policy.Message, removed policy.Removed)
 		Reply:         replyText(decision.Reply),
 		Rules:         cfg.Rules().Explain(m),
 		Header: "Authentication-Results: " +
-			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision), "\r\n", "\n"),
+			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision, cfg.ResultsOptions()), "\r\n", "\n"),
 		Removed: removed.Total(),
 		forged:  removed,
 		Queries: r.Queries,
 		Bytes:   r.Size,
 	}
 	if cfg.Skips(env.ClientIP) {
-		o.Skipped = string(policy.LocalNetwork)
+		o.Skipped, o.dkimOnly = string(policy.LocalNetwork), cfg.Skip.CheckDKIM
 	}
 	if r.Helo != nil {
 		helo := newSPFOutput(r.Helo)

@@ -21,7 +21,11 @@ func (r *checkOutput) print(w io.Writer, explain bool) error {
 		}
 	}
 	if r.Skipped != "" {
-		fmt.Fprintln(&b, "\nThe milter would not verify this message: the client is in skip.networks.")
+		what := "not verify this message"
+		if r.dkimOnly {
+			what = "verify only the signatures of this message"
+		}
+		fmt.Fprintf(&b, "\nThe milter would %s: the client is in skip.networks.\n", what)
 	}
 	if explain {
 		r.explain(&b)

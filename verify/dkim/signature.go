@@ -157,10 +157,10 @@ func ParseMessageSignature(f message.Field, tags Tags) (*Signature, error) {
 }
 
 // checkChain checks what only a signature in an ARC chain must satisfy, and the
-// hash. The unused bits in the last character of b= must be zero, so that no part
-// of a chain can change unnoticed (RFC 4648 section 3.5).
+// hash. The unused bits in the last character of b= must be zero, so that no octet
+// of it can change unnoticed (RFC 4648 section 3.5). Padding may be missing.
 func (s *Signature) checkChain() error {
-	if base64.StdEncoding.EncodeToString(s.Value) != s.Text {
+	if base64.RawStdEncoding.EncodeToString(s.Value) != withoutPadding(s.Text) {
 		return syntax("b=")
 	}
 	return s.checkHash()
@@ -210,7 +210,7 @@ func (s *Signature) parseValue(tags Tags) error {
 		return err
 	}
 	var err error
-	if s.Value, err = base64.StdEncoding.DecodeString(s.Text); err != nil || len(s.Value) == 0 || len(s.Value) > maxSignature {
+	if s.Value, err = decodeBase64(s.Text); err != nil || len(s.Value) == 0 || len(s.Value) > maxSignature {
 		return syntax("b=")
 	}
 	return nil
@@ -232,7 +232,7 @@ func (s *Signature) parseMessageTags(tags Tags) error {
 	if !ok {
 		return syntax("bh= is missing")
 	}
-	if s.BodyHash, err = base64.StdEncoding.DecodeString(removeFWS(bh)); err != nil || len(s.BodyHash) != s.Hash.Size() {
+	if s.BodyHash, err = decodeBase64(bh); err != nil || len(s.BodyHash) != s.Hash.Size() {
 		return syntax("bh=")
 	}
 	if err := s.parseFields(tags); err != nil {
@@ -264,7 +264,8 @@ func (s *Signature) parseAlgorithm(tags Tags) error {
 	return nil
 }
 
-// parseFields reads the h= tag.
+// parseFields reads the h= tag. It skips empty names (a::b): they occur in real mail
+// and select no field, as in other verifiers.
 func (s *Signature) parseFields(tags Tags) error {
 	h, ok := tags.Get("h")
 	if !ok {
@@ -277,11 +278,17 @@ func (s *Signature) parseFields(tags Tags) error {
 	s.Fields = make([]string, 0, n)
 	from := false
 	for name := range strings.SplitSeq(h, ":") {
-		if name = trimFWS(name); !isFieldName(name) {
+		if name = trimFWS(name); name == "" {
+			continue
+		}
+		if !isFieldName(name) {
 			return syntax("h=")
 		}
 		from = from || strings.EqualFold(name, "from")
 		s.Fields = append(s.Fields, name)
+	}
+	if len(s.Fields) == 0 {
+		return syntax("h=")
 	}
 	// RFC 6376 section 5.4: the From field MUST be signed.
 	if !from {

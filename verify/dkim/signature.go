@@ -48,7 +48,8 @@ type Signature struct {
 	Domain   string
 	Selector string
 	// Identity is the i= tag (AUID) as written, without white space; if the tag is
-	// absent, it is "@" and Domain. IdentityDomain is its domain as A-labels.
+	// absent or invalid, it is "@" and Domain. IdentityDomain is its domain as
+	// A-labels. They are "" if neither tag could be read.
 	Identity       string
 	IdentityDomain string
 	// Fields are the names of the h= tag as written, without white space.
@@ -91,8 +92,9 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	if err != nil {
 		return newSignature(), errSyntax.Because(err)
 	}
-	// Domain and selector come first, so that they are known whatever error follows.
+	// Signer and identity come first, so that they are known whatever error follows.
 	s, err := parseSigner(f, tags)
+	identityErr := s.parseIdentity(tags)
 	if err != nil {
 		return s, err
 	}
@@ -104,8 +106,8 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	if err := s.parseMessageTags(tags); err != nil {
 		return s, err
 	}
-	if err := s.parseIdentity(tags); err != nil {
-		return s, err
+	if identityErr != nil {
+		return s, identityErr
 	}
 	return s, s.checkHash()
 }
@@ -357,9 +359,12 @@ func number(tags Tags, name string, maxDigits int) (n int64, ok bool) {
 }
 
 // parseIdentity reads the i= tag, an address in dkim-quoted-printable whose
-// domain is d= or below it (RFC 6376 section 3.5).
+// domain is d= or below it (RFC 6376 section 3.5). If d= could not be read, any
+// domain will do: the signature fails anyway.
 func (s *Signature) parseIdentity(tags Tags) error {
-	s.Identity, s.IdentityDomain = "@"+s.Domain, s.Domain
+	if s.Domain != "" {
+		s.Identity, s.IdentityDomain = "@"+s.Domain, s.Domain
+	}
 	i, ok := tags.Get("i")
 	if !ok {
 		return nil
@@ -376,7 +381,7 @@ func (s *Signature) parseIdentity(tags Tags) error {
 	if err != nil {
 		return syntax("i=")
 	}
-	if !domain.IsSubdomain(name, s.Domain) {
+	if s.Domain != "" && !domain.IsSubdomain(name, s.Domain) {
 		return syntax("i= is not within d=")
 	}
 	s.Identity, s.IdentityDomain = i, name

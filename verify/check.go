@@ -116,10 +116,11 @@ func (c *Check) EndHeader() {
 	}
 	// Before any look-up, because the answer changes what NeedsKey returns.
 	c.dmarc = dmarc.Prepare(dmarc.Query{
-		Authors:    c.author.Domains,
-		Unjudged:   c.author.Unjudged(),
-		Candidates: c.candidates(),
-		Mode:       c.opts.Discovery,
+		Authors:     c.author.Domains,
+		Unjudged:    c.author.Unjudged(),
+		Candidates:  c.candidates(),
+		Mode:        c.opts.Discovery,
+		EveryAuthor: c.opts.EveryAuthor,
 	})
 	for _, v := range c.dkim {
 		if v.NeedsKey() {

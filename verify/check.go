@@ -130,10 +130,11 @@ func (c *Check) EndHeader() {
 	}
 	// Before any look-up, because the answer changes what NeedsKey returns.
 	c.dmarc = dmarc.Prepare(dmarc.Query{
-		Authors:    c.author.Domains,
-		Unjudged:   c.author.Unjudged(),
-		Candidates: c.candidates(),
-		Mode:       c.opts.Discovery,
+		Authors:     c.author.Domains,
+		Unjudged:    c.author.Unjudged(),
+		Candidates:  c.candidates(),
+		Mode:        c.opts.Discovery,
+		EveryAuthor: c.opts.EveryAuthor,
 	})
 	c.fetchKeys()
 	once := dns.NewOnce(c.meters.dmarc)

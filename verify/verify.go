@@ -40,6 +40,10 @@ type Options struct {
 	DKIM dkim.Options
 	// Discovery is how DMARC policies and Organizational Domains are found.
 	Discovery dmarc.Mode
+	// EveryAuthor waits for the DMARC policy of every author domain. Otherwise the
+	// look-ups of the others end, as temporary errors, once one domain is certain to
+	// ask for rejection.
+	EveryAuthor bool
 	// MaxVoid is how many SPF look-ups may find nothing
 	// (RFC 7208 section 4.6.4): 0 means 2, a negative number means none.
 	MaxVoid int

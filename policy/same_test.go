@@ -22,6 +22,11 @@ func TestAuthorOf(t *testing.T) {
 		{" mx; spf=pass", ""},
 		{" mx; none", ""},
 		{" mx; dmarc=pass header.from=a.example (", ""},
+		// Other readers may see more in what we did not write.
+		{" mx; dmarc=fail action=none header.from=a.example", ""},
+		{" mx; dmarc=fail header.from=a.example; x", ""},
+		{" mx; dmarc=fail (; dmarc=pass) header.from=a.example", ""},
+		{" mx; dmarc=fail header.from=joe@a.example", ""},
 		{"", ""},
 	} {
 		if got, ok := AuthorOf(test.field); got != test.want || ok != (test.want != "") {
@@ -59,6 +64,11 @@ func TestSameResults(t *testing.T) {
 		}
 		if SameResults(strings.Replace(field, "spf=pass", "spf=fail", 1), payload) {
 			t.Fatalf("another result:\n%s\n%s", field, payload)
+		}
+		for _, more := range []string{" x=y", "; x", "; (x; y=z)", "; x=y"} {
+			if SameResults(field+more, payload) {
+				t.Fatalf("more text: %s%s", field, more)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package authres
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -50,17 +51,15 @@ func checkPlaces(t *testing.T, field string, r *Results) {
 	}
 	entries := strings.Split(plain, ";")
 	for _, m := range r.Methods {
-		begin := regexp.MustCompile(`^\s*` + m.Name + `\s*(/\s*\d*\s*)?=\s*` + m.Result + `(\s|$)`)
-		for len(entries) > 0 && !begin.MatchString(entries[0]) {
+		parts := []string{`^\s*` + m.Name + `\s*(/\s*\d*\s*)?=\s*` + m.Result + `(\s|$)`}
+		for _, p := range m.Props {
+			parts = append(parts, `\s`+p.Type+`\s*\.\s*`+p.Name+`\s*=`)
+		}
+		for len(entries) > 0 && slices.ContainsFunc(parts, func(re string) bool { return !regexp.MustCompile(re).MatchString(entries[0]) }) {
 			entries = entries[1:]
 		}
 		if len(entries) == 0 {
-			t.Fatalf("no entry in its place begins with %s=%s: %q", m.Name, m.Result, field)
-		}
-		for _, p := range m.Props {
-			if !regexp.MustCompile(`\s` + p.Type + `\s*\.\s*` + p.Name + `\s*=`).MatchString(entries[0]) {
-				t.Fatalf("%s=%s does not have %s.%s: %q", m.Name, m.Result, p.Type, p.Name, field)
-			}
+			t.Fatalf("no entry in its place is %+v: %q", m, field)
 		}
 		entries = entries[1:]
 	}

@@ -254,18 +254,39 @@ func TestParseBounds(t *testing.T) {
 	}
 }
 
+// hostileUnits are texts that cost much to read if they are repeated.
+var hostileUnits = []string{"(", "((a)", `"`, `"\`, "; (", `; "a`, "a= b ", "; a=b c= (d) e", " . a", "a.", "a . (b) ", "; a=b c.d=e", "(;a=", "(;(a;b=c)", `";a=b"`, "a=(", "a", " ", "=", "\x00"}
+
 // TestParseLinear checks that hostile fields of the largest size take no longer
 // than their size explains.
 func TestParseLinear(t *testing.T) {
-	for _, unit := range []string{"(", "((a)", `"`, `"\`, "; (", `; "a`, "a= b ", "; a=b c= (d) e", " . a", "a.", "a . (b) ", "; a=b c.d=e", "(;a=", ";(a;b=c)", `";a=b"`, "a=(", "a", " ", "=", "\x00"} {
+	for _, unit := range hostileUnits {
 		for _, before := range []string{"", "x; a=b ", "x; a=b c= ", "x; a=b (", `x; a=b c.d="`} {
 			field := before + strings.Repeat(unit, (maxField-len(before))/len(unit))
-			start := time.Now()
-			_, _ = Parse(field)
-			// Quadratic time would be seconds.
-			if took := time.Since(start); took > 500*time.Millisecond {
+			// Quadratic time would be seconds in each try.
+			took := time.Hour
+			for try := 0; try < 5 && took > 500*time.Millisecond; try++ {
+				start := time.Now()
+				_, _ = Parse(field)
+				took = time.Since(start)
+			}
+			if took > 500*time.Millisecond {
 				t.Errorf("%q and many %q: %v", before, unit, took)
 			}
 		}
+	}
+}
+
+// BenchmarkParseHostile reads the largest fields from hostile senders.
+func BenchmarkParseHostile(b *testing.B) {
+	for _, unit := range hostileUnits {
+		b.Run(fmt.Sprintf("%q", unit), func(b *testing.B) {
+			field := "x; a=b c= " + strings.Repeat(unit, (maxField-10)/len(unit))
+			b.SetBytes(int64(len(field)))
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = Parse(field)
+			}
+		})
 	}
 }

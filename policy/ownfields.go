@@ -78,8 +78,9 @@ func (o *OwnFields) Forged(kind OwnField, name, value string) bool {
 }
 
 // OfRelay reports whether a field that claims to be ours, and that a relay of ours
-// added, may stay, and returns the results in it. Authentication-Results must be
-// well formed and have exactly one of our names.
+// added, may stay, and returns the results in it. Authentication-Results must have
+// exactly one of our names. Results beside text that cannot be read are not
+// returned: [SameResults] would not know the field again.
 func (o *OwnFields) OfRelay(kind OwnField, value string) (results []authres.Method, ok bool) {
 	if kind != ResultsField {
 		return nil, true
@@ -87,6 +88,9 @@ func (o *OwnFields) OfRelay(kind OwnField, value string) (results []authres.Meth
 	r, err := authres.Parse(value)
 	if err != nil || !o.Claimant.Owns(r.AuthservID) {
 		return nil, false
+	}
+	if len(r.Skipped) > 0 {
+		return nil, true
 	}
 	return r.Methods, true
 }

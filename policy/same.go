@@ -16,14 +16,14 @@ import (
 // fewer properties. If a result that is not hidden is in no field, none counts.
 func SameResults(fields []string, payload string, o ResultsOptions) []bool {
 	same := make([]bool, len(fields))
-	sealed, err := authres.Parse(payload)
-	if err != nil {
+	sealed, ok := parseOwn(payload)
+	if !ok {
 		return same
 	}
 	rest := sealed.Methods
 	for i, field := range fields {
-		r, err := authres.Parse(field)
-		if err != nil || !strings.EqualFold(r.AuthservID, sealed.AuthservID) {
+		r, ok := parseOwn(field)
+		if !ok || !strings.EqualFold(r.AuthservID, sealed.AuthservID) {
 			continue
 		}
 		if left, ok := cutResults(rest, r.Methods, o); ok {
@@ -56,6 +56,13 @@ func sameMethod(x, y authres.Method) bool {
 	return x.Name == y.Name && x.Result == y.Result && slices.Equal(common(x), common(y))
 }
 
+// parseOwn reads a field of ours. Text that is not well formed is not ours: other
+// readers may see results in it.
+func parseOwn(field string) (results *authres.Results, ok bool) {
+	results, err := authres.Parse(field)
+	return results, err == nil && len(results.Skipped) == 0
+}
+
 // common returns the properties of m that are the same in both fields.
 func common(m authres.Method) []authres.Prop {
 	return slices.DeleteFunc(slices.Clone(m.Props), func(p authres.Prop) bool {
@@ -68,15 +75,15 @@ func common(m authres.Method) []authres.Prop {
 // domains authors, or does not say with which ones it came. What [FormatOwnResults]
 // writes says that it did not come from outside.
 func ReceivedFrom(field string, authors []string) bool {
-	results, err := authres.Parse(field)
-	if err != nil {
+	results, ok := parseOwn(field)
+	if !ok {
 		return true
 	}
 	if ofOwnMail(results) {
 		return false
 	}
-	from, ok := authorsOf(results)
-	return !ok || slices.ContainsFunc(from, func(name string) bool { return slices.Contains(authors, name) })
+	from, known := authorsOf(results)
+	return !known || slices.ContainsFunc(from, func(name string) bool { return slices.Contains(authors, name) })
 }
 
 // authorsOf returns the author domains of the DMARC results in a field; ok is false
@@ -86,9 +93,9 @@ func authorsOf(r *authres.Results) (authors []string, ok bool) {
 		if !strings.EqualFold(m.Name, "dmarc") {
 			continue
 		}
-		from, found := property(m, "header", "from")
+		from, _ := property(m, "header", "from")
 		name, err := domain.ToASCII(from)
-		if !found || err != nil {
+		if err != nil {
 			return nil, false
 		}
 		authors = append(authors, name)

@@ -33,6 +33,11 @@ func TestReceivedFrom(t *testing.T) {
 		{field: " mx; dkim=none", from: "a.example"}, // from outside, and all else is hidden
 		{field: " mx; dkim=none (own mail); spf=none (own mail)", from: "a.example"},
 		{field: " mx; dkim=none (own mail); dmarc=none header.from=a.example", from: "a.example", notFrom: "c.example"},
+		// Other readers may see more in what we did not write.
+		{field: " mx; dmarc=fail action=none header.from=a.example", from: "c.example"},
+		{field: " mx; dmarc=fail header.from=a.example; x", from: "c.example"},
+		{field: " mx; dmarc=fail (; dmarc=pass) header.from=a.example", from: "c.example"},
+		{field: " mx; dmarc=fail header.from=joe@a.example", from: "c.example"},
 	} {
 		for _, author := range strings.Fields(test.from) {
 			if !ReceivedFrom(test.field, []string{"x.example", author}) {
@@ -97,6 +102,11 @@ func TestSameResults(t *testing.T) {
 		}
 		if hidden := strings.Contains(payload, "arc=none") && !strings.Contains(field, "arc="); hidden && sameResults(field, payload, ResultsOptions{}) {
 			t.Fatalf("a result is missing:\n%s\n%s", field, payload)
+		}
+		for _, more := range []string{" x=y", "; x", "; (x; y=z)", "; x=y"} {
+			if sameResults(field+more, payload, o) {
+				t.Fatalf("more text: %s%s", field, more)
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/arc"
+	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
@@ -100,8 +101,10 @@ type arcSetOutput struct {
 	Instance int    `json:"instance"`
 	Domain   string `json:"domain"`
 	Selector string `json:"selector"`
-	// Results are the sealer's results, as it wrote them.
-	Results string `json:"results"`
+	// Results are the sealer's results, as it wrote them, and NotRead the parts of
+	// them that count for nothing, or why none of them does.
+	Results string   `json:"results"`
+	NotRead []string `json:"not_read,omitempty"`
 }
 
 // walkOutput is one look-up of a DMARC policy record.
@@ -272,9 +275,20 @@ func newARCOutput(r *arc.Result) arcOutput {
 		o.Sets = append(o.Sets, arcSetOutput{
 			Instance: s.Instance, Domain: shown(s.Seal.Domain), Selector: shown(s.Seal.Selector),
 			Results: shown(strings.Join(strings.Fields(s.Results), " ")),
+			NotRead: notRead(s.Results),
 		})
 	}
 	return o
+}
+
+// notRead returns the parts of the results in an ARC Set that were not read, or the
+// error if none were.
+func notRead(results string) []string {
+	r, err := authres.Parse(results)
+	if err != nil {
+		return []string{reason(err)}
+	}
+	return shownAll(r.Skipped)
 }
 
 func newWalkOutput(walk []*dmarc.Step) []walkOutput {

@@ -69,6 +69,9 @@ func (r *checkOutput) explain(b *strings.Builder) {
 	fmt.Fprintf(b, "\nARC: %s%s\n", r.ARC.Result, inParens(r.ARC.Error))
 	for _, s := range r.ARC.Sets {
 		fmt.Fprintf(b, "  i=%d sealed by %s selector %s: %s\n", s.Instance, s.Domain, s.Selector, s.Results)
+		for _, text := range s.NotRead {
+			fmt.Fprintf(b, "    not read: %s\n", text)
+		}
 	}
 	if len(r.Rules) > 0 {
 		fmt.Fprintf(b, "\nRules:\n")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"authmilter/policy"
+	"authmilter/verify/spf"
 )
 
 // Choice is one of a few keywords.
@@ -25,6 +26,8 @@ const (
 	choiceReject     Choice = Choice(policy.Reject)
 	choiceTempfail   Choice = "tempfail"
 	choiceByPolicy   Choice = "by-policy"
+	choiceTemperror  Choice = Choice(spf.TempError)
+	choiceNone       Choice = Choice(spf.None)
 )
 
 // disposition returns the disposition that c stands for.

@@ -83,6 +83,8 @@ func TestConfigErrors(t *testing.T) {
 			"7: sign.selector: s of a.example occurs twice"},
 		{"sign without a key", "[[sign]]\ndomain = \"a.example\"\nselector = \"s\"\nkey_file = \"k\"\n[[sign]]\ndomain = \"a.example\"\nselector = \"t\"",
 			"5: sign.key_file: is missing"},
+		{"results hidden of an unknown method", "[results]\nhide_none = [\"arc\", \"iprev\"]", `2: results.hide_none: "iprev" is not one of "arc", "dkim", "dmarc", "spf"`},
+		{"results hidden in general", "results.hide_none = true", "1: results.hide_none: must be a list in brackets, not true or false"},
 		{"mode", "policy.mode = \"x\"", `1: policy.mode: "x" is not one of "report", "enforce"`},
 		{"quarantine", "policy.quarantine = \"x\"", `1: policy.quarantine: "x" is not one of "header", "hold", "reject"`},
 		{"quarantine field", "policy.quarantine_field = \"X Y\"", `1: policy.quarantine_field: "X Y" is not the name of a header field`},
@@ -227,5 +229,41 @@ list_id = ["LibStdC++.gcc.gnu.org"]
 	}
 	if without, err := first.Text(false); err != nil || strings.Contains(without, "rule") || !strings.Contains(without, "b.example") {
 		t.Errorf("%v: %s", err, without)
+	}
+}
+
+// TestResults checks what the results and skip tables say to the milter, and that
+// hiding the results that signing depends on is a warning.
+func TestResults(t *testing.T) {
+	const sign = "[[sign]]\ndomain = \"a.example\"\nselector = \"s\"\nkey_file = \"/k\"\n"
+	path := filepath.Join(t.TempDir(), "authmilter.toml")
+	for text, test := range map[string]struct {
+		hide    []string
+		each    bool
+		check   bool
+		warning string
+	}{
+		"":                                {},
+		"results.hide_none = [\"arc\"]\n": {hide: []string{"arc"}},
+		"results.hide_none = [\"arc\"]\nresults.each_author = true\n" + sign: {hide: []string{"arc"}, each: true},
+		"results.hide_none = [\"dmarc\"]\nskip.check_dkim = true\n":          {hide: []string{"dmarc"}, check: true},
+		"results.hide_none = [\"dmarc\", \"spf\"]\n" + sign: {hide: []string{"dmarc", "spf"},
+			warning: path + ":1: results.hide_none: without a DMARC result, mail that comes back from a list of yours is not signed"},
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &Config{File: f}
+		s := c.Settings(nil)
+		if !slices.Equal(s.Results.HideNone, test.hide) || s.Results.EachAuthor != test.each || s.SkipCheckDKIM != test.check {
+			t.Errorf("%s: %+v, check %v", text, s.Results, s.SkipCheckDKIM)
+		}
+		if got := strings.Join(c.Warnings(), "\n"); got != test.warning {
+			t.Errorf("%s: warnings %q", text, got)
+		}
 	}
 }

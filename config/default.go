@@ -22,7 +22,8 @@ func defaults() *File {
 			Authenticated: true,
 			Networks:      []Network{mustNetwork("127.0.0.0/8"), mustNetwork("::1/128")},
 		},
-		DNS: DNS{Timeout: Duration(dns.DefaultTimeout)},
+		Relay: Relay{Networks: []Network{}, Unreadable: choiceTemperror},
+		DNS:   DNS{Timeout: Duration(dns.DefaultTimeout)},
 		DKIM: DKIM{
 			MinimumRSABits:    dkim.DefaultMinRSABits,
 			MaximumRSABits:    dkim.DefaultMaxRSABits,

@@ -10,13 +10,15 @@ type File struct {
 	Listen            []ListenAddress `toml:"listen" comment:"Addresses for the MTA, in Sendmail's notation: inet:port@host, inet6:port@host, unix:/path."`
 	SocketMode        FileMode        `toml:"socket_mode" comment:"Permissions of Unix sockets."`
 
-	Skip     Skip       `toml:"skip" comment:"Messages that are not inbound: not verified, no results added, but logged."`
+	Skip     Skip       `toml:"skip" comment:"Messages that are not inbound: not verified, no results added unless check_dkim is on, but logged."`
+	Relay    Relay      `toml:"relay" comment:"Hosts of ours that pass on mail from outside to this one."`
 	DNS      DNS        `toml:"dns"`
 	DKIM     DKIM       `toml:"dkim"`
 	SPF      SPF        `toml:"spf"`
 	DMARC    DMARC      `toml:"dmarc"`
 	ARC      ARC        `toml:"arc"`
 	IPRev    IPRev      `toml:"iprev"`
+	Results  Results    `toml:"results"`
 	Policy   Policy     `toml:"policy"`
 	Metrics  Metrics    `toml:"metrics"`
 	Log      Log        `toml:"log"`
@@ -38,6 +40,14 @@ func (f *File) ErrorAt(key string, err error) error {
 type Skip struct {
 	Authenticated bool      `toml:"authenticated" comment:"Skip clients that authenticated to the MTA."`
 	Networks      []Network `toml:"networks" comment:"Skip clients with an address in these networks."`
+	CheckDKIM     bool      `toml:"check_dkim" comment:"Verify the DKIM signatures of skipped mail all the same, and report these results only."`
+}
+
+// Relay defines which clients pass on mail from outside.
+type Relay struct {
+	Networks    []Network `toml:"networks" comment:"For clients in these networks, their Received fields say where a message came from."`
+	Unreadable  Choice    `toml:"unreadable" comment:"SPF result if they do not say so: temperror or none."`
+	KeepResults bool      `toml:"keep_results" comment:"Keep the Authentication-Results that they add under our name."`
 }
 
 // DNS configures the resolver.
@@ -89,6 +99,12 @@ type Sign struct {
 // IPRev configures the check of client names.
 type IPRev struct {
 	Check bool `toml:"check" comment:"Check that the client's address has a name that resolves to it, and report the result."`
+}
+
+// Results configures what Authentication-Results shows.
+type Results struct {
+	HideNone   []Choice `toml:"hide_none" comment:"Methods whose results are left out if they are none: arc, dkim, dmarc, spf."`
+	EachAuthor bool     `toml:"each_author" comment:"One DMARC result for each author domain, the strictest first."`
 }
 
 // Policy configures how results affect mail.

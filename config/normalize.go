@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"authmilter/policy"
 	"authmilter/verify/domain"
 )
 
@@ -13,6 +14,7 @@ import (
 func (f *File) normalize() error {
 	for _, step := range []func() error{
 		f.normalizeHost,
+		f.checkResults,
 		f.normalizePolicy,
 		f.normalizeOverrides,
 		f.normalizeKeyNames,
@@ -51,8 +53,25 @@ func (f *File) normalizeHost() error {
 	if len(f.Listen) == 0 {
 		return badKey("listen", "no address to listen on")
 	}
+	if err := f.Relay.Unreadable.oneOf(0, "relay.unreadable", choiceTemperror, choiceNone); err != nil {
+		return err
+	}
 	if f.Log.Format != "text" && f.Log.Format != "json" {
 		return badKey("log.format", `%q is neither "text" nor "json"`, f.Log.Format)
+	}
+	return nil
+}
+
+// checkResults checks the results table.
+func (f *File) checkResults() error {
+	var words []Choice
+	for _, method := range policy.Hideable() {
+		words = append(words, Choice(method))
+	}
+	for _, method := range f.Results.HideNone {
+		if err := method.oneOf(0, "results.hide_none", words...); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
+	"authmilter/verify/trace"
 )
 
 // resolvConf lists the resolvers of the host.
@@ -61,8 +62,9 @@ func (f *File) VerifyOptions(r dns.Resolver) verify.Options {
 			MaxSignatures:    f.DKIM.MaximumSignatures,
 			AllowPartialBody: f.DKIM.AllowPartialBody,
 		},
-		MaxVoid:         maxVoid,
 		Discovery:       dmarc.Mode(f.DMARC.Discovery),
+		EveryAuthor:     f.Rules().NeedsEveryAuthor(),
+		MaxVoid:         maxVoid,
 		HeloResult:      f.SPF.HeloResult,
 		MaxQueries:      f.Limits.DNSQueries,
 		LookupTime:      time.Duration(f.Limits.DNSTime),
@@ -70,6 +72,8 @@ func (f *File) VerifyOptions(r dns.Resolver) verify.Options {
 		MaxHeaderFields: f.Limits.HeaderFields,
 		Explain:         f.explains(),
 		IPRev:           f.IPRev.Check,
+
+		NoOriginIsTemporary: f.Relay.Unreadable == choiceTemperror,
 	}
 }
 
@@ -89,6 +93,25 @@ func (f *File) OwnFields() policy.OwnFields {
 // Skips reports whether mail from a client is skipped because of its address.
 func (f *File) Skips(client netip.Addr) bool {
 	return slices.ContainsFunc(f.Skip.Networks, func(n Network) bool { return n.Contains(client) })
+}
+
+// Trail returns the trail of a message from a client, or nil if the client is not
+// one of our relays.
+func (f *File) Trail(client netip.Addr) *trace.Trail {
+	relays := prefixes(f.Relay.Networks)
+	if !slices.ContainsFunc(relays, func(n netip.Prefix) bool { return n.Contains(client) }) {
+		return nil
+	}
+	return &trace.Trail{Relays: relays}
+}
+
+// ResultsOptions returns what Authentication-Results shows.
+func (f *File) ResultsOptions() policy.ResultsOptions {
+	o := policy.ResultsOptions{EachAuthor: f.Results.EachAuthor}
+	for _, method := range f.Results.HideNone {
+		o.HideNone = append(o.HideNone, string(method))
+	}
+	return o
 }
 
 // HostNames returns the possible names of this host.
@@ -115,22 +138,30 @@ func (c *Config) Settings(r dns.Resolver) *milter.Settings {
 			signing = append(signing, milter.SigningKey{Domain: k.Domain, Selector: k.Selector, Signer: k.Private.Signer()})
 		}
 	}
-	networks := make([]netip.Prefix, len(c.Skip.Networks))
-	for i, n := range c.Skip.Networks {
-		networks[i] = n.Prefix
-	}
 	return &milter.Settings{
 		AuthservID:        c.AuthservID,
 		Claimant:          c.claimant(),
 		Verifier:          verify.New(options),
 		Rules:             c.Rules(),
+		Results:           c.ResultsOptions(),
 		QuarantineField:   c.Policy.QuarantineField,
 		ReceivedSPF:       c.SPF.ReceivedSPF,
 		Signing:           signing,
 		SkipAuthenticated: c.Skip.Authenticated,
-		SkipNetworks:      networks,
+		SkipNetworks:      prefixes(c.Skip.Networks),
+		Relays:            prefixes(c.Relay.Networks),
+		KeepRelayResults:  c.Relay.KeepResults,
+		SkipCheckDKIM:     c.Skip.CheckDKIM,
 		MaxMessages:       c.Limits.Messages,
 		EndOfMessage:      time.Duration(c.Limits.EndOfMessage),
 		ExplainRules:      c.explains(),
 	}
+}
+
+func prefixes(networks []Network) []netip.Prefix {
+	list := make([]netip.Prefix, len(networks))
+	for i, n := range networks {
+		list[i] = n.Prefix
+	}
+	return list
 }

@@ -9,10 +9,14 @@ import (
 
 // Warnings returns warnings about settings that are valid but probably a mistake.
 func (c *Config) Warnings() []string {
-	warnings := slices.Concat(c.keyWarnings, c.overrideWarnings())
+	warnings := slices.Concat(c.keyWarnings, c.overrideWarnings(), c.relayWarnings())
 	options := c.VerifyOptions(nil)
 	if missing := options.MissingQueries(); missing > 0 {
 		err := badKey("limits.dns_queries", "SPF records that RFC 7208 allows can need more; %d is enough", options.MaxQueries+missing)
+		warnings = append(warnings, c.source.locate(err).Error())
+	}
+	if len(c.Sign) > 0 && slices.Contains(c.Results.HideNone, "dmarc") {
+		err := badKey("results.hide_none", "without a DMARC result, mail that comes back from a list of yours is not signed")
 		warnings = append(warnings, c.source.locate(err).Error())
 	}
 	return warnings
@@ -37,15 +41,36 @@ func (f *File) overrideWarnings() (warnings []string) {
 			warn(i, "a sender can forge everything it matches on; add client, client_name, dkim or sealer")
 		}
 		clients := all[i].Items("client")
-		if len(clients) > 0 && !slices.ContainsFunc(clients, func(n string) bool { return !f.skipsAll(n) }) {
-			warn(i, "can never match: its clients are in skip.networks")
+		for _, list := range []struct {
+			key      string
+			networks []Network
+		}{{"skip.networks", f.Skip.Networks}, {"relay.networks", f.Relay.Networks}} {
+			if len(clients) > 0 && !slices.ContainsFunc(clients, func(n string) bool { return !within(n, list.networks) }) {
+				warn(i, "can never match: its clients are in %s", list.key)
+			}
 		}
 	}
 	return warnings
 }
 
-// skipsAll reports whether every address of a normalized network is skipped.
-func (f *File) skipsAll(network string) bool {
+// shortPrefix is the length of a prefix below which a network is a good part of the
+// Internet.
+const shortPrefix = 8
+
+// relayWarnings returns warnings about relays: a client that is taken for one chooses
+// where its mail comes from.
+func (f *File) relayWarnings() (warnings []string) {
+	for _, n := range f.Relay.Networks {
+		if n.Bits() < shortPrefix {
+			err := badKey("relay.networks", "%v has many hosts that are not yours: each could choose the client that is checked", n)
+			warnings = append(warnings, f.source.locate(err).Error())
+		}
+	}
+	return warnings
+}
+
+// within reports whether every address of a normalized network is in one of list.
+func within(network string, list []Network) bool {
 	n := netip.MustParsePrefix(network)
-	return slices.ContainsFunc(f.Skip.Networks, func(p Network) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
+	return slices.ContainsFunc(list, func(p Network) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
 }

@@ -143,6 +143,11 @@ func TestObserve(t *testing.T) {
 	})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Authenticated, Removed: policy.Removed{policy.ResultsField: 1}, Signing: policy.Signing{Selectors: []string{"s"}}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork, Signing: policy.Signing{Selectors: []string{"s"}}, DKIMOnly: &verify.Result{}})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Authenticated, Signing: policy.Signing{Selectors: []string{"s"}}, DKIMOnly: &verify.Result{
+		Exceeded: dns.BudgetQueries,
+		DKIM:     []dkim.Result{{Status: dkim.Fail, Signature: rsaSignature}, {Status: dkim.Fail, Signature: rsaSignature}},
+	}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork, Signing: policy.Signing{Err: errors.New("no")}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Overload})
 	m.KeyState("seal", "old.example", "s", "ok")
@@ -171,7 +176,7 @@ func TestObserve(t *testing.T) {
 	got := samples(t, m)
 	for name, want := range map[string]string{
 		`messages_total{disposition="none",listener="l"}`:                                              "2",
-		`messages_skipped_total{reason="authenticated"}`:                                               "1",
+		`messages_skipped_total{reason="authenticated"}`:                                               "2",
 		`auth_results_total{method="dkim",reason="",result="pass"}`:                                    "1",
 		`auth_results_total{method="dkim",reason="body_hash",result="fail"}`:                           "2",
 		`auth_results_total{method="dkim",reason="",result="none"}`:                                    "1",
@@ -185,7 +190,10 @@ func TestObserve(t *testing.T) {
 		`arc_seals_total{result="sealed"}`:                                                             "1",
 		`arc_seals_total{result="own"}`:                                                                "1",
 		`arc_seals_total{result="error"}`:                                                              "0",
-		`own_messages_total{result="signed"}`:                                                          "1",
+		`own_messages_total{result="signed"}`:                                                          "3",
+		`own_dkim_results_total{result="none"}`:                                                        "1",
+		`own_dkim_results_total{result="fail"}`:                                                        "2",
+		`own_dkim_results_total{result="pass"}`:                                                        "0",
 		`own_messages_total{result="unsigned"}`:                                                        "1",
 		`own_messages_total{result="error"}`:                                                           "1",
 		`key_state{domain="old.example",selector="s",state="ok",use="seal"}`:                           "",
@@ -223,7 +231,7 @@ func TestObserve(t *testing.T) {
 		`stage_duration_seconds_sum{stage="write"}`:                                                    "6",
 		`stage_duration_seconds_count{stage="write"}`:                                                  "2",
 		`dns_budget_exceeded_total{budget="time"}`:                                                     "1",
-		`dns_budget_exceeded_total{budget="queries"}`:                                                  "0",
+		`dns_budget_exceeded_total{budget="queries"}`:                                                  "1",
 		`dns_cache_total{result="stale"}`:                                                              "1",
 		"messages_in_flight":                                                                           "1",
 		"connections_limit":                                                                            "10",

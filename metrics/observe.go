@@ -21,6 +21,9 @@ func (m *Metrics) Observe(v *policy.Verdict) {
 		if v.Skip == policy.Authenticated || v.Skip == policy.LocalNetwork {
 			m.own.WithLabelValues(m.signing(v.Signing)).Inc()
 		}
+		if v.DKIMOnly != nil {
+			m.observeOwn(v.DKIMOnly)
+		}
 		return
 	}
 	m.messages.WithLabelValues(v.Listener, string(v.Decision.Disposition)).Inc()
@@ -55,11 +58,28 @@ func (m *Metrics) observeRemoved(v *policy.Verdict) {
 	m.removed.WithLabelValues(string(policy.ResultsField), claimHarmless).Add(float64(v.HarmlessRemoved))
 }
 
-// observeResult counts the result of each method.
-func (m *Metrics) observeResult(r *verify.Result) {
+// observeOwn counts the DKIM results of our own mail. They are not among the results
+// of the method, whose rates are about mail from outside: most of our own mail has
+// no signature yet.
+func (m *Metrics) observeOwn(r *verify.Result) {
+	m.observeBudget(r)
+	if len(r.DKIM) == 0 {
+		m.ownDKIM.WithLabelValues(string(dkim.None)).Inc()
+	}
+	for i := range r.DKIM {
+		m.ownDKIM.WithLabelValues(string(r.DKIM[i].Status)).Inc()
+	}
+}
+
+func (m *Metrics) observeBudget(r *verify.Result) {
 	if r.Exceeded != dns.BudgetNone {
 		m.dnsExceeded.WithLabelValues(string(r.Exceeded)).Inc()
 	}
+}
+
+// observeResult counts the result of each method.
+func (m *Metrics) observeResult(r *verify.Result) {
+	m.observeBudget(r)
 	if len(r.DKIM) == 0 {
 		m.results.WithLabelValues("dkim", string(dkim.None), "").Inc()
 	}

@@ -29,6 +29,9 @@ func (m *Metrics) zero(c Config) {
 	for _, s := range []string{"signed", "unsigned", "error"} {
 		m.own.WithLabelValues(s)
 	}
+	for _, s := range dkim.Statuses() {
+		m.ownDKIM.WithLabelValues(string(s))
+	}
 	for _, kind := range policy.OwnFieldKinds() {
 		m.removed.WithLabelValues(string(kind), claimForged)
 	}

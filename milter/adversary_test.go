@@ -21,6 +21,33 @@ type attack struct {
 	// dead is set if a name below the author domain was added whose servers do not
 	// answer: then nobody knows whether it vouches for the message.
 	dead bool
+	// relayed is set if it comes through a relay of ours.
+	relayed bool
+}
+
+// wire returns the mail as our MTA gets it: a relay adds a Received field at the top
+// and replaces in it what Postfix replaces in a HELO.
+func (a *attack) wire() mail {
+	if !a.relayed {
+		return a.mail
+	}
+	helo := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || strings.ContainsRune(`<>()\";:@`, r) {
+			return '?'
+		}
+		return r
+	}, a.helo)
+	return relayedMail(a.mail, field{"Received", " from " + helo + " (unknown [" + a.client + "])\n\tby mx1.example.org (Postfix) with ESMTP id 1; x"})
+}
+
+// forged returns how many fields of a claim to be ours.
+func (a *attack) forged(own policy.OwnFields) (n int) {
+	for _, f := range a.fields {
+		if kind := own.Kind(f.name); own.Forged(kind, f.name, f.value) {
+			n++
+		}
+	}
+	return n
 }
 
 // attackZone is the DNS used in attacks: the bank, the attacker, and names of both
@@ -57,6 +84,7 @@ var victims = []struct {
 	rules        policy.Rules
 }{
 	{name: "p=reject", from: "joe@bank.example", authorDomain: "bank.example"},
+	{name: "p=reject, its own sender", from: "joe@bank.example", mail: "joe@bank.example", authorDomain: "bank.example"},
 	{name: "p=quarantine", from: "joe@shop.example", authorDomain: "shop.example"},
 	{name: "p=reject, below it", from: "joe@gone.bank.example", authorDomain: "bank.example"},
 	{name: "p=reject, below a dead name", from: "joe@dead.bank.example", authorDomain: "bank.example"},
@@ -176,8 +204,20 @@ var additions = []struct {
 			a.from = fmt.Sprintf(choose(rnd, "<%s>", "< %s >", "(c)<%s>", "<<%s>>", "<%s> SIZE=100", "<@attacker.example:%s>"), a.from)
 		}
 	}},
+	{"a place on the way", func(rnd *rand.Rand, a *attack, _ string) {
+		// 192.0.2.10 may send for the bank, and the rest are relays.
+		a.put(rnd, field{choose(rnd, "Received", "received", "Received "), choose(rnd,
+			" from mail.bank.example (mail.bank.example [192.0.2.10])\n\tby mx1.example.org (Postfix) with ESMTP id 1; x",
+			" from mx2 (mx2 [10.0.0.2])\n\tby mx1.example.org (Postfix) with ESMTP id 1; x",
+			" from localhost (localhost [127.0.0.1])\n\tby mx1.example.org (Postfix) with ESMTP id 1; x",
+			" by mx1.example.org (Postfix, from userid 0) id 1; x", " x", "")})
+	}},
+	{"results of a relay", func(rnd *rand.Rand, a *attack, domain string) {
+		a.put(rnd, field{"Authentication-Results", choose(rnd, " mx.example.org;", " MX.example.org 1;") + choose(rnd,
+			" dmarc=pass header.from="+domain, " auth=pass smtp.auth=joe", " spf=pass smtp.mailfrom=192.0.2.10")})
+	}},
 	{"another greeting", func(rnd *rand.Rand, a *attack, _ string) {
-		a.helo = choose(rnd, "silent.example", "attacker.example", "dead.bank.example", `"a"`, "[203.0.113.5]", "x", strings.Repeat("a.", 200)+"example")
+		a.helo = choose(rnd, "mail.bank.example (mail.bank.example [192.0.2.10])", "x [192.0.2.10] by y", "[10.0.0.1]", "silent.example", "attacker.example", "dead.bank.example", `"a"`, "[203.0.113.5]", "x", strings.Repeat("a.", 200)+"example")
 	}},
 }
 
@@ -232,13 +272,14 @@ func (r *rig) judge(a *attack) *policy.Verdict {
 		r.t.Fatal(err)
 	}
 	defer s.Close()
-	r.open(s, a.mail)
+	m := a.wire()
+	r.open(s, m)
 	r.must(s.Mail(a.from, ""))
 	for _, rcpt := range a.recipients {
 		r.must(s.Rcpt(rcpt, ""))
 	}
 	r.must(s.DataStart())
-	r.header(s, a.mail)
+	r.header(s, m)
 	if _, _, err := s.BodyReadFrom(strings.NewReader(a.body)); err != nil {
 		r.t.Fatal(err)
 	}
@@ -284,11 +325,13 @@ func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 	s.Rules = &rules
 	r.Set(&s)
 	plain := victim(n)
+	plain.relayed = rnd.IntN(2) == 0
 	want := r.judge(&plain).Decision.Disposition
 	if severity(want) == 0 {
 		t.Fatalf("%s: accepted before anything was added", v.name)
 	}
 	a := victim(n)
+	a.relayed = plain.relayed
 	var added []string
 	for range 1 + rnd.IntN(4) {
 		add := additions[rnd.IntN(len(additions))]
@@ -297,6 +340,9 @@ func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 	}
 	last := r.judge(&a)
 	got := last.Decision.Disposition
+	if n := a.forged(s.ownFields(policy.NotSkipped)); last.Removed.Total() != n {
+		t.Errorf("%d fields removed, not %d, after adding %s: %q", last.Removed.Total(), n, strings.Join(added, ", "), a.fields)
+	}
 	least := severity(want)
 	if a.dead {
 		least = min(least, severity(policy.Defer))
@@ -311,7 +357,7 @@ func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 
 // adversary starts a rig that enforces, for attacks.
 func adversary(t *testing.T) *rig {
-	return start(t, options{zone: attackZone, verify: func(o *verify.Options) {
+	return behindRelay(t, options{zone: attackZone, verify: func(o *verify.Options) {
 		o.IPRev = true
 		o.MaxHeaderFields = maxFields
 	}})

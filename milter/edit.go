@@ -88,10 +88,12 @@ func (r *removals) see(name, value string) {
 	}
 }
 
-// keep spares the fields that are really ours: ours reports whether the field at
-// a place in the message is.
-func (r *removals) keep(ours func(at int) bool) {
-	r.forged = slices.DeleteFunc(r.forged, func(f removal) bool { return ours(f.at) })
+// keep spares the fields for which ours reports that they are not forged. It reports
+// whether there was one.
+func (r *removals) keep(ours func(removal) bool) bool {
+	before := len(r.forged)
+	r.forged = slices.DeleteFunc(r.forged, ours)
+	return len(r.forged) < before
 }
 
 // remove removes the forged fields. After a removal Postfix renumbers the fields

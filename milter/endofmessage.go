@@ -30,6 +30,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	}
 	watch := stopwatch{time.Now()}
 	begun := watch.at
+	s.endHeader(t)
 	v := &policy.Verdict{
 		At:         t.begun,
 		Stages:     policy.Stages{Receive: begun.Sub(t.begun)},
@@ -37,9 +38,9 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		QueueID:    m.Get("i"),
 		Envelope:   t.env,
 		Recipients: t.recipients,
+		Relay:      t.relay,
 		Skip:       t.skip,
 	}
-	s.endHeader(t)
 	v.Removed = t.removals.removed()
 	if err := t.removals.remove(m); err != nil {
 		return nil, s.gone(v, err)
@@ -48,7 +49,7 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	if t.skip == policy.NotSkipped {
 		fields = s.judge(t, m, v, &watch)
 	} else if t.own != nil {
-		fields = s.sign(t, v)
+		fields = s.handleOwn(t, m, v)
 	}
 	s.judgeRemoved(t, v)
 	if t.removals.stuck {
@@ -167,7 +168,7 @@ func (t *transaction) fields(v *policy.Verdict) []message.Field {
 	}
 	return append(fields, message.Field{
 		Name: resultsName,
-		Raw:  " " + policy.FormatResults(t.settings.AuthservID, t.env, v.Result, v.Decision),
+		Raw:  " " + policy.FormatResults(t.settings.AuthservID, t.env, v.Result, v.Decision, t.settings.Results),
 	})
 }
 
@@ -213,7 +214,8 @@ func (s *session) carryOut(m gomilter.Modifier, v *policy.Verdict, quarantineFie
 // seal returns the ARC Set to put above our results, and records it in v.
 func (t *transaction) seal(v *policy.Verdict) []message.Field {
 	id := t.settings.AuthservID
-	set, err := t.check.Seal(id, policy.ARCResults(id, t.env, v.Result, v.Decision))
+	results := policy.ARCResults(id, t.env, v.Result, v.Decision, t.settings.Results, t.relayResults)
+	set, err := t.check.Seal(id, results)
 	v.Seal = policy.Sealing{Done: err == nil, Err: err}
 	return set
 }

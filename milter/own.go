@@ -2,20 +2,28 @@ package milter
 
 import (
 	"errors"
+	"slices"
+
+	gomilter "github.com/d--j/go-milter"
 
 	"authmilter/policy"
 	"authmilter/verify/message"
 )
 
 // ownMail is a message from a client of ours. It is signed if there is a key for
-// it, and not changed otherwise.
+// it, and gets the results of its signatures if the settings ask for them. It is not
+// changed otherwise.
 type ownMail struct {
 	keys    []SigningKey
+	results policy.ResultsOptions
 	sealed  func(message.Header) (results string, ok bool) // nil if seals of ours are not looked for
 	header  message.Header
 	octets  int
 	signing *signing // nil if the message is not signed; err is why
 	err     error
+	// received reports that the message came from outside on an earlier pass, or
+	// that this is not known. reported reports that it keeps our results of then.
+	received, reported bool
 }
 
 // Bounds of the header of a message that is signed.
@@ -32,11 +40,11 @@ var (
 // newOwnMail returns the ownMail for a message that is skipped because of why, or
 // nil if its header is not needed.
 func newOwnMail(s *Settings, why policy.Skip) *ownMail {
-	o := &ownMail{keys: s.Signing}
+	o := &ownMail{keys: s.Signing, results: s.Results}
 	if why == policy.LocalNetwork && s.Verifier.Seals() {
 		o.sealed = s.Verifier.SealedBefore
 	}
-	if len(o.keys) == 0 && o.sealed == nil {
+	if len(o.keys) == 0 && o.sealed == nil && !s.SkipCheckDKIM {
 		return nil
 	}
 	return o
@@ -59,13 +67,19 @@ func (o *ownMail) endHeader(r *removals) {
 	claims := o.claims(r)
 	if o.sealed != nil && len(claims) > 0 {
 		if payload, ok := o.sealed(o.header); ok {
-			r.keep(func(at int) bool { return at < len(o.header) && policy.SameResults(o.header[at].Raw, payload) })
+			// claims are the first of r.forged, in the same order.
+			same, i := policy.SameResults(claims, payload, o.results), 0
+			o.reported = r.keep(func(removal) bool {
+				i++
+				return i <= len(same) && same[i-1]
+			})
 		}
 	}
+	o.received = o.err != nil || received(o.header, claims)
 	if o.err == nil {
 		o.signing, o.err = beginSigning(o.keys, o.header)
 	}
-	if o.signing != nil && receivedFrom(o.signing.author, claims) {
+	if o.signing != nil && o.received {
 		o.signing.cancel()
 		o.signing, o.err = nil, errReceived
 	}
@@ -84,20 +98,19 @@ func (o *ownMail) claims(r *removals) []string {
 	return values
 }
 
-// receivedFrom reports whether claims, results that claim to be ours, say that a
-// message came from outside with the author domain author, or do not name an author
-// domain. Our own mail never has such results. Mail that a content filter, a
+// received reports whether claims, results that claim to be ours, say that a
+// message came from outside with one of the author domains in h, or do not name an
+// author domain. Our own mail never has such results. Mail that a content filter, a
 // redirection or a server behind us hands back has them, and may be forged. Software
 // that has changed the author domain since, as mailing lists do, is responsible for
 // the message itself. Anybody can write such results, but that is harmless: the
 // message is merely not signed.
-func receivedFrom(author string, claims []string) bool {
-	for _, value := range claims {
-		if from, ok := policy.AuthorOf(value); !ok || from == author {
-			return true
-		}
+func received(h message.Header, claims []string) bool {
+	if len(claims) == 0 {
+		return false
 	}
-	return false
+	authors := h.Author().Domains
+	return slices.ContainsFunc(claims, func(value string) bool { return policy.ReceivedFrom(value, authors) })
 }
 
 // write takes the next octets of the body, and reports whether more are needed.
@@ -113,6 +126,29 @@ func (o *ownMail) cancel() {
 	if o.signing != nil {
 		o.signing.cancel()
 	}
+}
+
+// handleOwn returns the fields to insert into our own mail, and records in v what
+// they say.
+func (s *session) handleOwn(t *transaction, m gomilter.Modifier, v *policy.Verdict) []message.Field {
+	signatures := s.sign(t, v)
+	// Our signatures are above the results: these are about the message as it came.
+	return append(s.checkOwn(t, m, v), signatures...)
+}
+
+// checkOwn returns the results of the signatures that our own mail came with, if the
+// settings ask for them. A bug costs the message these results and nothing else.
+func (s *session) checkOwn(t *transaction, m gomilter.Modifier, v *policy.Verdict) []message.Field {
+	defer s.guard()
+	if t.check == nil {
+		return nil
+	}
+	t.wait(m)
+	v.DKIMOnly = t.check.Finish()
+	return []message.Field{{
+		Name: resultsName,
+		Raw:  " " + policy.FormatOwnResults(t.settings.AuthservID, v.DKIMOnly.DKIM, !t.own.received),
+	}}
 }
 
 // sign returns the signatures of our own mail, and records the outcome in v. If
@@ -135,7 +171,7 @@ func (s *session) sign(t *transaction, v *policy.Verdict) (fields []message.Fiel
 	}
 	v.Signing = policy.Signing{Err: err}
 	switch {
-	case errors.Is(err, errNoSigningKey):
+	case len(o.keys) == 0 || errors.Is(err, errNoSigningKey):
 		v.Signing = policy.Signing{}
 	case err == nil:
 		for _, k := range o.signing.keys {

@@ -228,6 +228,14 @@ func (r *rig) dial(opts ...gomilter.Option) *gomilter.ClientSession {
 // deliver opens a session, sends m over it, and returns the changes to it.
 func (r *rig) deliver(m mail, opts ...gomilter.Option) []string {
 	r.t.Helper()
+	s := r.begin(m, opts...)
+	defer s.Close()
+	return r.finish(s, m)
+}
+
+// begin opens a session and sends m over it, up to the end of its header.
+func (r *rig) begin(m mail, opts ...gomilter.Option) *gomilter.ClientSession {
+	r.t.Helper()
 	bag := gomilter.NewMacroBag()
 	for name, value := range m.macros {
 		bag.Set(name, value)
@@ -236,11 +244,10 @@ func (r *rig) deliver(m mail, opts ...gomilter.Option) []string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer s.Close()
 	r.open(s, m)
 	r.envelope(s, m)
 	r.header(s, m)
-	return r.finish(s, m)
+	return s
 }
 
 func (r *rig) must(a *gomilter.Action, err error) {

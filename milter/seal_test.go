@@ -49,14 +49,8 @@ func sealing(t *testing.T, domain string) *rig {
 // pass sends m and returns it as the MTA passes it on.
 func (r *rig) pass(m mail, opts ...gomilter.Option) mail {
 	r.t.Helper()
-	s, err := gomilter.NewClient("tcp", r.addr, opts...).Session(gomilter.NewMacroBag())
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	s := r.begin(m, opts...)
 	defer s.Close()
-	r.open(s, m)
-	r.envelope(s, m)
-	r.header(s, m)
 	acts, _, err := s.BodyReadFrom(strings.NewReader(m.body))
 	if err != nil {
 		r.t.Fatal(err)

@@ -41,6 +41,8 @@ type Settings struct {
 	Claimant   *authres.Claimant
 	Verifier   *verify.Verifier
 	Rules      *policy.Rules
+	// Results say what our Authentication-Results field shows.
+	Results policy.ResultsOptions
 	// QuarantineField is the name of the field that marks a message for
 	// quarantine; ReceivedSPF adds a Received-SPF field too.
 	QuarantineField string
@@ -51,6 +53,14 @@ type Settings struct {
 	// SkipAuthenticated and SkipNetworks say which messages are not inbound.
 	SkipAuthenticated bool
 	SkipNetworks      []netip.Prefix
+	// Relays are the networks of hosts of ours that pass on mail from outside: the
+	// client of such a message is the one that gave it to the first relay, as the
+	// Received fields say. KeepRelayResults keeps what the relays added under our
+	// name.
+	Relays           []netip.Prefix
+	KeepRelayResults bool
+	// SkipCheckDKIM verifies the signatures of these messages all the same.
+	SkipCheckDKIM bool
 	// MaxMessages bounds the messages in flight. Any message beyond it passes
 	// unverified, and any field that claims otherwise is removed.
 	MaxMessages int

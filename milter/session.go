@@ -11,7 +11,9 @@ import (
 
 	"authmilter/policy"
 	"authmilter/verify"
+	"authmilter/verify/authres"
 	"authmilter/verify/message"
+	"authmilter/verify/trace"
 )
 
 // session is one connection from an MTA: one SMTP session, or several in a row
@@ -34,11 +36,19 @@ type transaction struct {
 	begun      time.Time
 	env        verify.Envelope
 	recipients policy.Recipients
-	skip       policy.Skip
-	check      *verify.Check // nil if the message is skipped
-	own        *ownMail      // nil if the message is not ours
-	headerDone bool
-	removals   removals
+	// crowded is set if there were too many messages in flight when it began.
+	crowded bool
+	skip    policy.Skip
+	check   *verify.Check // nil if nothing is verified; of our own mail, only DKIM is
+	own     *ownMail      // nil if the message is not ours
+	// relay is the relay of ours that passed the message on; the zero Addr if there
+	// is none. relayed is nil once the relay's client is known. relayResults are
+	// the results that relays added.
+	relay        netip.Addr
+	relayed      *relayed
+	relayResults []authres.Method
+	headerDone   bool
+	removals     removals
 	// failure is the panic that ended the verification.
 	failure error
 }
@@ -141,20 +151,38 @@ func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.
 	s.message = t
 	inFlight := s.server.inFlight.Add(1)
 	s.server.config.Counter.MessageBegan()
+	t.crowded = inFlight > int64(t.settings.MaxMessages)
 	macro, given := m.GetEx(gomilter.MacroMailAddr)
 	t.env.MailFrom = meantPath(path, macro, given)
-	t.skip = t.skipReason(m)
-	if t.skip != policy.NotSkipped {
-		t.own = newOwnMail(t.settings, t.skip)
+	if contains(t.settings.Relays, s.client) {
+		// Even if it has authenticated: its mail comes from elsewhere.
+		t.relay = s.client
+		t.relayed = &relayed{trail: trace.Trail{Relays: t.settings.Relays}}
+		t.removals.fields = t.settings.ownFields(policy.NotSkipped)
+		t.env.ClientIP, t.env.ClientName, t.env.Helo = netip.Addr{}, "", ""
+		return gomilter.RespContinue, nil
 	}
-	if t.skip == policy.NotSkipped && inFlight > int64(t.settings.MaxMessages) {
+	t.begin(t.skipReason(m))
+	return gomilter.RespContinue, nil
+}
+
+// begin begins what is done with the message, which is skipped because of why, once
+// it is known where it comes from.
+func (t *transaction) begin(why policy.Skip) {
+	t.skip = why
+	switch {
+	case why != policy.NotSkipped:
+		t.own = newOwnMail(t.settings, why)
+	case t.crowded:
 		t.skip = policy.Overload
 	}
 	t.removals.fields = t.settings.ownFields(t.skip)
-	if t.skip == policy.NotSkipped {
+	switch {
+	case t.skip == policy.NotSkipped:
 		t.check = t.settings.Verifier.Begin(context.Background(), t.env)
+	case t.own != nil && t.settings.SkipCheckDKIM && !t.crowded:
+		t.check = t.settings.Verifier.BeginDKIM(context.Background())
 	}
-	return gomilter.RespContinue, nil
 }
 
 // skipReason returns why the message is not verified, if it is not inbound.
@@ -162,10 +190,8 @@ func (t *transaction) skipReason(m gomilter.Modifier) policy.Skip {
 	if t.settings.SkipAuthenticated && (m.Get("{auth_authen}") != "" || m.Get("{auth_type}") != "") {
 		return policy.Authenticated
 	}
-	for _, network := range t.settings.SkipNetworks {
-		if network.Contains(t.env.ClientIP) {
-			return policy.LocalNetwork
-		}
+	if contains(t.settings.SkipNetworks, t.env.ClientIP) {
+		return policy.LocalNetwork
 	}
 	return policy.NotSkipped
 }
@@ -192,18 +218,29 @@ func (s *session) Header(name, value string, m gomilter.Modifier) (resp *gomilte
 		return noMessage()
 	}
 	t.removals.see(name, value)
-	if (t.check != nil || t.own != nil) && !t.headerDone {
-		if m.Protocol()&gomilter.OptHeaderLeadingSpace == 0 {
-			value = restoreSpace(value)
-		}
-		f := message.NewField(name, value)
-		if t.own != nil {
-			t.own.field(f)
-		} else {
-			t.check.Field(f)
-		}
+	if t.headerDone || t.check == nil && t.own == nil && t.relayed == nil {
+		return gomilter.RespContinue, nil
+	}
+	if m.Protocol()&gomilter.OptHeaderLeadingSpace == 0 {
+		value = restoreSpace(value)
+	}
+	f := message.NewField(name, value)
+	if t.relayed == nil {
+		t.take(f)
+	} else if t.relayed.add(f) {
+		t.arrive()
 	}
 	return gomilter.RespContinue, nil
+}
+
+// take takes the next field of the header.
+func (t *transaction) take(f message.Field) {
+	if t.own != nil {
+		t.own.field(f)
+	}
+	if t.check != nil {
+		t.check.Field(f)
+	}
 }
 
 // noMessage answers part of a message that never began, or that was lost to a
@@ -245,11 +282,18 @@ func (t *transaction) endHeader() {
 		return
 	}
 	t.headerDone = true
-	switch {
-	case t.check != nil:
-		t.check.EndHeader()
-	case t.own != nil:
+	if t.relayed != nil {
+		t.arrive()
+	}
+	if t.own != nil {
 		t.own.endHeader(&t.removals)
+		if t.own.reported && t.check != nil {
+			t.check.Cancel()
+			t.check = nil
+		}
+	}
+	if t.check != nil {
+		t.check.EndHeader()
 	}
 }
 
@@ -273,14 +317,15 @@ func (s *session) BodyChunk(chunk []byte, m gomilter.Modifier) (resp *gomilter.R
 // wantsBody takes the next octets of the body, and reports whether any later
 // ones matter.
 func (t *transaction) wantsBody(chunk []byte) bool {
-	switch {
-	case t.check != nil:
+	wanted := false
+	if t.check != nil {
 		_, _ = t.check.Write(chunk) // never fails before Finish
-		return t.check.WantsBody()
-	case t.own != nil:
-		return t.own.write(chunk)
+		wanted = t.check.WantsBody()
 	}
-	return false
+	if t.own != nil && t.own.write(chunk) {
+		wanted = true
+	}
+	return wanted
 }
 
 func (s *session) Abort(gomilter.Modifier) error {

@@ -12,6 +12,7 @@ import (
 	"authmilter/verify/authres"
 	"authmilter/verify/clean"
 	"authmilter/verify/dkim"
+	"authmilter/verify/dmarc"
 	"authmilter/verify/iprev"
 	"authmilter/verify/spf"
 )
@@ -28,9 +29,12 @@ const maxResults = 32 << 10
 // FormatResults returns the value of the Authentication-Results field for a
 // message, without leading white space. If a sender's signatures would make it too
 // long, it leaves out DKIM results: first failed ones, then others, each time the
-// last.
-func FormatResults(authservID string, env verify.Envelope, r *verify.Result, d Decision) string {
-	value, _ := fit(authservID, AuthenticationResults(env, r, d))
+// last. If o hides every result, the field says "none" (RFC 8601 section 2.2).
+func FormatResults(authservID string, env verify.Envelope, r *verify.Result, d Decision, o ResultsOptions) string {
+	value, methods := fit(authservID, AuthenticationResults(env, r, d, o))
+	if shown := o.shown(methods); len(shown) < len(methods) {
+		return authres.Format(authservID, shown)
+	}
 	return value
 }
 
@@ -65,15 +69,9 @@ func dropDKIM(methods []authres.Method) (rest []authres.Method, ok bool) {
 }
 
 // AuthenticationResults returns the results of a message for its
-// Authentication-Results field.
-func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision) []authres.Method {
-	methods := make([]authres.Method, 0, len(r.DKIM)+4)
-	if len(r.DKIM) == 0 {
-		methods = append(methods, authres.Method{Name: "dkim", Result: string(dkim.None)})
-	}
-	for i := range r.DKIM {
-		methods = append(methods, dkimMethod(&r.DKIM[i]))
-	}
+// Authentication-Results field, including those that o hides.
+func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision, o ResultsOptions) []authres.Method {
+	methods := dkimMethods(r.DKIM)
 	methods = append(methods, spfMethod(env, &r.SPF))
 	if r.Helo != nil {
 		methods = append(methods, spfMethod(env, r.Helo))
@@ -82,6 +80,9 @@ func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision) []
 		methods = append(methods, iprevMethod(env, r.IPRev))
 	}
 	methods = append(methods, dmarcMethod(r, d))
+	if o.EachAuthor {
+		methods = append(methods, furtherAuthors(r)...)
+	}
 	if r.ARC.Status != "" {
 		methods = append(methods, arcMethod(env, &r.ARC))
 	}
@@ -91,11 +92,34 @@ func AuthenticationResults(env verify.Envelope, r *verify.Result, d Decision) []
 // ARCResults returns the results of a message for the ARC-Authentication-Results
 // field of our set. If the message had no chain, they include the address that it
 // came from, for use in reports (RFC 8617 section 7.2.2). They are limited like
-// [FormatResults].
-func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Decision) []authres.Method {
-	_, methods := fit(authservID, AuthenticationResults(env, r, d))
+// [FormatResults]. Nothing is hidden.
+//
+// The field must have all results of the ADMD (RFC 8617 section 4.1.1), so those of
+// relays follow, unless there are too many.
+func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Decision, o ResultsOptions, relays []authres.Method) []authres.Method {
+	_, methods := fit(authservID, AuthenticationResults(env, r, d, o))
 	if last := &methods[len(methods)-1]; r.ARC.Status == arc.None {
 		last.Props = remoteIP(env)
+	}
+	all := slices.Concat(methods, relays)
+	if len(all) > maxARCResults || len(authres.FormatARC(1, authservID, all)) > maxResults {
+		return methods
+	}
+	return all
+}
+
+// maxARCResults bounds the results in an ARC-Authentication-Results field.
+const maxARCResults = 200
+
+// dkimMethods returns a result for each signature, or one that says that there is
+// none. It leaves room for those of the other methods.
+func dkimMethods(results []dkim.Result) []authres.Method {
+	methods := make([]authres.Method, 0, len(results)+4)
+	if len(results) == 0 {
+		methods = append(methods, authres.Method{Name: "dkim", Result: string(dkim.None)})
+	}
+	for i := range results {
+		methods = append(methods, dkimMethod(&results[i]))
 	}
 	return methods
 }
@@ -138,15 +162,20 @@ func spfMethod(env verify.Envelope, r *spf.Result) authres.Method {
 	return m
 }
 
-func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
-	d := &r.DMARC
+func dmarcMethod(r *verify.Result, d Decision) authres.Method {
+	return authorMethod(r, &r.DMARC, r.DMARCDomain(), d.Override)
+}
+
+// authorMethod returns one DMARC result of a message, for the author domain from. o
+// is why something else is done with the message, if it is to be reported here.
+func authorMethod(r *verify.Result, d *dmarc.Result, from string, o OverrideReason) authres.Method {
 	m := authres.Method{Name: "dmarc", Result: string(d.Status), Reason: clean.Err(d.Err)}
 	if r.Author.Err != nil {
 		// The error in the From field is why several domains were evaluated, or
 		// none could be.
 		m.Reason = clean.Err(errors.Join(d.Err, r.Author.Err))
 	}
-	m.Props = props(prop("header", "from", r.DMARCDomain()))
+	m.Props = props(prop("header", "from", from))
 	var comments []string
 	if p := d.Policy; p != nil && p.Applies() {
 		// The policy after its options apply (RFC 9989 section 9.1, policy.dmarc).
@@ -158,8 +187,8 @@ func dmarcMethod(r *verify.Result, decision Decision) authres.Method {
 		m.Props = append(m.Props, authres.Prop{Type: "policy", Name: "dmarc", Value: string(p.Effective())})
 	}
 	// Why the disposition differs from that. The comment has the test flag already.
-	if t := decision.Override.Type; t != NotOverridden && t != TestMode {
-		comments = append(comments, string(t)+": "+decision.Override.Detail)
+	if o.Type != NotOverridden && o.Type != TestMode {
+		comments = append(comments, string(o.Type)+": "+o.Detail)
 	}
 	m.Comment = strings.Join(comments, ", ")
 	return m

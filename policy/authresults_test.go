@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"authmilter/verify"
+	"authmilter/verify/arc"
 	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
@@ -63,13 +64,80 @@ func TestDKIM(t *testing.T) {
 	} {
 		r := &verify.Result{DKIM: []dkim.Result{test.result}, SPF: spf.Result{Status: spf.None}, DMARC: dmarc.Result{Status: dmarc.None}}
 		want := "mx; " + test.want + "; spf=none smtp.helo=out.example.com; dmarc=none"
-		if got := format(AuthenticationResults(envelope, r, Decision{})...); got != want {
+		if got := format(AuthenticationResults(envelope, r, Decision{}, ResultsOptions{})...); got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
 	unsigned := &verify.Result{SPF: spf.Result{Status: spf.None}, DMARC: dmarc.Result{Status: dmarc.None}}
-	if got := format(AuthenticationResults(envelope, unsigned, Decision{})...); !strings.HasPrefix(got, "mx; dkim=none; spf=") {
+	if got := format(AuthenticationResults(envelope, unsigned, Decision{}, ResultsOptions{})...); !strings.HasPrefix(got, "mx; dkim=none; spf=") {
 		t.Errorf("unsigned: %s", got)
+	}
+}
+
+// TestHeaderI checks that header.i is shown for every signature whose i= or d= could
+// be read, whatever is wrong with it, and always by the same rule.
+func TestHeaderI(t *testing.T) {
+	const rest = "; s=s1; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA"
+	const good = "v=1; a=rsa-sha256" + rest
+	const own = "; d=example.com"
+	for _, test := range []struct{ raw, want string }{
+		// As written if it is valid.
+		{good + own + "; i=Joe@Sub.Example.COM", "Joe@Sub.Example.COM"},
+		{good + own + "; i=@Example.com", "@Example.com"},
+		{good + own + "; i=joe@\r\n example.com", "joe@example.com"},
+		{good + own + "; i=you=3Dexample.net@example.com", "you=3Dexample.net@example.com"},
+		{good + own + "; i=joe=40example.com", `"joe=40example.com"`},
+		{good + own + "; i=joe@ex=61mple.com", `"joe@ex=61mple.com"`},
+		// In printable ASCII that every reader can parse.
+		{good + own + `; i="a=20b"@example.com`, "a=20b@example.com"},
+		{good + own + "; i=a(b)<c>@example.com", "a?b??c?@example.com"},
+		{good + own + "; i=joe@x@example.com", "joe?x@example.com"},
+		{good + "; d=b\u00fccher.example; i=j\u00fcrgen@a.b\u00fccher.example", "j?rgen@a.xn--bcher-kva.example"},
+		// "@" and d= if it is absent or invalid.
+		{good + "; d=Example.COM", "@example.com"},
+		{good + "; d=b\u00fccher.example", "@xn--bcher-kva.example"},
+		{good + own + "; i=", "@example.com"},
+		{good + own + "; i=joe", "@example.com"},
+		{good + own + "; i=joe@", "@example.com"},
+		{good + own + "; i=joe@example.net", "@example.com"},
+		{good + own + "; i=joe@bad example.net", "@example.com"},
+		{good + own + "; i=joe@notexample.com", "@example.com"},
+		// Whatever else is wrong.
+		{"v=2; a=rsa-sha256" + rest + own + "; i=joe@example.com", "joe@example.com"},
+		{"a=rsa-sha256" + rest + own + "; i=joe@example.com", "joe@example.com"},
+		{"v=1; a=rsa-md5" + rest + own, "@example.com"},
+		{"v=1; d=example.com; i=joe@example.com", "joe@example.com"},
+		{"v=1; d=example.com", "@example.com"},
+		{"v=1; i=joe@a.example.com; s=s 1" + own, "joe@a.example.com"},
+		{good + own + "; i=joe@example.com; c=x", "joe@example.com"},
+		{good + own + "; i=joe@example.com; t=x", "joe@example.com"},
+		{good + own + "; i=joe@example.com; q=x", "joe@example.com"},
+		{strings.Replace(good, "h=from", "h=to", 1) + own + "; i=joe@example.com", "joe@example.com"},
+		{strings.Replace(good, "b=AAAA", "b=A", 1) + own + "; i=joe@example.com", "joe@example.com"},
+		{strings.Replace(good, "bh=", "bh=A", 1) + own, "@example.com"},
+		{strings.Replace(good, "sha256", "sha1", 1) + own, "@example.com"},
+		// Without a d= that could be read.
+		{good + "; i=Joe@example.com", "Joe@example.com"},
+		{good + "; d=com; i=joe@example.com", "joe@example.com"},
+		{good + "; d=a b; i=@example.com", "@example.com"},
+		{good + "; d=com; i=joe", ""},
+		{good + "; d=com", ""},
+		{good, ""},
+		{good + own + own + "; i=joe@example.com", ""},
+	} {
+		s, err := dkim.ParseSignature(message.Field{Name: "DKIM-Signature", Raw: test.raw})
+		r := dkim.Result{Status: dkim.Neutral, Signature: s, Err: err}
+		got := ""
+		if _, after, ok := strings.Cut(format(dkimMethod(&r)), " header.i="); ok {
+			got, _, _ = strings.Cut(after, " ")
+		}
+		if got != test.want {
+			t.Errorf("%q: header.i=%s, want %s (%v)", test.raw, got, test.want, err)
+		}
+		all := &verify.Result{DKIM: []dkim.Result{r}, ARC: arc.Result{Status: arc.None}}
+		if inARC := authres.FormatARC(1, "mx", ARCResults("mx", envelope, all, Decision{}, ResultsOptions{}, nil)); (test.want != "") != strings.Contains(inARC, "header.i="+test.want) {
+			t.Errorf("%q: %s, want %s", test.raw, inARC, test.want)
+		}
 	}
 }
 
@@ -101,7 +169,7 @@ func TestSPF(t *testing.T) {
 		Helo: &spf.Result{Status: spf.Fail, Identity: spf.Helo, Mechanism: "-all"},
 	}
 	const want = "spf=pass smtp.mailfrom=bounce@example.com smtp.helo=out.example.com; spf=fail (matched -all) smtp.helo=out.example.com;"
-	if got := format(AuthenticationResults(envelope, helo, Decision{})...); !strings.Contains(got, want) {
+	if got := format(AuthenticationResults(envelope, helo, Decision{}, ResultsOptions{})...); !strings.Contains(got, want) {
 		t.Errorf("both: %s", got)
 	}
 }
@@ -168,7 +236,7 @@ func TestHostileText(t *testing.T) {
 				Helo:  &spf.Result{Status: spf.TempError, Identity: spf.Helo, Err: fmt.Errorf("%s: %w", text, errors.New(text))},
 				DMARC: dmarc.Result{Status: dmarc.Fail, Author: text, Err: errors.Join(errors.New(text), errors.New("b"))},
 			}
-			methods := AuthenticationResults(verify.Envelope{Helo: text, MailFrom: text}, r, Decision{})
+			methods := AuthenticationResults(verify.Envelope{Helo: text, MailFrom: text}, r, Decision{}, ResultsOptions{})
 			value := authres.Format("mx.example.org", methods)
 			for line := range strings.SplitSeq(strings.ReplaceAll(value, "\r\n\t", "\n"), "\n") {
 				if len(line) > 998 || strings.ContainsAny(line, "\r\x00\t") {

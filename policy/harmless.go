@@ -71,16 +71,18 @@ func inName(c byte) bool {
 
 // confirms reports whether r has the pass of m for the same domain.
 func confirms(r *verify.Result, m authres.Method) bool {
+	of := func(name, ptype, prop string) bool {
+		value, _ := property(m, ptype, prop)
+		d, ok := domainIn(value)
+		return ok && d == name
+	}
 	switch strings.ToLower(m.Name) {
 	case "dkim":
-		d, ok := property(m, "header", "d")
-		return ok && slices.ContainsFunc(signers(&Message{Result: r}).values, func(name string) bool { return isDomain(d, name) })
+		return slices.ContainsFunc(signers(&Message{Result: r}).values, func(d string) bool { return of(d, "header", "d") })
 	case "spf":
-		from, ok := property(m, "smtp", "mailfrom")
-		return ok && r.SPF.Status == spf.Pass && r.SPF.Identity == spf.MailFrom && isDomain(from[strings.LastIndexByte(from, '@')+1:], r.SPF.Domain)
+		return r.SPF.Status == spf.Pass && r.SPF.Identity == spf.MailFrom && of(r.SPF.Domain, "smtp", "mailfrom")
 	case "dmarc":
-		from, ok := property(m, "header", "from")
-		return ok && r.DMARC.Status == dmarc.Pass && isDomain(from, r.DMARCDomain())
+		return r.DMARC.Status == dmarc.Pass && of(r.DMARCDomain(), "header", "from")
 	}
 	return false
 }

@@ -149,6 +149,15 @@ func (r *Rules) search(found []finding, m *Message, reporting bool) (finding, Ac
 	return r.strictest(plain, least), ""
 }
 
+// NeedsEveryAuthor reports whether the disposition can depend on the policies of
+// other author domains although one domain asks for rejection. It can if an override
+// turns that rejection into a quarantine: a policy that is not known then outranks it
+// and defers the message.
+func (r *Rules) NeedsEveryAuthor() bool {
+	return r.QuarantineBy != ByReject &&
+		slices.ContainsFunc(r.Overrides, func(o Override) bool { return o.Action == ActionQuarantine })
+}
+
 // apply returns the finding that results if the i-th override applies to found.
 //
 // Quarantine and reject apply only to messages that fail. A temporary error is not

@@ -77,6 +77,24 @@ func (o *OwnFields) Forged(kind OwnField, name, value string) bool {
 	return false
 }
 
+// OfRelay reports whether a field that claims to be ours, and that a relay of ours
+// added, may stay, and returns the results in it. Authentication-Results must have
+// exactly one of our names. Results beside text that cannot be read are not
+// returned: [SameResults] would not know the field again.
+func (o *OwnFields) OfRelay(kind OwnField, value string) (results []authres.Method, ok bool) {
+	if kind != ResultsField {
+		return nil, true
+	}
+	r, err := authres.Parse(value)
+	if err != nil || !o.Claimant.Owns(r.AuthservID) {
+		return nil, false
+	}
+	if len(r.Skipped) > 0 {
+		return nil, true
+	}
+	return r.Methods, true
+}
+
 // Removed counts the fields of each kind that were deleted from a message because they
 // claimed to be ours.
 type Removed map[OwnField]int

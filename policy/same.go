@@ -9,21 +9,58 @@ import (
 	"authmilter/verify/domain"
 )
 
-// SameResults reports whether the value of an Authentication-Results field has the
-// same results as the payload of an ARC-Authentication-Results field, if we wrote
-// both for one message. The latter has fewer properties.
-func SameResults(field, payload string) bool {
-	a, err := authres.Parse(field)
-	if err != nil {
-		return false
+// SameResults reports which of fields, the values of Authentication-Results fields,
+// top first, are those whose results make up payload: that of the
+// ARC-Authentication-Results field that we wrote for the message. It has our results,
+// also those that o hides, and those of relays of ours (see [ARCResults]), all with
+// fewer properties. If a result that is not hidden is in no field, none counts.
+func SameResults(fields []string, payload string, o ResultsOptions) []bool {
+	same := make([]bool, len(fields))
+	sealed, ok := parseOwn(payload)
+	if !ok {
+		return same
 	}
-	b, err := authres.Parse(payload)
-	if err != nil || !strings.EqualFold(a.AuthservID, b.AuthservID) {
-		return false
+	rest := sealed.Methods
+	for i, field := range fields {
+		r, ok := parseOwn(field)
+		if !ok || !strings.EqualFold(r.AuthservID, sealed.AuthservID) {
+			continue
+		}
+		if left, ok := cutResults(rest, r.Methods, o); ok {
+			same[i], rest = true, left
+		}
 	}
-	return slices.EqualFunc(a.Methods, b.Methods, func(x, y authres.Method) bool {
-		return x.Name == y.Name && x.Result == y.Result && slices.Equal(common(x), common(y))
-	})
+	if len(o.shown(rest)) > 0 {
+		clear(same)
+	}
+	return same
+}
+
+// cutResults returns what follows methods in sealed; ok is false unless sealed begins
+// with them, apart from results that o hides.
+func cutResults(sealed, methods []authres.Method, o ResultsOptions) (rest []authres.Method, ok bool) {
+	for _, m := range methods {
+		for len(sealed) > 0 && !sameMethod(m, sealed[0]) && len(o.shown(sealed[:1])) == 0 {
+			sealed = sealed[1:]
+		}
+		if len(sealed) == 0 || !sameMethod(m, sealed[0]) {
+			return nil, false
+		}
+		sealed = sealed[1:]
+	}
+	return sealed, true
+}
+
+// sameMethod reports whether two fields say the same about a method.
+func sameMethod(x, y authres.Method) bool {
+	return x.Name == y.Name && x.Result == y.Result && slices.Equal(common(x), common(y))
+}
+
+// parseOwn reads a field of ours. Text that is not well formed is not ours: other
+// readers may see results in it.
+func parseOwn(field string) (results *authres.Results, ok bool) {
+	results, err := authres.Parse(field)
+	return results, err == nil && len(results.Skipped) == 0
 }
 
 // common returns the properties of m that are the same in both fields.
@@ -33,23 +70,35 @@ func common(m authres.Method) []authres.Prop {
 	})
 }
 
-// AuthorOf returns the author domain of the DMARC result in the value of an
-// Authentication-Results field; ok is false unless there is exactly one.
-func AuthorOf(field string) (author string, ok bool) {
-	results, err := authres.Parse(field)
-	if err != nil {
-		return "", false
+// ReceivedFrom reports whether the value of an Authentication-Results field that
+// claims to be ours says that the message came from outside with one of the author
+// domains authors, or does not say with which ones it came. What [FormatOwnResults]
+// writes says that it did not come from outside.
+func ReceivedFrom(field string, authors []string) bool {
+	results, ok := parseOwn(field)
+	if !ok {
+		return true
 	}
-	for _, m := range results.Methods {
+	if ofOwnMail(results) {
+		return false
+	}
+	from, known := authorsOf(results)
+	return !known || slices.ContainsFunc(from, func(name string) bool { return slices.Contains(authors, name) })
+}
+
+// authorsOf returns the author domains of the DMARC results in a field; ok is false
+// if there is none, or a result without a domain.
+func authorsOf(r *authres.Results) (authors []string, ok bool) {
+	for _, m := range r.Methods {
 		if !strings.EqualFold(m.Name, "dmarc") {
 			continue
 		}
-		from, found := property(m, "header", "from")
+		from, _ := property(m, "header", "from")
 		name, err := domain.ToASCII(from)
-		if !found || err != nil || author != "" {
-			return "", false
+		if err != nil {
+			return nil, false
 		}
-		author = name
+		authors = append(authors, name)
 	}
-	return author, author != ""
+	return authors, len(authors) > 0
 }

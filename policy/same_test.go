@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,19 +14,40 @@ import (
 	"authmilter/verify/spf"
 )
 
-func TestAuthorOf(t *testing.T) {
-	for _, test := range []struct{ field, want string }{
-		{" mx; spf=pass smtp.mailfrom=a@example.net; dmarc=fail (p=none) header.from=Example.COM", "example.com"},
-		{" mx; dmarc=permerror reason=\"message header too large\"", ""},
-		{" mx; dmarc=pass header.from=a.example; dmarc=pass header.from=b.example", ""},
-		{" mx; dmarc=pass header.from=\"a b\"", ""},
-		{" mx; spf=pass", ""},
-		{" mx; none", ""},
-		{" mx; dmarc=pass header.from=a.example (", ""},
-		{"", ""},
+func TestReceivedFrom(t *testing.T) {
+	for _, test := range []struct{ field, from, notFrom string }{
+		{field: " mx; spf=pass smtp.mailfrom=a@example.net; dmarc=fail (p=none) header.from=Example.COM", from: "example.com", notFrom: "example.net"},
+		{field: " mx; dmarc=pass header.from=a.example; dmarc=pass header.from=b.example", from: "a.example b.example", notFrom: "c.example"},
+		{field: " mx; dmarc=permerror reason=\"message header too large\"", from: "a.example"},
+		{field: " mx; dmarc=pass header.from=a.example; dmarc=permerror", from: "a.example c.example"},
+		{field: " mx; dmarc=pass header.from=\"a b\"", from: "a.example"},
+		{field: " mx; spf=pass", from: "a.example"},
+		{field: " mx; none", from: "a.example"},
+		{field: " mx; dmarc=pass header.from=a.example (", from: "c.example"},
+		{field: "", from: "a.example"},
+		// What is written if only the signatures are verified.
+		{field: FormatOwnResults("mx", nil, true), notFrom: "a.example"},
+		{field: FormatOwnResults("mx", []dkim.Result{{Status: dkim.Pass, Signature: signature, Key: key}, {Status: dkim.Neutral, Signature: &dkim.Signature{}}}, true), notFrom: "a.example"},
+		{field: FormatOwnResults("mx", nil, false), from: "a.example"},
+		{field: " mx; dkim=none (not own mail)", from: "a.example"},
+		{field: " mx; dkim=none", from: "a.example"}, // from outside, and all else is hidden
+		{field: " mx; dkim=none (own mail); spf=none (own mail)", from: "a.example"},
+		{field: " mx; dkim=none (own mail); dmarc=none header.from=a.example", from: "a.example", notFrom: "c.example"},
+		// Other readers may see more in what we did not write.
+		{field: " mx; dmarc=fail action=none header.from=a.example", from: "c.example"},
+		{field: " mx; dmarc=fail header.from=a.example; x", from: "c.example"},
+		{field: " mx; dmarc=fail (; dmarc=pass) header.from=a.example", from: "c.example"},
+		{field: " mx; dmarc=fail header.from=joe@a.example", from: "c.example"},
 	} {
-		if got, ok := AuthorOf(test.field); got != test.want || ok != (test.want != "") {
-			t.Errorf("%s: %q, %v", test.field, got, ok)
+		for _, author := range strings.Fields(test.from) {
+			if !ReceivedFrom(test.field, []string{"x.example", author}) {
+				t.Errorf("%s: not from %s", test.field, author)
+			}
+		}
+		for _, author := range strings.Fields(test.notFrom) {
+			if ReceivedFrom(test.field, []string{"x.example", author}) {
+				t.Errorf("%s: from %s", test.field, author)
+			}
 		}
 	}
 }
@@ -34,6 +56,7 @@ func TestAuthorOf(t *testing.T) {
 // Authentication-Results field of the same message count as the same, whatever the
 // sender wrote into them, and that other results do not.
 func TestSameResults(t *testing.T) {
+	sameResults := func(field, payload string, o ResultsOptions) bool { return SameResults([]string{field}, payload, o)[0] }
 	rnd := rand.New(rand.NewPCG(5, 6))
 	alphabet := []rune("ab.@;\"\\() <>=\t,é\r\n")
 	text := func() string {
@@ -50,15 +73,80 @@ func TestSameResults(t *testing.T) {
 		r := failed("example.com", dmarc.Relaxed, dmarc.Relaxed)
 		r.SPF = spf.Result{Status: spf.Pass, Identity: spf.MailFrom}
 		r.DKIM = []dkim.Result{{Status: dkim.Pass, Signature: &dkim.Signature{Domain: "example.com", Identity: text(), Selector: "s"}}}
+		r.Authors = []dmarc.Result{r.DMARC, {Status: dmarc.Pass, Author: "second.example"}, {Status: dmarc.PermError}}
+		if rnd.IntN(2) == 0 {
+			r.SPF.Status = spf.None
+		}
 		r.ARC = arc.Result{Status: arc.Statuses()[rnd.IntN(3)]}
 		env := verify.Envelope{ClientIP: envelope.ClientIP, Helo: text(), MailFrom: text()}
-		field := FormatResults("mx.example.org", env, r, Decision{})
-		_, payload, err := authres.CutInstance(authres.FormatARC(1, "mx.example.org", ARCResults("mx.example.org", env, r, Decision{})))
-		if err != nil || !SameResults(field, payload) {
+		o := ResultsOptions{EachAuthor: rnd.IntN(2) == 0}
+		for _, method := range Hideable() {
+			if rnd.IntN(2) == 0 {
+				o.HideNone = append(o.HideNone, method)
+			}
+		}
+		field := FormatResults("mx.example.org", env, r, Decision{}, o)
+		_, payload, err := authres.CutInstance(authres.FormatARC(1, "mx.example.org", ARCResults("mx.example.org", env, r, Decision{}, o, nil)))
+		if err != nil || !sameResults(field, payload, o) {
 			t.Fatalf("%v\n%s\n%s", err, field, payload)
 		}
-		if SameResults(strings.Replace(field, "spf=pass", "spf=fail", 1), payload) {
-			t.Fatalf("another result:\n%s\n%s", field, payload)
+		for _, other := range []string{
+			strings.Replace(field, "dkim=pass", "dkim=fail", 1),
+			strings.Replace(field, "dmarc=fail", "dmarc=pass", 1),
+			field + "; spf=none",
+			field + "; dmarc=pass header.from=third.example",
+		} {
+			if sameResults(other, payload, o) {
+				t.Fatalf("another result:\n%s\n%s", other, payload)
+			}
 		}
+		if hidden := strings.Contains(payload, "arc=none") && !strings.Contains(field, "arc="); hidden && sameResults(field, payload, ResultsOptions{}) {
+			t.Fatalf("a result is missing:\n%s\n%s", field, payload)
+		}
+		for _, more := range []string{" x=y", "; x", "; (x; y=z)", "; x=y"} {
+			if sameResults(field+more, payload, o) {
+				t.Fatalf("more text: %s%s", field, more)
+			}
+		}
+	}
+}
+
+// TestSameResultsOfRelays checks that the fields of relays count with ours, and that
+// none counts if one is missing or another comes first.
+func TestSameResultsOfRelays(t *testing.T) {
+	const (
+		ours    = "mx; dkim=pass header.d=a; spf=none; arc=none"
+		shown   = "mx; dkim=pass header.d=a"
+		one     = "mx; auth=pass smtp.auth=joe"
+		two     = "mx; x-virus=none; spf=pass smtp.mailfrom=a"
+		payload = ours + "; auth=pass smtp.auth=joe; x-virus=none; spf=pass smtp.mailfrom=a"
+		forged  = "mx; auth=pass smtp.auth=ann"
+		empty   = "mx; none"
+	)
+	hide := ResultsOptions{HideNone: []string{"spf", "arc"}}
+	for _, test := range []struct {
+		name   string
+		fields []string
+		o      ResultsOptions
+		want   []bool
+	}{
+		{"all", []string{ours, one, two}, ResultsOptions{}, []bool{true, true, true}},
+		{"results hidden", []string{shown, one, two}, hide, []bool{true, true, true}},
+		{"results hidden before the setting changed", []string{shown, one, two}, ResultsOptions{}, []bool{false, false, false}},
+		{"forged ones between them", []string{forged, ours, forged, one, two, forged}, ResultsOptions{}, []bool{false, true, false, true, true, false}},
+		{"one missing", []string{ours, two}, ResultsOptions{}, []bool{false, false}},
+		{"ours missing", []string{one, two}, ResultsOptions{}, []bool{false, false}},
+		{"another order", []string{ours, two, one}, ResultsOptions{}, []bool{false, false, false}},
+		{"another name", []string{ours, one, strings.Replace(two, "mx", "my", 1)}, ResultsOptions{}, []bool{false, false, false}},
+		{"malformed", []string{ours, one, two, "mx; ("}, ResultsOptions{}, []bool{true, true, true, false}},
+		{"none", nil, ResultsOptions{}, []bool{}},
+	} {
+		if got := SameResults(test.fields, payload, test.o); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v", test.name, got)
+		}
+	}
+	// Every result of the message is hidden.
+	if got := SameResults([]string{empty}, "mx; spf=none; arc=none", hide); !got[0] {
+		t.Error("all hidden: not the same")
 	}
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/netip"
 	"time"
 
 	"authmilter/verify"
@@ -49,10 +50,17 @@ type Verdict struct {
 	QueueID    string
 	Envelope   verify.Envelope
 	Recipients Recipients
+	// Relay is the relay of ours that passed the message on, as the client of the
+	// MTA; the zero Addr if there is none. The Envelope has the client that gave
+	// the message to the first relay.
+	Relay netip.Addr
 	// Skip is why there is no Result; NotSkipped if there is one.
 	Skip Skip
 	// Result is nil for a skipped message.
-	Result   *verify.Result
+	Result *verify.Result
+	// DKIMOnly has the DKIM results of a message skipped because it is ours; nil
+	// unless the configuration asks for them. No other method was evaluated.
+	DKIMOnly *verify.Result
 	Decision Decision
 	// Seal is the outcome of sealing the message.
 	Seal Sealing

@@ -33,6 +33,8 @@ var house = map[string][]string{
 	"verify/spf":   {"verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
 	"verify/iprev": {"verify/dns", "verify/domain", "verify/clean", "verify/ascii", "verify/fault"},
 
+	"verify/trace": {"verify/message"},
+
 	"verify/message": {"verify/domain", "verify/clean", "verify/ascii"},
 	"verify/dns":     {"verify/domain", "verify/clean", "verify/ascii"},
 	"verify/authres": {"verify/domain", "verify/clean", "verify/ascii"},
@@ -63,7 +65,7 @@ var homes = map[string][]string{
 // pure are the packages that only parse and evaluate: they start no goroutine,
 // read no clock, write no log and keep no state.
 var pure = []string{
-	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/iprev", "verify/message", "verify/authres",
+	"verify/arc", "verify/dkim", "verify/dmarc", "verify/spf", "verify/iprev", "verify/trace", "verify/message", "verify/authres",
 	"verify/domain", "verify/clean", "verify/ascii", "verify/fault", "policy",
 }
 

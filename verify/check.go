@@ -20,6 +20,8 @@ import (
 type Check struct {
 	opts *Options
 	env  Envelope
+	// dkimOnly is set if nothing but the signatures is verified.
+	dkimOnly bool
 	// cancel ends every look-up for the message.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -74,6 +76,10 @@ func (c *Check) beginSPF() {
 		Now:      c.opts.Now(),
 		Explain:  c.opts.SPFExplanation,
 	}
+	if why := c.env.NoOrigin; why != nil {
+		c.spf = spf.WithoutOrigin(args, c.opts.NoOriginIsTemporary, why)
+		return
+	}
 	if c.opts.HeloResult && c.env.MailFrom != "" {
 		c.helo = &spf.Result{}
 		// A copy without Trace: the steps of the two would be interleaved.
@@ -96,6 +102,10 @@ func (c *Check) beginIPRev() {
 		return
 	}
 	c.iprev = &iprev.Result{}
+	if why := c.env.NoOrigin; why != nil {
+		*c.iprev = iprev.WithoutOrigin(c.opts.NoOriginIsTemporary, why)
+		return
+	}
 	c.look(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, iprevTime)
 		defer cancel()
@@ -114,18 +124,19 @@ func (c *Check) EndHeader() {
 	if c.header.err == nil {
 		c.beginSignatures()
 	}
+	if c.dkimOnly {
+		c.fetchKeys()
+		return
+	}
 	// Before any look-up, because the answer changes what NeedsKey returns.
 	c.dmarc = dmarc.Prepare(dmarc.Query{
-		Authors:    c.author.Domains,
-		Unjudged:   c.author.Unjudged(),
-		Candidates: c.candidates(),
-		Mode:       c.opts.Discovery,
+		Authors:     c.author.Domains,
+		Unjudged:    c.author.Unjudged(),
+		Candidates:  c.candidates(),
+		Mode:        c.opts.Discovery,
+		EveryAuthor: c.opts.EveryAuthor,
 	})
-	for _, v := range c.dkim {
-		if v.NeedsKey() {
-			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meters.keys) })
-		}
-	}
+	c.fetchKeys()
 	once := dns.NewOnce(c.meters.dmarc)
 	for i := range c.dmarc.Authors() {
 		c.work.may(c.timed(func(ctx context.Context) { c.lookupAuthor(ctx, once, i) }))
@@ -146,9 +157,21 @@ func (c *Check) beginSignatures() {
 		Now:     c.opts.Now(),
 	}
 	c.dkim = dkim.Begin(c.opts.DKIM, in)
+	if c.dkimOnly {
+		return
+	}
 	c.arc = arc.Begin(c.opts.DKIM, in)
 	if c.opts.Sealer != nil {
 		c.body.Want(arc.SealDigest())
+	}
+}
+
+// fetchKeys starts the look-ups for the keys of the signatures.
+func (c *Check) fetchKeys() {
+	for _, v := range c.dkim {
+		if v.NeedsKey() {
+			c.look(func(ctx context.Context) { v.FetchKey(ctx, c.meters.keys) })
+		}
 	}
 }
 
@@ -285,6 +308,10 @@ func (c *Check) Finish() *Result {
 		Lookups:  c.meters.spf.Events(),
 		Steps:    c.steps,
 	}
+	if c.dkimOnly {
+		r.DKIM = c.signatures()
+		return r
+	}
 	if err := c.header.err; err != nil {
 		// No signature can vouch for an author, but policies still count.
 		r.Authors = c.dmarc.EvaluateEach([]dmarc.Identifier{c.sender()})
@@ -298,9 +325,9 @@ func (c *Check) Finish() *Result {
 	c.chain = r.ARC
 	ids := make([]dmarc.Identifier, 0, len(c.dkim)+1)
 	ids = append(ids, c.sender())
-	for _, v := range c.dkim {
-		d := v.Result(&c.body)
-		r.DKIM = append(r.DKIM, d)
+	r.DKIM = c.signatures()
+	for i := range r.DKIM {
+		d := &r.DKIM[i]
 		ids = append(ids, dmarc.Identifier{
 			Method:    dmarc.MethodDKIM,
 			Domain:    d.Signature.Domain,
@@ -311,6 +338,27 @@ func (c *Check) Finish() *Result {
 	r.Authors = c.dmarc.EvaluateEach(ids)
 	r.DMARC = dmarc.Strictest(r.Authors)
 	return r
+}
+
+// signatures returns a result for each signature, once the body is complete.
+func (c *Check) signatures() []dkim.Result {
+	if err := c.header.err; err != nil {
+		return notVerified(dkim.PermError, err)
+	}
+	var results []dkim.Result
+	for _, v := range c.dkim {
+		results = append(results, v.Result(&c.body))
+	}
+	return results
+}
+
+// notVerified returns a result that stands for all signatures of a message.
+func notVerified(status dkim.Status, err error) []dkim.Result {
+	reason := dkim.ReasonDNS
+	if errors.Is(err, ErrHeaderTooLarge) {
+		reason = dkim.ReasonHeaderTooLarge
+	}
+	return []dkim.Result{{Status: status, Reason: reason, Err: err, Signature: &dkim.Signature{}}}
 }
 
 // notEvaluated turns a fail, which a signature could have prevented, into a
@@ -350,12 +398,10 @@ func Failed(err error) *Result {
 // fail sets the results that depend on the header. It adds to the DMARC results
 // already known for the authors one that says that they are incomplete.
 func (r *Result) fail(d dkim.Status, m dmarc.Status, err error) {
-	reason := dkim.ReasonDNS
 	if errors.Is(err, ErrHeaderTooLarge) {
-		reason = dkim.ReasonHeaderTooLarge
 		r.ARC = arc.Result{Status: arc.Fail, Reason: arc.ReasonHeaderTooLarge, OldestPass: arc.Absent, Err: err}
 	}
-	r.DKIM = []dkim.Result{{Status: d, Reason: reason, Err: err, Signature: &dkim.Signature{}}}
+	r.DKIM = notVerified(d, err)
 	r.Authors = append(r.Authors, dmarc.Result{
 		Status: m, Reason: dmarc.ReasonNotEvaluated, Err: err,
 		Disposition: dmarc.DispositionNone, Pending: dmarc.DispositionNone,

@@ -120,6 +120,44 @@ _dmarc.quiet.example. TXT "v=DMARC1; p=none"
 	}
 }
 
+// TestEveryAuthor checks that with the option, an answer that comes late counts, and
+// without it, a rejection waits for nothing.
+func TestEveryAuthor(t *testing.T) {
+	for _, every := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			const name = "_dmarc.attacker.example"
+			r := newResolver(t, name)
+			r.Resolver = dnstest.MustParse(t, `
+_dmarc.bank.example. TXT "v=DMARC1; p=reject"
+_dmarc.attacker.example. TXT "v=DMARC1; p=none"
+`)
+			c := verify.New(verify.Options{Resolver: r, EveryAuthor: every}).Begin(t.Context(), verify.Envelope{})
+			defer c.Cancel()
+			for _, f := range header("From: a@attacker.example, joe@bank.example") {
+				c.Field(f)
+			}
+			c.EndHeader()
+			synctest.Wait()
+			select {
+			case <-c.Ready():
+				if every {
+					t.Error("ready before every policy is known")
+				}
+			default:
+				if !every {
+					t.Error("waits although the message is rejected anyway")
+				}
+				close(r.opened)
+				<-c.Ready()
+			}
+			want := map[bool]dmarc.Status{false: dmarc.TempError, true: dmarc.Fail}[every]
+			if res := c.Finish(); res.Authors[0].Status != want || res.DMARC.Disposition != dmarc.DispositionReject {
+				t.Errorf("every author %v: %s, %s", every, res.Authors[0].Status, res.DMARC.Disposition)
+			}
+		})
+	}
+}
+
 // TestWaitsForAlignment checks that a signature whose key is still unknown does not
 // count as possibly aligned before its Organizational Domain is known.
 func TestWaitsForAlignment(t *testing.T) {

@@ -40,6 +40,10 @@ type Options struct {
 	DKIM dkim.Options
 	// Discovery is how DMARC policies and Organizational Domains are found.
 	Discovery dmarc.Mode
+	// EveryAuthor waits for the DMARC policy of every author domain. Otherwise the
+	// look-ups of the others end, as temporary errors, once one domain is certain to
+	// ask for rejection.
+	EveryAuthor bool
 	// MaxVoid is how many SPF look-ups may find nothing
 	// (RFC 7208 section 4.6.4): 0 means 2, a negative number means none.
 	MaxVoid int
@@ -71,6 +75,10 @@ type Options struct {
 	// SPFExplanation fetches the explanation of an SPF fail
 	// (RFC 7208 section 6.2). That costs look-ups that the sender's domain can see.
 	SPFExplanation bool
+	// NoOriginIsTemporary makes the result of SPF and iprev a temporary error if
+	// Envelope.NoOrigin is set. Otherwise there is no SPF result, and iprev is a
+	// permanent error.
+	NoOriginIsTemporary bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -80,6 +88,9 @@ type Envelope struct {
 	// ClientIP is the address that the message came from; the zero Addr if
 	// unknown.
 	ClientIP netip.Addr
+	// NoOrigin is why ClientIP is unknown if a relay of ours passed the message on
+	// and does not say where it came from; otherwise nil.
+	NoOrigin error
 	// ClientName is the client's host name, if the MTA has verified it forward
 	// and reverse; otherwise "".
 	ClientName string
@@ -130,5 +141,14 @@ func (v *Verifier) Begin(ctx context.Context, env Envelope) *Check {
 	c := newCheck(ctx, v, env)
 	c.beginSPF()
 	c.beginIPRev()
+	return c
+}
+
+// BeginDKIM is like Begin, but the Check verifies only the DKIM signatures of the
+// message, and evaluates no policy: of the methods, the Result has only DKIM. It
+// needs nothing of the envelope.
+func (v *Verifier) BeginDKIM(ctx context.Context) *Check {
+	c := newCheck(ctx, v, Envelope{})
+	c.dkimOnly = true
 	return c
 }

@@ -80,7 +80,7 @@ func (f *checkFlags) verify(cmd *cobra.Command, file string) error {
 	}
 	opts := cfg.VerifyOptions(resolver)
 	opts.Explain, opts.SPFExplanation = f.explain, f.explain
-	v, err := verifyFile(cmd.Context(), cfg, opts, env, in)
+	v, err := verifyFile(cmd.Context(), cfg, opts, &env, in)
 	if err != nil {
 		return config.FileError(file, err)
 	}
@@ -106,9 +106,10 @@ func (f *checkFlags) verify(cmd *cobra.Command, file string) error {
 	return nil
 }
 
-// verifyFile verifies the message in r in the same way as the milter. It returns the
-// result and the numbers of fields that the milter would remove.
-func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env verify.Envelope, r io.Reader) (*policy.Verdict, error) {
+// verifyFile verifies the message in r in the same way as the milter. If the client
+// in env is a relay of ours, it is replaced by the client that the relays name.
+// verifyFile returns the result and the numbers of fields that the milter would remove.
+func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env *verify.Envelope, r io.Reader) (*policy.Verdict, error) {
 	// The highest limits that a configuration can set, so that verify itself reports
 	// messages beyond its limits, as it does for the milter.
 	limits := message.Limits{Bytes: 64 << 20, Fields: 1 << 20}
@@ -116,7 +117,8 @@ func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env 
 	if err != nil {
 		return nil, err
 	}
-	c := verify.New(opts).Begin(ctx, env)
+	above := followRelays(cfg, env, header)
+	c := verify.New(opts).Begin(ctx, *env)
 	defer c.Cancel()
 	own, v := cfg.OwnFields(), &policy.Verdict{Removed: policy.Removed{}}
 	var claims []string
@@ -124,11 +126,13 @@ func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env 
 	if skips {
 		own = own.OfOwnMail()
 	}
-	for _, field := range header {
+	for i, field := range header {
 		if kind := own.Kind(field.Name); own.Forged(kind, field.Name, field.Raw) {
-			v.Removed[kind]++
-			if kind == policy.ResultsField {
-				claims = append(claims, field.Raw)
+			if _, ok := own.OfRelay(kind, field.Raw); !ok || i >= above {
+				v.Removed[kind]++
+				if kind == policy.ResultsField {
+					claims = append(claims, field.Raw)
+				}
 			}
 		}
 		c.Field(field)
@@ -153,6 +157,27 @@ func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env 
 		}
 	}
 	return v, nil
+}
+
+// followRelays replaces the client in env, if it is a relay of ours, by the client
+// that gave the message to the first relay. It returns the number of fields whose
+// results from relays are kept.
+func followRelays(cfg *config.File, env *verify.Envelope, header message.Header) (kept int) {
+	trail := cfg.Trail(env.ClientIP)
+	if trail == nil {
+		return 0
+	}
+	for _, field := range header {
+		if trail.Field(field) {
+			break
+		}
+	}
+	client, above, err := trail.Origin()
+	env.ClientIP, env.ClientName, env.Helo, env.NoOrigin = client.Client, client.Name, client.Helo, err
+	if !cfg.Relay.KeepResults {
+		return 0
+	}
+	return above
 }
 
 // messageFails reports whether a message fails as a whole.

@@ -30,6 +30,8 @@ const (
 	// Each chunk of the body is read into its own memory and from then on passed by
 	// reference. A copy would exceed this limit.
 	maxOctetsPerBodyOctet = 1.2
+	// The same message from a client of our own, which is not verified.
+	maxSkippedAllocations = 250
 )
 
 // TestCostOfAMessage limits the cost of a message in a whole session, from the MTA's
@@ -63,6 +65,18 @@ func TestCostOfAMessage(t *testing.T) {
 			t.Fatalf("%d goroutines after messages, %d before", runtime.NumGoroutine(), idle)
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestCostOfSkippedMail limits the cost of the same message if it is skipped: nothing
+// is parsed or looked up for it.
+func TestCostOfSkippedMail(t *testing.T) {
+	rig := newSkippingRig(t, corpus.Options{Seed: 1, Messages: 1, Domains: 1, FixedBytes: 32 << 10, Signatures: 2, Fields: 30, Sound: true})
+	rig.deliver()
+	allocations := testing.AllocsPerRun(20, rig.deliver)
+	t.Logf("%.0f allocations", allocations)
+	if allocations > maxSkippedAllocations {
+		t.Errorf("%.0f allocations for a skipped message, more than %d", allocations, maxSkippedAllocations)
 	}
 }
 
@@ -118,6 +132,9 @@ type costRig struct {
 	chunks [][]byte
 	end    []byte
 	reply  []byte
+	// chunkReply is the reply to the first chunk, endReplies those to the end of the
+	// message.
+	chunkReply, endReplies string
 
 	reads, writes atomic.Int64 // of the milter
 }
@@ -127,7 +144,26 @@ func newCostRig(t testing.TB, o corpus.Options) *costRig {
 	return newObservedRig(t, o, (*service).observers)
 }
 
+// newSkippingRig returns a rig whose client is one of our own.
+func newSkippingRig(t testing.TB, o corpus.Options) *costRig {
+	t.Helper()
+	rig := newChangedRig(t, o, (*service).observers, func(c *config.Config) {
+		var everybody config.Network
+		if err := everybody.UnmarshalText([]byte("0.0.0.0/0")); err != nil {
+			t.Fatal(err)
+		}
+		c.Skip.Networks = []config.Network{everybody}
+	})
+	rig.chunkReply, rig.endReplies = "s", "a"
+	return rig
+}
+
 func newObservedRig(t testing.TB, o corpus.Options, observers func(*service) []policy.Observer) *costRig {
+	t.Helper()
+	return newChangedRig(t, o, observers, func(*config.Config) {})
+}
+
+func newChangedRig(t testing.TB, o corpus.Options, observers func(*service) []policy.Observer, change func(*config.Config)) *costRig {
 	t.Helper()
 	mail, err := corpus.New(o)
 	if err != nil {
@@ -138,12 +174,13 @@ func newObservedRig(t testing.TB, o corpus.Options, observers func(*service) []p
 		t.Fatal(err)
 	}
 	cfg.AuthservID = "mx.rcpt.example"
+	change(cfg)
 	s := newService("", cfg, io.Discard)
 	s.show(cfg)
 	resolver := dns.New(dns.Config{Servers: []string{"zone"}, Transport: dnstest.MustParse(t, mail.Zone), Observer: s.seen})
 	server := milter.NewServer(milter.Config{Observers: observers(s), Counter: s.seen, Log: s.log}, cfg.Settings(resolver))
 
-	rig := &costRig{t: t, reply: make([]byte, 64<<10)}
+	rig := &costRig{t: t, reply: make([]byte, 64<<10), chunkReply: "c", endReplies: "ia"}
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
@@ -193,14 +230,13 @@ func (rig *costRig) prepare(s *corpus.Session) {
 // deliver passes the message through the milter.
 func (rig *costRig) deliver() {
 	rig.send(rig.upto)
-	rig.expect('c')
+	rig.expect(rig.chunkReply)
 	for _, c := range rig.chunks {
 		rig.send(c)
-		rig.expect('c')
+		rig.expect("c")
 	}
 	rig.send(rig.end)
-	rig.expect('i')
-	rig.expect('a')
+	rig.expect(rig.endReplies)
 }
 
 func (rig *costRig) send(p []byte) {
@@ -209,16 +245,19 @@ func (rig *costRig) send(p []byte) {
 	}
 }
 
-func (rig *costRig) expect(command byte) {
-	if _, err := io.ReadFull(rig.conn, rig.reply[:4]); err != nil {
-		rig.t.Fatal(err)
-	}
-	reply := rig.reply[:binary.BigEndian.Uint32(rig.reply)]
-	if _, err := io.ReadFull(rig.conn, reply); err != nil {
-		rig.t.Fatal(err)
-	}
-	if reply[0] != command {
-		rig.t.Fatalf("reply %q, want %q", reply[0], command)
+// expect reads a reply for each letter of commands.
+func (rig *costRig) expect(commands string) {
+	for i := range len(commands) {
+		if _, err := io.ReadFull(rig.conn, rig.reply[:4]); err != nil {
+			rig.t.Fatal(err)
+		}
+		reply := rig.reply[:binary.BigEndian.Uint32(rig.reply)]
+		if _, err := io.ReadFull(rig.conn, reply); err != nil {
+			rig.t.Fatal(err)
+		}
+		if reply[0] != commands[i] {
+			rig.t.Fatalf("reply %q, want %q", reply[0], commands[i])
+		}
 	}
 }
 

@@ -21,7 +21,11 @@ func (e explainLog) Observe(v *policy.Verdict) {
 	line := func(text string, attrs ...slog.Attr) {
 		e.log.LogAttrs(ctx, slog.LevelDebug, text, append([]slog.Attr{outside("queue_id", v.QueueID)}, attrs...)...)
 	}
-	if r := v.Result; r != nil { // nil if an override skips the message; rules are logged anyway
+	r := v.Result
+	if r == nil {
+		r = v.DKIMOnly
+	}
+	if r != nil { // nil if an override skips the message; rules are logged anyway
 		for _, l := range newLookupOutputs(r.Lookups) {
 			line("look-up",
 				slog.String("type", l.Type),
@@ -49,10 +53,10 @@ func (e explainLog) Observe(v *policy.Verdict) {
 				slog.String("reason", logged(s.Reason)))
 		}
 	}
-	for _, r := range v.Rules {
+	for _, step := range v.Rules {
 		line("rule",
-			outside("rule", r.Rule),
-			slog.Bool("applies", r.Applies),
-			outside("outcome", r.Outcome))
+			outside("rule", step.Rule),
+			slog.Bool("applies", step.Applies),
+			outside("outcome", step.Outcome))
 	}
 }

@@ -26,6 +26,9 @@ func (m messageLog) Observe(v *policy.Verdict) {
 		slog.Int("recipients", v.Recipients.Count),
 		slog.String("listener", v.Listener),
 	}
+	if v.Relay.IsValid() {
+		attrs = append(attrs, slog.String("relay", v.Relay.String()))
+	}
 	if n := v.Forged(); n > 0 {
 		attrs = append(attrs, slog.Int("forged_removed", n))
 	}
@@ -34,6 +37,9 @@ func (m messageLog) Observe(v *policy.Verdict) {
 	}
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
+		if v.DKIMOnly != nil {
+			attrs = append(attrs, slog.Any("dkim", dkimLog(v.DKIMOnly.DKIM)))
+		}
 		attrs = append(attrs, signingLog(v.Signing)...)
 		if v.Skip == policy.ByOverride || v.Decision.Reply != (policy.Reply{}) {
 			attrs = append(attrs, decisionLog(&v.Decision)...)

@@ -11,6 +11,7 @@ import (
 	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/arc"
+	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
@@ -42,9 +43,11 @@ type checkOutput struct {
 	Removed  int           `json:"forged_fields_removed"`
 	Harmless int           `json:"harmless_fields_removed,omitempty"`
 	removed  policy.Removed
-	Queries  int            `json:"dns_queries"`
-	Bytes    int64          `json:"body_bytes"`
-	Skipped  string         `json:"milter_skips,omitempty"`
+	Queries  int    `json:"dns_queries"`
+	Bytes    int64  `json:"body_bytes"`
+	Skipped  string `json:"milter_skips,omitempty"`
+	// dkimOnly reports that the milter would verify only the signatures.
+	dkimOnly bool
 	Lookups  []lookupOutput `json:"lookups,omitempty"`
 	Steps    []stepOutput   `json:"spf_steps,omitempty"`
 }
@@ -103,8 +106,10 @@ type arcSetOutput struct {
 	Instance int    `json:"instance"`
 	Domain   string `json:"domain"`
 	Selector string `json:"selector"`
-	// Results are the sealer's results, as it wrote them.
-	Results string `json:"results"`
+	// Results are the sealer's results, as it wrote them, and NotRead the parts of
+	// them that count for nothing, or why none of them does.
+	Results string   `json:"results"`
+	NotRead []string `json:"not_read,omitempty"`
 }
 
 // walkOutput is one look-up of a DMARC policy record.
@@ -164,7 +169,7 @@ func newCheckOutput(cfg *config.File, m *policy.Message, v *policy.Verdict) *che
 		Reply:         replyText(decision.Reply),
 		Rules:         cfg.Rules().Explain(m),
 		Header: "Authentication-Results: " +
-			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision), "\r\n", "\n"),
+			strings.ReplaceAll(policy.FormatResults(cfg.AuthservID, env, r, decision, cfg.ResultsOptions()), "\r\n", "\n"),
 		Removed:  v.Forged(),
 		Harmless: v.HarmlessRemoved,
 		removed:  v.Removed,
@@ -172,7 +177,7 @@ func newCheckOutput(cfg *config.File, m *policy.Message, v *policy.Verdict) *che
 		Bytes:    r.Size,
 	}
 	if cfg.Skips(env.ClientIP) {
-		o.Skipped = string(policy.LocalNetwork)
+		o.Skipped, o.dkimOnly = string(policy.LocalNetwork), cfg.Skip.CheckDKIM
 	} else if decision.Skip {
 		o.Skipped = string(policy.ByOverride)
 	}
@@ -279,9 +284,20 @@ func newARCOutput(r *arc.Result) arcOutput {
 		o.Sets = append(o.Sets, arcSetOutput{
 			Instance: s.Instance, Domain: shown(s.Seal.Domain), Selector: shown(s.Seal.Selector),
 			Results: shown(strings.Join(strings.Fields(s.Results), " ")),
+			NotRead: notRead(s.Results),
 		})
 	}
 	return o
+}
+
+// notRead returns the parts of the results in an ARC Set that were not read, or the
+// error if none were.
+func notRead(results string) []string {
+	r, err := authres.Parse(results)
+	if err != nil {
+		return []string{reason(err)}
+	}
+	return shownAll(r.Skipped)
 }
 
 func newWalkOutput(walk []*dmarc.Step) []walkOutput {

@@ -32,7 +32,11 @@ func (r *checkOutput) print(w io.Writer, explain bool) error {
 	}
 	switch r.Skipped {
 	case string(policy.LocalNetwork):
-		fmt.Fprintln(&b, "\nThe milter would not verify this message: the client is in skip.networks.")
+		what := "not verify this message"
+		if r.dkimOnly {
+			what = "verify only the signatures of this message"
+		}
+		fmt.Fprintf(&b, "\nThe milter would %s: the client is in skip.networks.\n", what)
 	case string(policy.ByOverride):
 		fmt.Fprintln(&b, "\nThe milter would add nothing to this message: an override has the action skip.")
 	}
@@ -79,6 +83,9 @@ func (r *checkOutput) explain(b *strings.Builder) {
 	fmt.Fprintf(b, "\nARC: %s%s\n", r.ARC.Result, inParens(r.ARC.Error))
 	for _, s := range r.ARC.Sets {
 		fmt.Fprintf(b, "  i=%d sealed by %s selector %s: %s\n", s.Instance, s.Domain, s.Selector, s.Results)
+		for _, text := range s.NotRead {
+			fmt.Fprintf(b, "    not read: %s\n", text)
+		}
 	}
 	if len(r.Rules) > 0 {
 		fmt.Fprintf(b, "\nRules:\n")

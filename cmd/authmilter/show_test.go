@@ -179,6 +179,33 @@ func TestServeReportOnly(t *testing.T) {
 	}
 }
 
+// TestServeSkippedDKIM checks that the log explains the results of mail of our own
+// like others, if its signatures are verified.
+func TestServeSkippedDKIM(t *testing.T) {
+	zone := zoneServer(t)
+	d := serving(t, common(zone, "log.level = \"debug\"\nskip.check_dkim = true\n"), nil)
+	m := connect(t, d.address("listen"))
+	local := readMail(t, "signed.eml", mail{client: "127.0.0.1", clientName: "localhost", helo: "localhost", queueID: "4gLocal"})
+	m.deliver(local)
+	d.waitLog("skipped=network")
+	for _, want := range []string{
+		`skipped=network dkim="pass example.com `,
+		`level=DEBUG msg=look-up queue_id=4gLocal type=TXT name=`,
+	} {
+		if !strings.Contains(d.log.String(), want) {
+			t.Errorf("the log does not contain %s:\n%s", want, d.log.String())
+		}
+	}
+	d.wantMetric(`authmilter_own_dkim_results_total{result="pass"} 1`)
+	seen := d.log.Len()
+	d.reload(common(zone, "log.level = \"debug\"\n"), "configuration reloaded")
+	m.deliver(local)
+	d.waitLogAfter(seen, "skipped=network")
+	if later := d.log.String()[seen:]; strings.Contains(later, "dkim=") || strings.Contains(later, "look-up") {
+		t.Errorf("off: %s", later)
+	}
+}
+
 // TestServeShows checks that a reload changes what is shown over HTTP.
 func TestServeShows(t *testing.T) {
 	zone := zoneServer(t)

@@ -88,7 +88,7 @@ func (w world) ours(t testing.TB, msg []byte, s *arc.Sealer) (*verify.Result, []
 	}
 	d := (&policy.Rules{}).Decide(&policy.Message{Envelope: env, Result: r})
 	id := "mx." + s.Domain
-	fields, err := c.Seal(id, policy.ARCResults(id, env, r, d))
+	fields, err := c.Seal(id, policy.ARCResults(id, env, r, d, policy.ResultsOptions{}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -306,8 +306,14 @@ func TestReadable(t *testing.T) {
 	var want [][]authres.Method
 	for range resultsInputs() {
 		env, res := hostileResult(r)
-		methods := policy.AuthenticationResults(env, res, policy.Decision{})
-		values = append(values, policy.FormatResults(ownName, env, res, policy.Decision{}))
+		options := policy.ResultsOptions{EachAuthor: true}
+		methods := policy.AuthenticationResults(env, res, policy.Decision{}, options)
+		values = append(values, policy.FormatResults(ownName, env, res, policy.Decision{}, options))
+		if r.IntN(5) == 0 {
+			// Of mail of our own, only the signatures are verified.
+			methods = methods[:max(1, len(res.DKIM))]
+			values[len(values)-1] = policy.FormatOwnResults(ownName, res.DKIM, true)
+		}
 		for i := range methods {
 			methods[i] = methods[i].Cleaned()
 		}
@@ -381,6 +387,10 @@ func hostileResult(r random) (verify.Envelope, *verify.Result) {
 		Author: message.Author{Domains: []string{text()}, Err: fault()},
 		SPF:    spf.Result{Status: one(r, spf.Statuses()...), Identity: one(r, spf.MailFrom, spf.Helo), Domain: text(), Record: text(), Mechanism: text(), Err: fault()},
 		DMARC:  dmarc.Result{Status: one(r, dmarc.Pass, dmarc.Fail, dmarc.PermError), Author: text(), Err: fault()},
+	}
+	res.Authors = append(res.Authors, res.DMARC)
+	for range r.IntN(3) {
+		res.Authors = append(res.Authors, dmarc.Result{Status: one(r, dmarc.Statuses()...), Author: text(), Err: fault()})
 	}
 	for range r.IntN(3) {
 		d := dkim.Result{Status: one(r, dkim.Statuses()...), Err: fault(), Signature: &dkim.Signature{

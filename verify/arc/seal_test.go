@@ -1,6 +1,7 @@
 package arc_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -33,6 +34,42 @@ func TestChain(t *testing.T) {
 	for line := range strings.SplitSeq(msg, "\r\n") {
 		if width := len(strings.Replace(line, "\t", "        ", 1)); width > 78 {
 			t.Errorf("a line of %d: %s", width, line)
+		}
+	}
+}
+
+// TestPadding checks sets whose base64 has no padding, or is padded where it was not
+// before: alone, and below another set.
+func TestPadding(t *testing.T) {
+	for n, selector := range []string{"rsa1024", "rsa2048", "ed25519"} {
+		zone := keyZone(t, 2)
+		s := &arc.Sealer{Domain: fmt.Sprintf("bare%d.example", n), Selector: selector, Key: key(t, selector)}
+		zone.AddTXT(selector+"._domainkey."+s.Domain, s.Key.Record())
+		sealed, err := seal(t, s, plain, zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := strings.TrimSuffix(sealed, plain)
+		start, end := strings.Index(set, "ARC-Message-Signature:"), strings.Index(set, "ARC-Authentication-Results:")
+		rest := strings.TrimRight(set[start:end], "=\r\n") + "\r\n" + set[end:]
+		head := set[:strings.Index(set, "b=")+len("b=")]
+		value, err := s.Key.SignDigest(sealedDigest(t, head+"\r\n"+rest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, padding := range []string{"", "=", "==", "\r\n\t= ="} {
+			set := head + base64.RawStdEncoding.EncodeToString(value) + padding + "\r\n" + rest
+			once := set + plain
+			if r := verify(t, once, zone, dkim.Options{}, 100); r.Status != arc.Pass {
+				t.Errorf("%s%q: %+v", selector, padding, r)
+			}
+			twice, err := seal(t, sealer(t, 2), once, zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := verify(t, twice, zone, dkim.Options{}, 100); r.Status != arc.Pass || len(r.Chain.Sets) != 2 {
+				t.Errorf("%s%q below another set: %+v", selector, padding, r)
+			}
 		}
 	}
 }

@@ -31,6 +31,29 @@ type Prop struct {
 type Results struct {
 	AuthservID string
 	Methods    []Method // empty means "none"
+	// Skipped are the texts that [Parse] did not read although they may be, or
+	// hide, a part of a result: entries that are not well formed, words such as
+	// "action=none" in other entries, and what looks like an entry but is in a
+	// comment or a quoted string. Nothing in it is a result.
+	Skipped []string
+}
+
+// Domain returns the domain in the value of a property that holds a domain or an
+// address, which may be in angle brackets: "example.com", "@example.com",
+// "joe@example.com" or "<joe@example.com>". ok is false if it is unclear where the
+// local part ends. The domain is as written: it need not be a valid name.
+func Domain(value string) (name string, ok bool) {
+	if bare, found := strings.CutPrefix(value, "<"); found {
+		if value, ok = strings.CutSuffix(bare, ">"); !ok {
+			return "", false
+		}
+	}
+	at := strings.LastIndexByte(value, '@')
+	if at < 0 {
+		return value, true
+	}
+	local := value[:at]
+	return value[at+1:], !strings.ContainsAny(local, `@<>,:;" `) || isQuoted(local)
 }
 
 // Bounds of one piece of text within a field, in octets. A value can hold the

@@ -39,31 +39,27 @@ func TestParse(t *testing.T) {
 		// RFC 8601 appendix B.
 		{"example.org 1; none", &Results{AuthservID: "example.org"}},
 		{"example.com;\r\n          spf=pass smtp.mailfrom=example.net",
-			&Results{"example.com", []Method{{Name: "spf", Result: "pass", Props: []Prop{{"smtp", "mailfrom", "example.net"}}}}}},
+			&Results{AuthservID: "example.com", Methods: []Method{{Name: "spf", Result: "pass", Props: []Prop{{"smtp", "mailfrom", "example.net"}}}}}},
 		{"example.com;\r\n auth=pass (cram-md5) smtp.auth=sender@example.net;\r\n spf=pass smtp.mailfrom=example.net",
-			&Results{"example.com", []Method{
+			&Results{AuthservID: "example.com", Methods: []Method{
 				{Name: "auth", Result: "pass", Comment: "cram-md5", Props: []Prop{{"smtp", "auth", "sender@example.net"}}},
 				{Name: "spf", Result: "pass", Props: []Prop{{"smtp", "mailfrom", "example.net"}}}}}},
 		{"foo.example.net (foobar) 1 (baz);\r\n    dkim (Because I like it) / 1 (One yay) = (wait for it) fail\r\n      policy (A dot can go here) . (like that) expired\r\n      (this surprised me) = (as I wasn't expecting it) 1362471462",
-			&Results{"foo.example.net", []Method{{Name: "dkim", Result: "fail", Props: []Prop{{"policy", "expired", "1362471462"}}}}}},
+			&Results{AuthservID: "foo.example.net", Methods: []Method{{Name: "dkim", Result: "fail", Props: []Prop{{"policy", "expired", "1362471462"}}}}}},
 		{`example.com; dkim=pass reason="good signature" header.i=@mail-router.example.net`,
-			&Results{"example.com", []Method{{Name: "dkim", Result: "pass", Reason: "good signature", Props: []Prop{{"header", "i", "@mail-router.example.net"}}}}}},
+			&Results{AuthservID: "example.com", Methods: []Method{{Name: "dkim", Result: "pass", Reason: "good signature", Props: []Prop{{"header", "i", "@mail-router.example.net"}}}}}},
 		// As seen in practice.
 		{"example.com;", &Results{AuthservID: "example.com"}},
-		{"example.com; spf=pass;", &Results{"example.com", []Method{{Name: "spf", Result: "pass"}}}},
+		{"example.com; spf=pass;", &Results{AuthservID: "example.com", Methods: []Method{{Name: "spf", Result: "pass"}}}},
 		{"spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=example.com; dkim=none (message not signed)\r\n header.d=none;",
-			&Results{"", []Method{
+			&Results{AuthservID: "", Methods: []Method{
 				{Name: "spf", Result: "pass", Comment: "sender IP is 192.0.2.1", Props: []Prop{{"smtp", "mailfrom", "example.com"}}},
 				{Name: "dkim", Result: "none", Comment: "message not signed", Props: []Prop{{"header", "d", "none"}}}}}},
-		{"x; dkim=pass header.b=Ab/c+d==", &Results{"x", []Method{{Name: "dkim", Result: "pass", Props: []Prop{{"header", "b", "Ab/c+d=="}}}}}},
-		{`x; spf=pass smtp.mailfrom="a b"@example.com`, &Results{"x", []Method{{Name: "spf", Result: "pass", Props: []Prop{{"smtp", "mailfrom", `"a b"@example.com`}}}}}},
-		{"x; dkim=fail (a;b(c)d) header.d=e", &Results{"x", []Method{{Name: "dkim", Result: "fail", Comment: "a;b(c)d", Props: []Prop{{"header", "d", "e"}}}}}},
-		{"x; (null)=pass", nil},
+		{"x; dkim=pass header.b=Ab/c+d==", &Results{AuthservID: "x", Methods: []Method{{Name: "dkim", Result: "pass", Props: []Prop{{"header", "b", "Ab/c+d=="}}}}}},
+		{`x; spf=pass smtp.mailfrom="a b"@example.com`, &Results{AuthservID: "x", Methods: []Method{{Name: "spf", Result: "pass", Props: []Prop{{"smtp", "mailfrom", `"a b"@example.com`}}}}}},
+		{"x; dkim=fail (a;b(c)d) header.d=e", &Results{AuthservID: "x", Methods: []Method{{Name: "dkim", Result: "fail", Comment: "a;b(c)d", Props: []Prop{{"header", "d", "e"}}}}}},
 		{"", nil},
-		{"; spf=pass", nil},
-		{"x; spf", nil},
-		{"x; spf=", nil},
-		{"x; spf=pass smtp", nil},
+		{" ; spf", nil},
 		{"x; spf=pass (", nil},
 		{`x; spf=pass reason="`, nil},
 		{"x " + strings.Repeat("(", 100_000), nil},
@@ -379,32 +375,6 @@ func FuzzFormat(f *testing.F) {
 		}
 		if _, payload, err := CutInstance(FormatARC(1, id, in)); err != nil || strings.ContainsAny(payload, "()") && !strings.ContainsAny(id, "()") || strings.Count(payload, ";") != 2 {
 			t.Fatalf("ARC: %q, %v", payload, err)
-		}
-	})
-}
-
-// FuzzParse checks that what is read and written again reads the same.
-func FuzzParse(f *testing.F) {
-	for _, s := range []string{
-		"example.org 1; none",
-		`a; dkim=pass (c) reason="x" header.i=@b.c header.b="a/b="; spf=none`,
-		"spf=pass smtp.mailfrom=example.com; dkim=none;",
-		"foo (x(y)z) 1; dkim/1 = fail policy . expired = 1",
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		r, err := Parse(s)
-		if err != nil || r.AuthservID == "" {
-			return
-		}
-		text := Format(r.AuthservID, r.Methods)
-		again, err := Parse(text)
-		if err != nil {
-			t.Fatalf("%q, written as %q: %v", s, text, err)
-		}
-		if twice := Format(again.AuthservID, again.Methods); twice != text {
-			t.Fatalf("%q:\nonce  %q\ntwice %q", s, text, twice)
 		}
 	})
 }

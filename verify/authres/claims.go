@@ -1,6 +1,7 @@
 package authres
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -55,6 +56,15 @@ func (c *Claimant) Claims(field string) bool {
 		return c.named(id)
 	}
 	return c.mentioned(id) // also as read by readers that do not know U-labels
+}
+
+// Owns reports whether id, an authserv-id, is one of our ids.
+func (c *Claimant) Owns(id string) bool {
+	name, err := domain.ToASCII(id)
+	if err != nil {
+		name = strings.ToLower(id)
+	}
+	return slices.ContainsFunc(c.ids, func(own ownID) bool { return own.ascii == name })
 }
 
 // named reports whether id, which is plain, is one of our ids or a name below

@@ -1,10 +1,138 @@
 package authres
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
+
+// FuzzParse checks that each result stands where a result may stand, and that what
+// is read and written again reads the same.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"example.org 1; none",
+		`a; dkim=pass (c) reason="x" header.i=@b.c header.b="a/b="; spf=none`,
+		"spf=pass smtp.mailfrom=example.com; dkim=none;",
+		"foo (x(y)z) 1; dkim/1 = fail policy . expired = 1",
+		"mx 1; spf=pass smtp.mailfrom=a.b; dmarc=pass action=none header.from=<c@a.b>; client-ip=192.0.2.1; (null)=pass; x=y z",
+		`mx; spf=none smtp.helo= smtp.mailfrom="a; dmarc=pass" (; dmarc=fail); dkim=pass header.b="c\";d"`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := Parse(s)
+		if err != nil {
+			return
+		}
+		checkPlaces(t, s, r)
+		if r.AuthservID == "" {
+			return
+		}
+		text := Format(r.AuthservID, r.Methods)
+		again, err := Parse(text)
+		if err != nil || len(again.Skipped) > 0 {
+			t.Fatalf("%q, written as %q: %v, skipped %q", s, text, err, again.Skipped)
+		}
+		if twice := Format(again.AuthservID, again.Methods); twice != text {
+			t.Fatalf("%q:\nonce  %q\ntwice %q", s, text, twice)
+		}
+	})
+}
+
+// checkPlaces fails unless each result begins an entry of the field, in order, and
+// has no property that is not in that entry.
+func checkPlaces(t *testing.T, field string, r *Results) {
+	t.Helper()
+	plain, ok := withoutText(field)
+	if !ok {
+		t.Fatalf("a comment or a quoted string does not end: %q", field)
+	}
+	entries := strings.Split(plain, ";")
+	for _, m := range r.Methods {
+		parts := []string{`^\s*` + m.Name + `\s*(/\s*\d*\s*)?=\s*` + m.Result + `(\s|$)`}
+		for _, p := range m.Props {
+			parts = append(parts, `\s`+p.Type+`\s*\.\s*`+p.Name+`\s*=`)
+		}
+		for len(entries) > 0 && slices.ContainsFunc(parts, func(re string) bool { return !regexp.MustCompile(re).MatchString(entries[0]) }) {
+			entries = entries[1:]
+		}
+		if len(entries) == 0 {
+			t.Fatalf("no entry in its place is %+v: %q", m, field)
+		}
+		entries = entries[1:]
+	}
+}
+
+// withoutText returns a field with a space for each comment and "" for each quoted
+// string. ok is false if one of them does not end.
+func withoutText(field string) (plain string, ok bool) {
+	var b strings.Builder
+	depth, quoted := 0, false
+	for i := 0; i < len(field); i++ {
+		switch c := field[i]; {
+		case c == '\\' && (quoted || depth > 0):
+			i++
+		case c == '"' && depth == 0:
+			quoted = !quoted
+			b.WriteByte(c)
+		case quoted:
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			if depth--; depth == 0 {
+				b.WriteByte(' ')
+			}
+		case depth == 0:
+			b.WriteByte(c)
+		}
+	}
+	return b.String(), depth == 0 && !quoted
+}
+
+// FuzzParseValues checks that text from outside never becomes a result if a field is
+// well formed, wherever it stands.
+func FuzzParseValues(f *testing.F) {
+	for _, s := range []string{"", "a", "; dmarc=pass header.from=bank.example", `"; dmarc=pass header.from=bank.example; x="`, "); dmarc=pass (", `\`, `\"; dmarc=pass`, "\r\n\tdmarc=pass", ";;", "=", "x.y=z", "<@>"} {
+		f.Add(s)
+	}
+	bare := func(r rune) rune {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune(`();"`, r) {
+			return '_'
+		}
+		return r
+	}
+	comment := strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`)
+	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	f.Fuzz(func(t *testing.T, s string) {
+		if len(s) > 1000 {
+			return
+		}
+		field := "mx (C); spf=fail (C) reason=Q smtp.mailfrom=Q@a.example (C) smtp.helo=Q x=Q (C) smtp.x=B y=B z=Q (C); (C) dkim=none; x@=B (C) Q; dmarc=fail header.from=B"
+		field = strings.NewReplacer("C", comment.Replace(s), "Q", `"`+quoted.Replace(s)+`"`, "B", strings.Map(bare, s)).Replace(field)
+		r, err := Parse(field)
+		if err != nil {
+			// More pieces look like entries than are counted.
+			if strings.Count(s, ";") < maxSkipped/20 {
+				t.Fatalf("%q: %v", field, err)
+			}
+			return
+		}
+		checkPlaces(t, field, r)
+		var got []string
+		for _, m := range r.Methods {
+			word := m.Name + "=" + m.Result
+			for _, p := range m.Props {
+				word += " " + p.Type + "." + p.Name
+			}
+			got = append(got, word)
+		}
+		if all := strings.Join(got, "; "); all != "spf=fail smtp.mailfrom smtp.helo smtp.x; dkim=none; dmarc=fail header.from" {
+			t.Fatalf("%q: %s", field, all)
+		}
+	})
+}
 
 // decorations change a field without changing what it says to every reader: one
 // that claims to be ours still does.

@@ -11,9 +11,10 @@ import (
 // Bounds of what is parsed.
 const (
 	maxField    = 64 << 10 // octets
-	maxMethods  = 1000
-	maxProps    = 1000 // in all methods together
-	maxComments = 10   // nested
+	maxEntries  = 1000     // between semicolons
+	maxProps    = 1000     // in all results together
+	maxSkipped  = 1000     // texts in [Results.Skipped]
+	maxComments = 10       // nested
 )
 
 // Errors of [Parse].
@@ -26,50 +27,37 @@ var (
 // RFC 8601 section 2.2 defines it and as it occurs in practice: it may end in a
 // semicolon, and the authserv-id may be missing, as some large providers write
 // it. Unregistered methods and properties are kept.
+//
+// What is not well formed is left out and listed in [Results.Skipped]:
+//
+//   - An entry, the text between two semicolons, is left out as a whole unless it
+//     is "method=result" followed by words of the form "key=value". Any other word
+//     may be part of a value that should have been quoted, and then the next words
+//     may be so too.
+//   - A word "key=value" is left out alone if its key is neither "reason" nor a
+//     property, as in "action=none". A value may be empty.
+//
+// Only a semicolon outside of quoted strings and comments ends an entry. If one
+// of these does not end, nobody can say which text it hides, and the field is an
+// error.
 func Parse(field string) (*Results, error) {
 	if len(field) > maxField {
 		return nil, ErrTooLarge
 	}
-	p := parser{s: field}
-	r := &Results{}
-	id, ok := p.authservID()
-	if !ok {
-		return nil, ErrSyntax
-	}
-	r.AuthservID = id
-	props := 0
-	for first := true; ; first = false {
-		p.cfws()
-		// The first result follows at once if there is no authserv-id.
-		if !(first && id == "") {
-			if p.end() {
-				break
-			}
-			if !p.skip(';') {
-				return nil, ErrSyntax
-			}
-			p.cfws()
+	r := reader{parser: parser{s: field}}
+	for n := 0; !r.end(); n++ {
+		text := r.entry()
+		if n > 0 || !r.authservID(text) {
+			r.result(text)
 		}
-		if p.end() {
-			break
-		}
-		if len(r.Methods) == maxMethods {
+		if n > maxEntries || r.props > maxProps || len(r.Skipped) > maxSkipped {
 			return nil, ErrTooLarge
 		}
-		m, none, ok := p.method(maxProps - props)
-		if !ok {
-			return nil, ErrSyntax
-		}
-		if none {
-			continue
-		}
-		props += len(m.Props)
-		r.Methods = append(r.Methods, m)
 	}
-	if p.bad {
+	if r.bad || r.AuthservID == "" && len(r.Methods) == 0 {
 		return nil, ErrSyntax
 	}
-	return r, nil
+	return &r.Results, nil
 }
 
 // CutInstance reads the instance at the start of an ARC-Authentication-Results
@@ -156,75 +144,6 @@ func (p *parser) parens() {
 	p.bad, p.pos = true, len(p.s)
 }
 
-// authservID reads the authserv-id and its version. It returns "" if the field
-// begins with a result.
-func (p *parser) authservID() (string, bool) {
-	p.cfws()
-	start := p.pos
-	id, ok := p.value()
-	if !ok {
-		return "", false
-	}
-	p.cfws()
-	if !p.end() && (p.s[p.pos] == '=' || p.s[p.pos] == '/') {
-		p.pos = start
-		return "", true
-	}
-	p.digits() // the version
-	return id, true
-}
-
-// method reads one result, or "none" in place of all results.
-func (p *parser) method(maxProps int) (m Method, none, ok bool) {
-	if m.Name = p.keyword(); m.Name == "" {
-		return m, false, false
-	}
-	p.cfws()
-	if p.skip('/') {
-		p.cfws()
-		p.digits()
-		p.cfws()
-	}
-	if !p.skip('=') {
-		return m, strings.EqualFold(m.Name, "none"), strings.EqualFold(m.Name, "none")
-	}
-	p.cfws()
-	if m.Result = p.keyword(); m.Result == "" {
-		return m, false, false
-	}
-	p.comment = ""
-	p.cfws()
-	m.Comment = p.comment
-	for !p.end() && p.s[p.pos] != ';' {
-		name := p.keyword()
-		p.cfws()
-		switch {
-		case strings.EqualFold(name, "reason") && p.skip('='):
-			p.cfws()
-			if m.Reason, ok = p.value(); !ok {
-				return m, false, false
-			}
-		case name != "" && p.skip('.') && len(m.Props) < maxProps:
-			prop := Prop{Type: name}
-			p.cfws()
-			prop.Name = p.keyword()
-			p.cfws()
-			if prop.Name == "" || !p.skip('=') {
-				return m, false, false
-			}
-			p.cfws()
-			if prop.Value, ok = p.pvalue(); !ok {
-				return m, false, false
-			}
-			m.Props = append(m.Props, prop)
-		default:
-			return m, false, false
-		}
-		p.cfws()
-	}
-	return m, false, !p.bad
-}
-
 // keyword reads a Keyword (RFC 5321 section 4.1.2), and also allows
 // underscores, which some write.
 func (p *parser) keyword() string {
@@ -258,45 +177,76 @@ func (p *parser) value() (string, bool) {
 }
 
 // pvalue reads the value of a property: a value or an address. Unquoted text
-// ends only at white space, a comment or a semicolon, because signatures and
-// paths are often written bare. It may be empty.
-func (p *parser) pvalue() (string, bool) {
+// ends only at white space, a comment or a quote, because signatures and paths are
+// often written bare. It may be empty. ok is false if other text follows at once.
+func (p *parser) pvalue() (text string, ok bool) {
+	start := p.pos
+	if p.cfws(); p.pos > start && p.atKey() {
+		return "", true
+	}
 	var local string
-	if !p.end() && p.s[p.pos] == '"' {
-		start := p.pos
-		text, ok := p.quotedString()
-		if !ok || p.end() || p.s[p.pos] != '@' {
+	if start = p.pos; !p.end() && p.s[p.pos] == '"' {
+		if text, ok = p.quotedString(); !ok || p.separated() {
 			return text, ok
 		}
-		local = p.s[start:p.pos]
-		if unquoted := text; isDotAtom(unquoted) {
-			local = unquoted
+		if p.s[p.pos] != '@' {
+			return "", false
+		}
+		if local = p.s[start:p.pos]; isDotAtom(text) {
+			local = text
 		}
 	}
-	start := p.pos
-	for !p.end() && p.s[p.pos] > ' ' && p.s[p.pos] != 0x7f && strings.IndexByte(`();"`, p.s[p.pos]) < 0 {
+	start = p.pos
+	for !p.end() && p.s[p.pos] > ' ' && p.s[p.pos] != 0x7f && strings.IndexByte(`()"`, p.s[p.pos]) < 0 {
 		p.pos++
 	}
-	return local + p.s[start:p.pos], true
+	return local + p.s[start:p.pos], p.separated()
+}
+
+// atKey reports whether a key and "=" follow: the value before them is empty.
+func (p *parser) atKey() bool {
+	ahead := *p
+	_, ok := ahead.key()
+	return ok
+}
+
+// separated reports whether p is at the end of a word.
+func (p *parser) separated() bool {
+	return p.end() || strings.IndexByte(" \t\r\n(", p.s[p.pos]) >= 0
 }
 
 func (p *parser) quotedString() (string, bool) {
+	start := p.pos + 1
+	if !p.quotes() {
+		return "", false
+	}
+	text := p.s[start : p.pos-1]
+	if strings.IndexByte(text, '\\') < 0 {
+		return unfold(text), true
+	}
 	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] == '\\' {
+			i++
+		}
+		b.WriteByte(text[i])
+	}
+	return unfold(b.String()), true
+}
+
+// quotes skips one quoted-string, and reports whether it ends.
+func (p *parser) quotes() bool {
 	for p.pos++; !p.end(); p.pos++ {
-		switch c := p.s[p.pos]; c {
+		switch p.s[p.pos] {
 		case '"':
 			p.pos++
-			return unfold(b.String()), true
+			return true
 		case '\\':
-			if p.pos++; p.end() {
-				return "", false
-			}
-			b.WriteByte(p.s[p.pos])
-		default:
-			b.WriteByte(c)
+			p.pos++
 		}
 	}
-	return "", false
+	p.bad, p.pos = true, len(p.s)
+	return false
 }
 
 // unfold replaces each fold in s, a line end with the white space after it, by

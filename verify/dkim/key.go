@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"math"
 	"strings"
 
@@ -48,9 +47,14 @@ func keySyntax(text string) *Error {
 	return fault.New(PermError, ReasonKeySyntax, "malformed key record: "+text)
 }
 
+// lineEnds makes the line ends in a key record white space. A record has no lines:
+// these come from keys that were pasted together with the ends of theirs, which
+// RFC 6376 section 3.6.1 allows only before more white space.
+var lineEnds = strings.NewReplacer("\r", " ", "\n", " ")
+
 // ParseKey parses the text of a key record. An error is an *[Error].
 func ParseKey(txt string) (*Key, error) {
-	tags, err := ParseTags(txt)
+	tags, err := ParseTags(lineEnds.Replace(txt))
 	if err != nil {
 		return nil, errKeySyntax.Because(err)
 	}
@@ -82,7 +86,7 @@ func ParseKey(txt string) (*Key, error) {
 	if len(p) > maxKeyText {
 		return nil, keySyntax("tag p= is too long")
 	}
-	data, err := base64.StdEncoding.DecodeString(p)
+	data, err := decodeBase64(p)
 	if err != nil {
 		return nil, keySyntax("tag p= is not base64")
 	}

@@ -37,6 +37,13 @@ func TestParseKey(t *testing.T) {
 		{" v = DKIM1 ; k = RSA ; p = " + text + " ; ", key(same)},
 		{"k=rsa; p=" + text[:50] + " " + text[50:90] + "\t" + text[90:], key(same)},
 		{"v=DKIM1;; p=" + text + ";;", key(same)},
+		// Line ends, with and without white space after them.
+		{"v=DKIM1; p=" + text[:50] + "\n" + text[50:90] + "\r\n" + text[90:100] + "\r" + text[100:] + "\r\n", key(same)},
+		{"v=DKIM1; p=" + text[:50] + "\n\n\t" + text[50:90] + " \r\n " + text[90:], key(same)},
+		{"v\n=\nDKIM1\n;\r\nk\r=\rrsa\r;\nn=two\nlines;\np\n=\n" + text + "\n;\n", key(same)},
+		{"h=sha1\n:\nsha256; s=email\r\n; t=y\n:s; p=" + text, key(func(k *dkim.Key) {
+			k.Hashes, k.Services, k.Testing, k.Strict = []string{"sha1", "sha256"}, []string{"email"}, true, true
+		})},
 		{"p=" + plainRSA, key(same)},
 		{"n=ignore this =20 text; x=; p=" + text, key(same)},
 		{"g=*; p=" + text, key(same)}, // g= is from RFC 4871
@@ -83,7 +90,11 @@ func TestParseBadKey(t *testing.T) {
 		{"v=DKIM1; p=", "key revoked"},
 		{"v=DKIM1; p= \t ;", "key revoked"},
 		{"v=DKIM1; k=rsa; p=%", "malformed key record: tag p= is not base64"},
-		{"v=DKIM1; p=" + text[:len(text)-1], "malformed key record: tag p= is not base64"},
+		{"v=DKIM1; p=" + text[:len(text)-1], "malformed key record: tag p= is not an RSA key"},
+		{"v=DKIM1; p=" + text[:len(text)-3], "malformed key record: tag p= is not base64"}, // the last character encodes no octet
+		{"v=DKIM1; p=" + text + "===", "malformed key record: tag p= is not base64"},
+		{"v=DKIM1; p=" + text[:8] + "=" + text[8:], "malformed key record: tag p= is not base64"},
+		{"v=DKIM1; p==", "malformed key record: tag p= is not an RSA key"},
 		{"v=DKIM1; p=" + text[:len(text)-4], "malformed key record: tag p= is not an RSA key"},
 		{"v=DKIM1; p=AAAA" + text, "malformed key record: tag p= is not an RSA key"},
 		{"v=DKIM1; p=" + text + strings.Repeat("A", 4096), "malformed key record: tag p= is too long"},
@@ -98,6 +109,10 @@ func TestParseBadKey(t *testing.T) {
 		{with(func(k *rsa.PublicKey) { k.N.SetBit(k.N, 0, 0) }), "malformed key record: unusable RSA key"},
 		{with(func(k *rsa.PublicKey) { k.N.SetInt64(0) }), "malformed key record: tag p= is not an RSA key"},
 		{with(func(k *rsa.PublicKey) { k.N.Neg(k.N) }), "malformed key record: tag p= is not an RSA key"},
+		{"v=DKIM1; p=\r\n \n", "key revoked"},
+		{"v=DK\nIM1; p=" + text, "malformed key record: tag v="},
+		{"v=DKIM1; p=" + text + "; n\nn=x", "malformed key record: malformed tag list"},
+		{"v=DKIM1; p=" + text[:8] + "\x00" + text[8:], "malformed key record: malformed tag list"},
 		{"v=DKIM1; p=" + text + "; \x00=x", "malformed key record: malformed tag list"},
 		{"v=DKIM1; p=" + text + strings.Repeat("; n=x", 100), "malformed key record: duplicate tag"},
 		{strings.Repeat("a", 70_000), "malformed key record: malformed tag list"},

@@ -53,6 +53,9 @@ func modelSelect(h message.Header, names []string, own int) []int {
 	var selected []int
 	used := map[int]bool{own: true}
 	for _, name := range names {
+		if name == "" {
+			continue
+		}
 		for i := len(h) - 1; i >= 0; i-- {
 			if !used[i] && strings.EqualFold(strings.Trim(h[i].Name, " \t"), name) {
 				used[i] = true

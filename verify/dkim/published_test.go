@@ -44,6 +44,8 @@ func TestCheckPublished(t *testing.T) {
 		{"testing", rsa, []string{"t=y; @rsa"}, dkim.PublishedOK, ""},
 		{"strict", rsa, []string{"t=s; @rsa"}, dkim.PublishedOK, ""},
 		{"restricted to what we do", rsa, []string{"h=sha256; s=email; n=x; @rsa"}, dkim.PublishedOK, ""},
+		{"without padding", ed, []string{strings.TrimRight(ed.Record(), "=")}, dkim.PublishedOK, ""},
+		{"with line ends", rsa, []string{rsa.Record()[:60] + "\n" + rsa.Record()[60:120] + "\r\n" + rsa.Record()[120:] + "\n"}, dkim.PublishedOK, ""},
 		{"beside other text", rsa, []string{"hello", "@rsa"}, dkim.PublishedOK, ""},
 		{"beside a broken key", rsa, []string{"v=DKIM1; p=AAAA", "@rsa"}, dkim.PublishedOK, ""},
 

@@ -48,7 +48,8 @@ type Signature struct {
 	Domain   string
 	Selector string
 	// Identity is the i= tag (AUID) as written, without white space; if the tag is
-	// absent, it is "@" and Domain. IdentityDomain is its domain as A-labels.
+	// absent or invalid, it is "@" and Domain. IdentityDomain is its domain as
+	// A-labels. They are "" if neither tag could be read.
 	Identity       string
 	IdentityDomain string
 	// Fields are the names of the h= tag as written, without white space.
@@ -91,8 +92,9 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	if err != nil {
 		return newSignature(), errSyntax.Because(err)
 	}
-	// Domain and selector come first, so that they are known whatever error follows.
+	// Signer and identity come first, so that they are known whatever error follows.
 	s, err := parseSigner(f, tags)
+	identityErr := s.parseIdentity(tags)
 	if err != nil {
 		return s, err
 	}
@@ -104,8 +106,8 @@ func ParseSignature(f message.Field) (*Signature, error) {
 	if err := s.parseMessageTags(tags); err != nil {
 		return s, err
 	}
-	if err := s.parseIdentity(tags); err != nil {
-		return s, err
+	if identityErr != nil {
+		return s, identityErr
 	}
 	return s, s.checkHash()
 }
@@ -157,10 +159,10 @@ func ParseMessageSignature(f message.Field, tags Tags) (*Signature, error) {
 }
 
 // checkChain checks what only a signature in an ARC chain must satisfy, and the
-// hash. The unused bits in the last character of b= must be zero, so that no part
-// of a chain can change unnoticed (RFC 4648 section 3.5).
+// hash. The unused bits in the last character of b= must be zero, so that no octet
+// of it can change unnoticed (RFC 4648 section 3.5). Padding may be missing.
 func (s *Signature) checkChain() error {
-	if base64.StdEncoding.EncodeToString(s.Value) != s.Text {
+	if base64.RawStdEncoding.EncodeToString(s.Value) != withoutPadding(s.Text) {
 		return syntax("b=")
 	}
 	return s.checkHash()
@@ -210,7 +212,7 @@ func (s *Signature) parseValue(tags Tags) error {
 		return err
 	}
 	var err error
-	if s.Value, err = base64.StdEncoding.DecodeString(s.Text); err != nil || len(s.Value) == 0 || len(s.Value) > maxSignature {
+	if s.Value, err = decodeBase64(s.Text); err != nil || len(s.Value) == 0 || len(s.Value) > maxSignature {
 		return syntax("b=")
 	}
 	return nil
@@ -232,7 +234,7 @@ func (s *Signature) parseMessageTags(tags Tags) error {
 	if !ok {
 		return syntax("bh= is missing")
 	}
-	if s.BodyHash, err = base64.StdEncoding.DecodeString(removeFWS(bh)); err != nil || len(s.BodyHash) != s.Hash.Size() {
+	if s.BodyHash, err = decodeBase64(bh); err != nil || len(s.BodyHash) != s.Hash.Size() {
 		return syntax("bh=")
 	}
 	if err := s.parseFields(tags); err != nil {
@@ -264,7 +266,8 @@ func (s *Signature) parseAlgorithm(tags Tags) error {
 	return nil
 }
 
-// parseFields reads the h= tag.
+// parseFields reads the h= tag. It skips empty names (a::b): they occur in real mail
+// and select no field, as in other verifiers.
 func (s *Signature) parseFields(tags Tags) error {
 	h, ok := tags.Get("h")
 	if !ok {
@@ -277,11 +280,17 @@ func (s *Signature) parseFields(tags Tags) error {
 	s.Fields = make([]string, 0, n)
 	from := false
 	for name := range strings.SplitSeq(h, ":") {
-		if name = trimFWS(name); !isFieldName(name) {
+		if name = trimFWS(name); name == "" {
+			continue
+		}
+		if !isFieldName(name) {
 			return syntax("h=")
 		}
 		from = from || strings.EqualFold(name, "from")
 		s.Fields = append(s.Fields, name)
+	}
+	if len(s.Fields) == 0 {
+		return syntax("h=")
 	}
 	// RFC 6376 section 5.4: the From field MUST be signed.
 	if !from {
@@ -350,9 +359,12 @@ func number(tags Tags, name string, maxDigits int) (n int64, ok bool) {
 }
 
 // parseIdentity reads the i= tag, an address in dkim-quoted-printable whose
-// domain is d= or below it (RFC 6376 section 3.5).
+// domain is d= or below it (RFC 6376 section 3.5). If d= could not be read, any
+// domain will do: the signature fails anyway.
 func (s *Signature) parseIdentity(tags Tags) error {
-	s.Identity, s.IdentityDomain = "@"+s.Domain, s.Domain
+	if s.Domain != "" {
+		s.Identity, s.IdentityDomain = "@"+s.Domain, s.Domain
+	}
 	i, ok := tags.Get("i")
 	if !ok {
 		return nil
@@ -369,7 +381,7 @@ func (s *Signature) parseIdentity(tags Tags) error {
 	if err != nil {
 		return syntax("i=")
 	}
-	if !domain.IsSubdomain(name, s.Domain) {
+	if s.Domain != "" && !domain.IsSubdomain(name, s.Domain) {
 		return syntax("i= is not within d=")
 	}
 	s.Identity, s.IdentityDomain = i, name

@@ -67,6 +67,9 @@ func TestIdentity(t *testing.T) {
 			if want := "malformed signature field: " + test.err; err == nil || err.Error() != want {
 				t.Errorf("d=%s i=%q: %v, want %s", test.d, test.i, err, want)
 			}
+			if s.Identity != "@"+s.Domain || s.IdentityDomain != s.Domain {
+				t.Errorf("d=%s i=%q: %q in %q", test.d, test.i, s.Identity, s.IdentityDomain)
+			}
 			continue
 		}
 		if err != nil || s.Identity != test.identity || s.IdentityDomain != test.domain {

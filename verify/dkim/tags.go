@@ -1,6 +1,7 @@
 package dkim
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 
@@ -158,4 +159,16 @@ func removeFWS(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// decodeBase64 decodes the value of a tag that is a base64string. It may end in up
+// to two equals signs, however many its length needs (RFC 6376 section 2.10).
+func decodeBase64(value string) ([]byte, error) {
+	return base64.RawStdEncoding.DecodeString(withoutPadding(removeFWS(value)))
+}
+
+// withoutPadding returns a base64string, without white space, without the equals
+// signs at its end.
+func withoutPadding(s string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(s, "="), "=")
 }

@@ -42,6 +42,9 @@ type Query struct {
 	// their Method and Domain are used.
 	Candidates []Identifier
 	Mode       Mode
+	// EveryAuthor is set if the results of all author domains matter, even if one
+	// of them is certain to ask for rejection.
+	EveryAuthor bool
 }
 
 // Evaluation holds a message's author domains and everything that their
@@ -57,6 +60,8 @@ type Evaluation struct {
 	tooMany  bool
 	exceeded bool
 	mode     Mode
+	// everyAuthor is as in [Query].
+	everyAuthor bool
 	// spare is how many look-ups each author domain has for its candidates.
 	spare int
 }
@@ -92,7 +97,7 @@ func Prepare(q Query) *Evaluation {
 		tooMany:    len(q.Authors) > MaxAuthors,
 	}
 	names, reserved := judged(q.Authors)
-	e.mode = q.Mode
+	e.mode, e.everyAuthor = q.Mode, q.EveryAuthor
 	// Candidates cannot use up the look-ups that an author's fail depends on.
 	e.spare = (MaxLookups - reserved) / max(1, len(names))
 	e.names = make([]string, len(names))
@@ -257,7 +262,7 @@ func (e *Evaluation) Settled(ids []Identifier) bool {
 	for i := range e.authors {
 		a := &e.authors[i]
 		res := e.evaluate(a, ids)
-		if res.Status == Fail && res.Disposition == DispositionReject && a.policy.Percent >= DefaultPercent {
+		if !e.everyAuthor && res.Status == Fail && res.Disposition == DispositionReject && a.policy.Percent >= DefaultPercent {
 			// Nothing is stricter: see [Strictest]. If pct is below 100, the
 			// policy is milder for the rest of the mail.
 			return true

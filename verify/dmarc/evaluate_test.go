@@ -623,6 +623,19 @@ func TestSettledByLess(t *testing.T) {
 	}
 }
 
+// TestSettledByEveryAuthor checks that a rejection settles nothing if the results of
+// the other author domains matter, and that alignment is not waited for in vain.
+func TestSettledByEveryAuthor(t *testing.T) {
+	z := zoneOf(t, "example.com p=reject", "other.example p=none")
+	e := dmarc.Prepare(dmarc.Query{Authors: []string{"example.com", "other.example"}, EveryAuthor: true})
+	for i, want := range []bool{false, true} {
+		e.Add(e.LookupPolicy(t.Context(), z, i))
+		if got := e.Settled(nil); got != want {
+			t.Errorf("after %d policies: settled %v", i+1, got)
+		}
+	}
+}
+
 // TestRecords checks which names can be looked up in advance.
 func TestRecords(t *testing.T) {
 	for mode, want := range map[dmarc.Mode][]string{

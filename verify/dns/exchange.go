@@ -222,7 +222,8 @@ func (c *Client) exchange(ctx context.Context, network string, s *server, q *dns
 // unpack reads a response, and accepts only a complete one. miekg/dns also
 // accepts a message that ends early between two records, and records without
 // data, which occur only in updates (RFC 2136 section 2.4). Either would pass
-// for "no record".
+// for "no record". A TXT without strings does occur, and counts as an empty text,
+// so that it does not hide the records beside it.
 func unpack(in []byte) (*dns.Msg, error) {
 	m := new(dns.Msg)
 	err := m.Unpack(in)
@@ -234,7 +235,7 @@ func unpack(in []byte) (*dns.Msg, error) {
 		return nil, errMalformed
 	}
 	for _, rr := range m.Answer {
-		if rr.Header().Rdlength == 0 {
+		if h := rr.Header(); h.Rdlength == 0 && h.Rrtype != dns.TypeTXT {
 			return nil, errMalformed
 		}
 	}

@@ -143,6 +143,7 @@ func FuzzAnswer(f *testing.F) {
 		records []string
 	}{
 		{dns.TypeTXT, 0, []string{`a.example. 60 TXT "v=spf1 " "-all"`, `A.EXAMPLE. 5 TXT "\000\255\"\\"`}},
+		{dns.TypeTXT, 0, []string{`a.example. 60 TXT \# 0`, `a.example. 60 TXT "v=spf1 -all"`}},
 		{dns.TypeTXT, 0, []string{"a.example. 60 CNAME b.example.", "b.example. 60 CNAME c.example.", `c.example. 60 TXT "x"`, `d.example. 60 TXT "forged"`}},
 		{dns.TypeTXT, 0, []string{"a.example. 60 CNAME b.example.", "b.example. 60 CNAME a.example."}},
 		{dns.TypeTXT, dns.RcodeNameError, []string{"a.example. 60 CNAME b.example."}},

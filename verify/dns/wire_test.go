@@ -285,6 +285,33 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// noStrings is a TXT record without strings, which RFC 1035 section 3.3.14 does not
+// allow: its data is empty (RFC 3597 section 5).
+const noStrings = `a.example. 60 TXT \# 0`
+
+// A TXT record without strings is an empty text, and does not hide the others.
+func TestTextWithoutStrings(t *testing.T) {
+	for _, test := range []struct {
+		records []string
+		want    []string
+	}{
+		{[]string{noStrings, `a.example. 60 TXT "one"`}, []string{"", "one"}},
+		{[]string{`a.example. 60 TXT "one"`, noStrings}, []string{"one", ""}},
+		{[]string{noStrings, `a.example. 60 TXT "one"`, noStrings, `a.example. 60 TXT "" "two"`}, []string{"", "one", "", "two"}},
+		{[]string{noStrings}, []string{""}},
+		{[]string{`other.example. 60 TXT \# 0`, `a.example. 60 TXT "one"`}, []string{"one"}},
+		{[]string{"a.example. 60 CNAME b.example.", `b.example. 60 TXT \# 0`, `b.example. 60 TXT "one"`}, []string{"", "one"}},
+	} {
+		addr := script(t, func(w mdns.ResponseWriter, q *mdns.Msg) {
+			_ = w.WriteMsg(response(t, q, test.records...))
+		})
+		c := dns.New(dns.Config{Servers: []string{addr}, Timeout: patience, Now: func() time.Time { return time.Unix(1_000_000, 0) }})
+		if a, err := c.TXT(t.Context(), "a.example"); err != nil || !slices.Equal(a.Values, test.want) || a.TTL != time.Minute {
+			t.Errorf("%q: %q for %v, %v", test.records, a.Values, a.TTL, err)
+		}
+	}
+}
+
 // A response that cannot be read to its end says nothing; above all, it does
 // not say that there is no record.
 func TestBrokenResponses(t *testing.T) {
@@ -317,8 +344,16 @@ func TestBrokenResponses(t *testing.T) {
 			m := pack(t, response(t, q, whole[0]))
 			return m[:len(m)-1]
 		},
-		"TXT without data": func(q *mdns.Msg) []byte {
-			return emptied(pack(t, response(t, q, whole[0])), len("\x03one"))
+		"CNAME without data, after a TXT without strings": func(q *mdns.Msg) []byte {
+			return emptied(pack(t, response(t, q, noStrings, "a.example. 60 CNAME b.")), len("\x01b\x00"))
+		},
+		"ends in a record after a TXT without strings": func(q *mdns.Msg) []byte {
+			m := pack(t, response(t, q, noStrings, whole[0]))
+			return m[:len(m)-1]
+		},
+		"ends after a TXT without strings": func(q *mdns.Msg) []byte {
+			m := pack(t, response(t, q, noStrings, whole[0]))
+			return m[:len(m)-len("\x01a\x07example\x00")-10-len("\x03one")]
 		},
 		"CNAME without data": func(q *mdns.Msg) []byte {
 			return emptied(pack(t, response(t, q, "a.example. 60 CNAME b.")), len("\x01b\x00"))

@@ -11,8 +11,10 @@ import (
 )
 
 var (
-	errNoAddress = fault.New(PermError, ReasonNoAddress, "the address of the client is not known")
-	errNoMatch   = fault.New(Fail, ReasonNoMatch, "no name of the address has the address")
+	errNoAddress   = fault.New(PermError, ReasonNoAddress, "the address of the client is not known")
+	errNoOrigin    = fault.New(PermError, ReasonNoOrigin, "the address of the client is not known")
+	errNoOriginNow = fault.New(TempError, ReasonNoOrigin, "the address of the client is not known")
+	errNoMatch     = fault.New(Fail, ReasonNoMatch, "no name of the address has the address")
 )
 
 // Check looks up the names of ip and their addresses. It passes if one of the
@@ -41,4 +43,14 @@ func Check(ctx context.Context, r dns.Resolver, ip netip.Addr) Result {
 		}
 	}
 	return Result{}.because(failure)
+}
+
+// WithoutOrigin returns the result for a message that a relay of ours passed on if
+// it is not known, because of why, which client gave it to the relay: [TempError]
+// if temporary is set, otherwise [PermError].
+func WithoutOrigin(temporary bool, why error) Result {
+	if temporary {
+		return Result{}.because(errNoOriginNow.Because(why))
+	}
+	return Result{}.because(errNoOrigin.Because(why))
 }

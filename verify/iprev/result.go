@@ -26,6 +26,7 @@ const (
 	ReasonDNS       Reason = "dns"        // TempError
 	ReasonNoAddress Reason = "no_address" // PermError
 	ReasonNoName    Reason = "no_name"    // PermError
+	ReasonNoOrigin  Reason = "no_origin"  // TempError or PermError
 )
 
 // Outcome is a status and its reason.
@@ -40,8 +41,10 @@ func Outcomes() []Outcome {
 		{Pass, ""},
 		{Fail, ReasonNoMatch},
 		{TempError, ReasonDNS},
+		{TempError, ReasonNoOrigin},
 		{PermError, ReasonNoAddress},
 		{PermError, ReasonNoName},
+		{PermError, ReasonNoOrigin},
 	}
 }
 

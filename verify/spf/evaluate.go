@@ -49,6 +49,21 @@ func Check(ctx context.Context, r dns.Resolver, a Args) Result {
 	return e.check(ctx, MailFrom, name, errBadSender)
 }
 
+// WithoutOrigin returns the result for a message that a relay of ours passed on if
+// it is not known, because of why, which client gave it to the relay: [TempError]
+// if temporary is set, otherwise [None].
+func WithoutOrigin(a Args, temporary bool, why error) Result {
+	a.IP = netip.Addr{}
+	r := Check(context.Background(), nil, a) // looks nothing up without an address
+	switch {
+	case r.Reason != ReasonNoAddress:
+		return r
+	case temporary:
+		return r.because(errNoOriginNow.Because(why))
+	}
+	return r.because(errNoOrigin.Because(why))
+}
+
 // CheckHelo evaluates SPF for the HELO identity (RFC 7208 section 2.3).
 func CheckHelo(ctx context.Context, r dns.Resolver, a Args) Result {
 	e := newEvaluation(r, &a, "")
@@ -57,6 +72,8 @@ func CheckHelo(ctx context.Context, r dns.Resolver, a Args) Result {
 
 var (
 	errNoAddress   = fault.New(None, ReasonNoAddress, "client address unknown")
+	errNoOrigin    = fault.New(None, ReasonNoOrigin, "client address unknown")
+	errNoOriginNow = fault.New(TempError, ReasonNoOrigin, "client address unknown")
 	errTarget      = fault.New(PermError, ReasonTarget, "not a possible domain name")
 	errTargetLabel = fault.New(PermError, ReasonTarget, oneLabel)
 )

@@ -43,6 +43,8 @@ const (
 	ReasonNoRecord  Reason = "no_record"
 	// TempError.
 	ReasonDNS Reason = "dns"
+	// None or TempError.
+	ReasonNoOrigin Reason = "no_origin"
 	// PermError.
 	ReasonSeveralRecords Reason = "several_records"
 	ReasonSyntax         Reason = "syntax"
@@ -70,7 +72,9 @@ func Outcomes() []Outcome {
 		{None, ReasonNoDomain},
 		{None, ReasonNotFound},
 		{None, ReasonNoRecord},
+		{None, ReasonNoOrigin},
 		{TempError, ReasonDNS},
+		{TempError, ReasonNoOrigin},
 		{PermError, ReasonSeveralRecords},
 		{PermError, ReasonSyntax},
 		{PermError, ReasonTarget},

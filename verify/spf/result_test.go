@@ -2,6 +2,7 @@ package spf_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -75,6 +76,18 @@ $TIMEOUT dead.example
 		seen[got] = true
 		if got != test.want {
 			t.Errorf("%s: %q, want %q (%v)", test.from, got, test.want, r.Err)
+		}
+	}
+	for status, temporary := range map[spf.Status]bool{spf.None: false, spf.TempError: true} {
+		why := errors.New("no Received field")
+		r := spf.WithoutOrigin(spf.Args{MailFrom: "a@pass.example"}, temporary, why)
+		seen[spf.Outcome{Status: r.Status, Reason: r.Reason}] = true
+		if r.Status != status || r.Reason != spf.ReasonNoOrigin || r.Domain != "pass.example" || !errors.Is(r.Err, why) {
+			t.Errorf("without origin: %+v", r)
+		}
+		// The identity has no domain: that it has no address does not matter.
+		if r := spf.WithoutOrigin(spf.Args{MailFrom: "nobody"}, temporary, why); r.Status != spf.None || r.Reason != spf.ReasonNoDomain {
+			t.Errorf("without origin and domain: %+v", r)
 		}
 	}
 	for _, o := range spf.Outcomes() {

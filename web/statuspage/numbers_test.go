@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"authmilter/policy"
+	"authmilter/verify"
 	"authmilter/verify/dkim"
 )
 
@@ -156,6 +157,33 @@ func TestMessages(t *testing.T) {
 	} {
 		if got := row(t, nodes, "messages", at); got != nil && !slices.Equal(got, want) {
 			t.Errorf("%s:\n%q\nwant\n%q", at, got, want)
+		}
+	}
+}
+
+// TestOwnMailWithResults holds that mail of our own is shown with the results of its
+// signatures if they were verified, and that these are not in the pass rates.
+func TestOwnMailWithResults(t *testing.T) {
+	for _, test := range []struct {
+		results []dkim.Result
+		want    []string
+	}{
+		{nil, []string{"none"}},
+		{[]dkim.Result{{Status: dkim.Pass, Signature: &dkim.Signature{Domain: "example.org", Selector: "s1"}}}, []string{"pass example.org s1"}},
+		{slices.Repeat([]dkim.Result{{Status: dkim.TempError, Reason: dkim.ReasonDNS}}, 9), []string{strings.Repeat("temperrordns", maxSignatures) + "and 5 more signatures"}},
+	} {
+		p := New(Config{Now: newClock().now})
+		p.Observe(&policy.Verdict{
+			At: p.now(), QueueID: "Q", Skip: policy.Authenticated, Signing: policy.Signing{Domain: "example.org", Selectors: []string{"s2026"}},
+			DKIMOnly: &verify.Result{DKIM: test.results},
+		})
+		nodes := parse(t, get(t, p))
+		want := slices.Concat([]string{"14:37:20Q", "", "<>"}, test.want, []string{"skipped: authenticated", "signed example.org", "0 ms"})
+		if got := row(t, nodes, "messages", "14:37:20"); len(got) != len(want) || !slices.Equal(got[3:6], want[3:6]) {
+			t.Errorf("%q\nwant\n%q", got, want)
+		}
+		if got := p.recorder.day.at(p.now()).results[methodDKIM]; got != [maxWords]uint32{} {
+			t.Errorf("counted as %v", got)
 		}
 	}
 }

@@ -27,15 +27,16 @@ type record struct {
 	noted bool  // the record has results
 
 	dkim     [maxSignatures]method
-	signed   int // number of signatures, including omitted ones
+	signed   int // number of signatures with results, including omitted ones
 	spf      method
 	heloSPF  method
 	dmarc    method
 	arc      method
 	iprev    method
-	authors  int // author domains
-	forged   int // fields removed
-	harmless int // likewise
+	authors  int  // author domains
+	ours     bool // we signed it
+	forged   int  // fields removed
+	harmless int  // likewise
 	sealed   bool
 	decision decision
 
@@ -140,6 +141,9 @@ func newRecord(v *policy.Verdict, anonymous bool) record {
 		r.keepResults(&w, v)
 	} else {
 		r.keepSigning(&w, &v.Signing)
+		if v.DKIMOnly != nil {
+			r.keepDKIM(&w, v.DKIMOnly.DKIM)
+		}
 	}
 	if v.Skip == policy.NotSkipped || v.Skip == policy.ByOverride || v.Decision.Reply != (policy.Reply{}) {
 		r.keepDecision(&w, &v.Decision)
@@ -154,19 +158,7 @@ func (r *record) keepResults(w *writer, v *policy.Verdict) {
 	r.noted = true
 	r.author, r.authorErr = w.personal(res.DMARCDomain()), w.err(res.Author.Err)
 	r.authors = len(res.Author.Domains)
-	r.signed = len(res.DKIM)
-	if r.signed == 0 {
-		r.dkim[0] = result(methodDKIM, string(dkim.None), "")
-	}
-	for i := range min(r.signed, maxSignatures) {
-		d := &res.DKIM[i]
-		m := result(methodDKIM, string(d.Status), string(d.Reason))
-		m.text = w.err(d.Err)
-		if s := d.Signature; s != nil {
-			m.domain, m.selector = w.personal(s.Domain), w.personal(s.Selector)
-		}
-		r.dkim[i] = m
-	}
+	r.keepDKIM(w, res.DKIM)
 	r.spf = spfResult(w, &res.SPF)
 	if res.Helo != nil {
 		r.heloSPF = spfResult(w, res.Helo)
@@ -187,6 +179,23 @@ func (r *record) keepResults(w *writer, v *policy.Verdict) {
 	r.sealed, r.unsealed = v.Seal.Done, w.err(v.Seal.Err)
 }
 
+// keepDKIM keeps the result of each signature, as far as there is room.
+func (r *record) keepDKIM(w *writer, results []dkim.Result) {
+	r.signed = len(results)
+	if r.signed == 0 {
+		r.dkim[0] = result(methodDKIM, string(dkim.None), "")
+	}
+	for i := range min(r.signed, maxSignatures) {
+		d := &results[i]
+		m := result(methodDKIM, string(d.Status), string(d.Reason))
+		m.text = w.err(d.Err)
+		if s := d.Signature; s != nil {
+			m.domain, m.selector = w.personal(s.Domain), w.personal(s.Selector)
+		}
+		r.dkim[i] = m
+	}
+}
+
 func result(m int, status, reason string) method {
 	return method{used: true, status: methods[m].statuses.position(status), reason: methods[m].reasons.position(reason)}
 }
@@ -203,7 +212,7 @@ func spfResult(w *writer, s *spf.Result) method {
 func (r *record) keepSigning(w *writer, s *policy.Signing) {
 	r.unsigned = w.err(s.Err)
 	if s.Err == nil && len(s.Selectors) > 0 {
-		r.signed, r.signing = len(s.Selectors), w.personal(s.Domain)
+		r.ours, r.signing = true, w.personal(s.Domain)
 	}
 }
 

@@ -63,7 +63,7 @@ type messageRow struct {
 	Author, AuthorNote       string
 	MailFrom                 string
 	Verified                 bool
-	// Skipped says why there are no results. Helo and the name found by iprev are
+	// Skipped says why there are no results, or only those of DKIM. Helo and the name found by iprev are
 	// left out if they equal ClientName.
 	Skipped                      string
 	DKIM, SPF, DMARC, ARC, IPRev []cell
@@ -100,7 +100,7 @@ func (f *facts) messages() []messageRow {
 		if r.noted {
 			r.results(&row)
 		} else {
-			row.Skipped = skips.name(r.skip)
+			row.Skipped, row.DKIM = skips.name(r.skip), r.dkimCells()
 			row.Notes = append(row.Notes, r.ownNotes()...)
 		}
 		if r.noted || row.Skipped == "override" || r.decision.replyCode != 0 {
@@ -134,12 +134,7 @@ func (r *record) results(row *messageRow) {
 	if r.authors > 1 {
 		row.Author += fmt.Sprintf(" and %d more", r.authors-1)
 	}
-	for i := range min(max(r.signed, 1), maxSignatures) {
-		row.DKIM = append(row.DKIM, r.cell(methodDKIM, &r.dkim[i]))
-	}
-	if n := r.signed - maxSignatures; n > 0 {
-		row.DKIM = append(row.DKIM, cell{Class: string(toneFlat), Reason: fmt.Sprintf("and %d more signatures", n)})
-	}
+	row.DKIM = r.dkimCells()
 	row.SPF = append(row.SPF, r.cell(methodSPF, &r.spf))
 	if r.heloSPF.used {
 		c := r.cell(methodSPF, &r.heloSPF)
@@ -165,6 +160,19 @@ func (r *record) results(row *messageRow) {
 	}
 }
 
+// dkimCells returns the results of the signatures, none if they were not verified.
+func (r *record) dkimCells() (cells []cell) {
+	for i := range r.dkim {
+		if r.dkim[i].used {
+			cells = append(cells, r.cell(methodDKIM, &r.dkim[i]))
+		}
+	}
+	if n := r.signed - maxSignatures; n > 0 {
+		cells = append(cells, cell{Class: string(toneFlat), Reason: fmt.Sprintf("and %d more signatures", n)})
+	}
+	return cells
+}
+
 func (r *record) cell(m int, of *method) cell {
 	status := methods[m].statuses.name(of.status)
 	c := cell{Class: string(toneOf(status)), Result: status, Reason: r.shown(of.text)}
@@ -180,7 +188,7 @@ func (r *record) ownNotes() []string {
 	switch {
 	case r.unsigned != span{}:
 		return []string{"unsigned: " + r.shown(r.unsigned)}
-	case r.signed > 0:
+	case r.ours:
 		return []string{strings.TrimSpace("signed " + r.shown(r.signing))}
 	}
 	return nil

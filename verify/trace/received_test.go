@@ -1,0 +1,138 @@
+package trace
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// TestParseReceived reads fields as hosts write them. Each value is on one line here;
+// the hosts fold it.
+func TestParseReceived(t *testing.T) {
+	for _, test := range []struct{ value, client, name, helo string }{
+		// Postfix.
+		{"from mail.example.net (mail.example.net [203.0.113.5]) by mx.example.org (Postfix) with ESMTP id 4XyZ for <ann@example.org>; Thu, 26 Nov 2026 10:00:00 +0000 (UTC)",
+			"203.0.113.5", "mail.example.net", "mail.example.net"},
+		{"from mail.example.net (unknown [IPv6:2001:db8::5]) (using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 server-signature RSA-PSS (2048 bits) server-digest SHA256) (No client certificate requested) by mx.example.org (Postfix) with ESMTPS id 1; x",
+			"2001:db8::5", "", "mail.example.net"},
+		{"from [192.0.2.7] (out.example.net [203.0.113.5]) (Authenticated sender: joe) by mx.example.org (Postfix) with ESMTPSA id 1; x",
+			"203.0.113.5", "out.example.net", "[192.0.2.7]"},
+		{"from a b [10.0.0.1] by c (unknown [203.0.113.5]) by mx.example.org (Postfix) with SMTP id 1; x", "203.0.113.5", "", "a b [10.0.0.1] by c"},
+		{"from unknown (unknown [203.0.113.5]) by mx.example.org (Postfix) with SMTP id 1; x", "203.0.113.5", "", "unknown"},
+		// Sendmail.
+		{"from mail.example.net (mail.example.net [203.0.113.5]) by mx.example.org (8.17.1.9/8.17.1.9/Debian-2) with ESMTP id 1 for <a@b>; x",
+			"203.0.113.5", "mail.example.net", "mail.example.net"},
+		{"from helo.example (host.example.net [203.0.113.5] (may be forged)) by mx.example.org (8.17.1/8.17.1) with ESMTP id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example ([203.0.113.5]) by mx.example.org (8.17.1/8.17.1) with SMTP id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (IDENT:joe@host.example.net [IPv6:2001:db8:0:0:0:0:0:5]) by mx (8.17.1/8.17.1) with SMTP id 1; x", "2001:db8::5", "host.example.net", "helo.example"},
+		{"(from host.example.net [203.0.113.5]) by mx.example.org (8.17.1/8.17.1) id 1; x", "203.0.113.5", "host.example.net", ""},
+		{"(from [203.0.113.5]) by mx.example.org (8.17.1/8.17.1) id 1; x", "203.0.113.5", "", ""},
+		// Exim.
+		{"from mail.example.net ([203.0.113.5] helo=helo.example) by mx.example.org with esmtps (TLS1.3) tls TLS_AES_256_GCM_SHA384 (Exim 4.96) (envelope-from <a@b>) id 1 for c@d; x",
+			"203.0.113.5", "mail.example.net", "helo.example"},
+		{"from mail.example.net ([203.0.113.5]:40000 helo=[192.0.2.7] ident=joe) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "mail.example.net", "[192.0.2.7]"},
+		{"from mail.example.net ([203.0.113.5] ident=joe) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "mail.example.net", ""},
+		{"from mail.example.net ([203.0.113.5]) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "", "mail.example.net"},
+		{"from [203.0.113.5] (helo=helo.example) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from [203.0.113.5] (port=40000 helo=helo.example ident=joe) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from [203.0.113.5] (port=40000) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "", ""},
+		{"from [2001:db8::5]:40000 (helo=[10.0.0.1]) by mx with esmtp (Exim 4.96) id 1; x", "2001:db8::5", "", "[10.0.0.1]"},
+		{"from [203.0.113.5] by mx.example.org with esmtp (Exim 4.96) (envelope-from <a@b>) id 1; x", "203.0.113.5", "", ""},
+		// Exchange.
+		{"from mail.example.net (203.0.113.5) by EX01.example.org (10.0.0.5) with Microsoft SMTP Server (version=TLS1_2, cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id 15.2.1118.7; x",
+			"203.0.113.5", "", "mail.example.net"},
+		{"from mail.example.net (2001:db8::5) by DB5EUR03FT044.mail.protection.outlook.com (2603:10a6:10:1::2) with Microsoft SMTP Server (version=TLS1_2, cipher=X) id 15.20.1.1 via Frontend Transport; x",
+			"2001:db8::5", "", "mail.example.net"},
+		{"from EX01.example.org ([fe80::1%12]) by EX01.example.org ([fe80::1%12]) with mapi id 15.02.1118.007; x", "fe80::1", "", "EX01.example.org"},
+		{"from AM0PR.example.com (2603:10a6::1) by AM1PR.example.com (2603:10a6::2) with HTTPS; x", "2603:10a6::1", "", "AM0PR.example.com"},
+		{"from mail.example.net ([203.0.113.5]) by ex.example.org with Microsoft SMTPSVC(6.0.3790.4675); x", "203.0.113.5", "", "mail.example.net"},
+		// Others that use these forms.
+		{"from mx.example.org ([127.0.0.1]) by localhost (mx.example.org [127.0.0.1]) (amavisd-new, port 10024) with ESMTP id 1 for <a@b>; x", "127.0.0.1", "", "mx.example.org"},
+		{"from helo.example (<unknown> [203.0.113.5]) by mx (OpenSMTPD) with ESMTP id 1 for <a@b>; x", "203.0.113.5", "", "helo.example"},
+		{"from pps.filterd (m1.ppops.example [127.0.0.1]) by m1.ppops.example (8.17.1.5/8.17.1.5) with ESMTP id 1; x", "127.0.0.1", "m1.ppops.example", "pps.filterd"},
+		{"FROM helo.example (unknown [::ffff:203.0.113.5]) by mx (Postfix); x", "203.0.113.5", "", "helo.example"},
+		// Handed over within a host.
+		{"by mx.example.org (Postfix, from userid 1001) id 1; x", "", "", ""},
+		{"By mx.example.org (Postfix) id 1; x", "", "", ""},
+	} {
+		folded := strings.NewReplacer(" by ", "\r\n\tby ", " id ", "\n        id ").Replace(" " + test.value)
+		got, ok := ParseReceived(folded)
+		var want netip.Addr
+		if test.client != "" {
+			want = netip.MustParseAddr(test.client)
+		}
+		if !ok || got.Client != want || got.Name != test.name || got.Helo != test.helo {
+			t.Errorf("%q: got %+v, %v", test.value, got, ok)
+		}
+	}
+}
+
+// TestParseReceivedRefuses has fields of other forms, and such that a client could
+// have chosen the address in.
+func TestParseReceivedRefuses(t *testing.T) {
+	for _, value := range []string{
+		"", "from", "by", "with SMTP",
+		"(qmail 1234 invoked from network); 26 Nov 2026 10:00:00 -0000",
+		"from unknown (HELO helo.example) (203.0.113.5) by mx with SMTP; x",
+		// The only address is the host's own, or the HELO.
+		"from helo.example by mx.example.org (mx.example.org [10.0.0.1]) with ESMTP id 1; x",
+		"from helo.example by mx.example.org ([10.0.0.1]) with ESMTP id 1; x",
+		"from [10.0.0.1] by mx.example.org with SMTP id 1; x",
+		"from [10.0.0.1] by mx.example.org (Postfix) with SMTP id 1; x",
+		"from [10.0.0.1] (Exim ) by mx.example.org with SMTP id 1; x",
+		"from 10.0.0.1 by mx.example.org with SMTP id 1; x",
+		"from helo.example (10.0.0.1) by mx.example.org with SMTP id 1; x",
+		"from helo.example (10.0.0.1) with Microsoft SMTP Server by mx.example.org id 1; x",
+		// A HELO that tries to be the rest of the field.
+		"from x ([10.0.0.1]) by y (unknown [203.0.113.5]) by mx (Postfix) with SMTP id 1; x",
+		"from x (y [10.0.0.1] [203.0.113.5]) by mx with SMTP; x",
+		"from x (y [10.0.0.1]) [203.0.113.5]) by mx with SMTP; x",
+		"from x (a b [10.0.0.1]) by mx with SMTP; x",
+		"from x (a@b@c [10.0.0.1]) by mx with SMTP; x",
+		"from x (y [10.0.0.1) by mx with SMTP; x",
+		"from x (y [10.0.0]) by mx with SMTP; x",
+		"from x (y [IPv6:10.0.0.1:]) by mx with SMTP; x",
+		"from x (y [10.0.0.1]) with SMTP; x",
+		"from x (y [10.0.0.1]) (a (b (c))) by mx with SMTP; x",
+		"from x (y [10.0.0.1])",
+		"from x\x00 (y [10.0.0.1]\x00) by mx; x",
+		"from x (y [203.0.113.5]) by " + strings.Repeat("x", maxReceived),
+	} {
+		if got, ok := ParseReceived(" " + value); ok {
+			t.Errorf("%q: got %+v", value, got)
+		}
+	}
+}
+
+// FuzzParseReceived checks that text that a client chooses, in a field as Postfix,
+// Sendmail and Exim write it, never changes which address is read.
+func FuzzParseReceived(f *testing.F) {
+	for _, s := range []string{"mail.example.net", "[10.0.0.1]", "x ([10.0.0.1]) by y", "x helo=y", "10.0.0.1", "a b c", "by", " by mx (Exim 4.96)", "[10.0.0.1] (helo=x"} {
+		f.Add(s)
+	}
+	client := netip.MustParseAddr("203.0.113.5")
+	f.Fuzz(func(t *testing.T, helo string) {
+		// What Postfix replaces in a HELO.
+		helo = strings.Map(func(r rune) rune {
+			if r <= ' ' || strings.ContainsRune(`<>()\";:@`, r) || r == 0x7f {
+				return '?'
+			}
+			return r
+		}, helo)
+		for _, value := range []string{
+			" from " + helo + " (unknown [203.0.113.5])\n\tby mx.example.org (Postfix) with SMTP id 1; x",
+			" from " + helo + " ([203.0.113.5])\n\tby mx.example.org (8.17.1/8.17.1) with SMTP id 1; x",
+			" from [203.0.113.5] (helo=" + helo + ")\n\tby mx.example.org with smtp (Exim 4.96) id 1; x",
+			" from host.example ([203.0.113.5] helo=" + helo + ")\n\tby mx.example.org with smtp (Exim 4.96) id 1; x",
+			" from " + helo + " (203.0.113.5) by EX01 (10.0.0.5) with Microsoft SMTP Server id 1; x",
+		} {
+			got, ok := ParseReceived(value)
+			if ok && got.Client != client {
+				t.Errorf("%q: %+v", value, got)
+			}
+			if !ok && len(helo) > 0 && len(helo) < 1000 {
+				t.Errorf("%q: not read", value)
+			}
+		}
+	})
+}

@@ -18,6 +18,7 @@ import (
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
 	"authmilter/verify/iprev"
+	"authmilter/verify/message"
 	"authmilter/verify/spf"
 )
 
@@ -144,6 +145,7 @@ func TestObserve(t *testing.T) {
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Authenticated, Removed: policy.Removed{policy.ResultsField: 1}, Signing: policy.Signing{Selectors: []string{"s"}}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork, Signing: policy.Signing{Err: errors.New("no")}})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork, Signing: policy.Signing{Err: message.ErrLongLine}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Overload})
 	m.KeyState("seal", "old.example", "s", "ok")
 	m.ForgetKeys()
@@ -186,7 +188,7 @@ func TestObserve(t *testing.T) {
 		`arc_seals_total{result="own"}`:                                                                "1",
 		`arc_seals_total{result="error"}`:                                                              "0",
 		`own_messages_total{result="signed"}`:                                                          "1",
-		`own_messages_total{result="unsigned"}`:                                                        "1",
+		`own_messages_total{result="unsigned"}`:                                                        "2",
 		`own_messages_total{result="error"}`:                                                           "1",
 		`key_state{domain="old.example",selector="s",state="ok",use="seal"}`:                           "",
 		`key_state{domain="example.org",selector="s",state="ok",use="seal"}`:                           "0",

@@ -148,9 +148,9 @@ type authorFinder struct {
 func (f *authorFinder) addField(field Field) {
 	f.found = false
 	addresses := f.addAddresses(field.Raw)
-	if broken := breakLines(field); broken != field.Raw {
+	if field.longLine() {
 		f.note(ErrFromLine)
-		f.scanBroken(broken)
+		f.scanBroken(breakLines(field))
 	}
 	if strings.Contains(field.Raw, "\x00") {
 		f.note(ErrFromNUL)
@@ -239,23 +239,19 @@ func signs(text string) int {
 	return n
 }
 
-// maxLine is the longest line of a header in octets, without its CRLF
-// (RFC 5322 section 2.1.1).
-const maxLine = 998
-
 // breakLines returns the value of field as MTAs pass it on: with a fold in each
 // line that is too long, after as many octets as a line may have.
 func breakLines(field Field) string {
 	var b strings.Builder
-	room := max(maxLine-len(field.Name)-len(":"), 0)
+	room := max(MaxLine-len(field.Name)-len(":"), 0)
 	for line := range strings.SplitAfterSeq(field.Raw, "\r\n") {
 		for len(strings.TrimSuffix(line, "\r\n")) > room {
 			b.WriteString(line[:room])
 			b.WriteString("\r\n ")
-			line, room = line[room:], maxLine
+			line, room = line[room:], MaxLine
 		}
 		b.WriteString(line)
-		room = maxLine
+		room = MaxLine
 	}
 	return b.String()
 }

@@ -121,6 +121,8 @@ func (c *Check) EndHeader() {
 		Unjudged:   c.author.Unjudged(),
 		Candidates: c.candidates(),
 		Mode:       c.opts.Discovery,
+		// Whether the one that most readers show passes is needed too.
+		Each: c.author.Bracketed != "",
 	})
 	for _, v := range c.dkim {
 		if v.NeedsKey() {

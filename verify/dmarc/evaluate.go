@@ -42,6 +42,9 @@ type Query struct {
 	// their Method and Domain are used.
 	Candidates []Identifier
 	Mode       Mode
+	// Each is set if the result of each author domain matters, and not only the
+	// strictest.
+	Each bool
 }
 
 // Evaluation holds a message's author domains and everything that their
@@ -56,7 +59,9 @@ type Evaluation struct {
 	// tooMany reports whether there are more author domains than MaxAuthors.
 	tooMany  bool
 	exceeded bool
-	mode     Mode
+	// each is set if no result settles the others.
+	each bool
+	mode Mode
 	// spare is how many look-ups each author domain has for its candidates.
 	spare int
 }
@@ -90,6 +95,7 @@ func Prepare(q Query) *Evaluation {
 		candidates: q.Candidates[:min(len(q.Candidates), MaxCandidates)],
 		unjudged:   q.Unjudged,
 		tooMany:    len(q.Authors) > MaxAuthors,
+		each:       q.Each,
 	}
 	names, reserved := judged(q.Authors)
 	e.mode = q.Mode
@@ -257,7 +263,7 @@ func (e *Evaluation) Settled(ids []Identifier) bool {
 	for i := range e.authors {
 		a := &e.authors[i]
 		res := e.evaluate(a, ids)
-		if res.Status == Fail && res.Disposition == DispositionReject && a.policy.Percent >= DefaultPercent {
+		if !e.each && res.Status == Fail && res.Disposition == DispositionReject && a.policy.Percent >= DefaultPercent {
 			// Nothing is stricter: see [Strictest]. If pct is below 100, the
 			// policy is milder for the rest of the mail.
 			return true

@@ -623,6 +623,18 @@ func TestSettledByLess(t *testing.T) {
 	}
 }
 
+// TestSettledEach checks that a rejection settles nothing if each result matters.
+func TestSettledEach(t *testing.T) {
+	z := zoneOf(t, "example.com p=reject", "other.example p=none")
+	e := dmarc.Prepare(dmarc.Query{Authors: []string{"example.com", "other.example"}, Each: true})
+	for i, want := range []bool{false, true} {
+		e.Add(e.LookupPolicy(t.Context(), z, i))
+		if got := e.Settled(nil); got != want {
+			t.Errorf("after %d policies: settled %v", i+1, got)
+		}
+	}
+}
+
 // TestRecords checks which names can be looked up in advance.
 func TestRecords(t *testing.T) {
 	for mode, want := range map[dmarc.Mode][]string{

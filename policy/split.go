@@ -24,8 +24,8 @@ func splitAuthor(res *verify.Result) string {
 
 // soften returns f, which an author domain asks for, as a quarantine if it is
 // stricter and the readers of the message are split: most show the author in split,
-// for whom it passes. Without the punctuation that splits them, every reader would
-// show that author, and the message would be accepted.
+// for whom it passes. Without the punctuation that splits them, the rest would be a
+// display name, which proves nothing, and the message would be accepted.
 //
 // A deferral stays if quarantine means rejection, because a temporary error must
 // not reject a message.

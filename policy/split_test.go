@@ -82,7 +82,7 @@ func TestSplitReaders(t *testing.T) {
 			if d.Disposition == Quarantine && d.QuarantineText != strings.TrimPrefix(why, "local_policy: ") {
 				t.Errorf("%s: %q", test.name, d.QuarantineText)
 			}
-			if text := FormatResults("mx", envelope, res, d); !strings.Contains(strings.ReplaceAll(text, "\r\n\t", " "), "dmarc="+string(res.DMARC.Status)) {
+			if text := FormatResults("mx", envelope, res, d, ResultsOptions{}); !strings.Contains(strings.ReplaceAll(text, "\r\n\t", " "), "dmarc="+string(res.DMARC.Status)) {
 				t.Errorf("%s: %s", test.name, text)
 			}
 		}

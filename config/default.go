@@ -34,7 +34,7 @@ func defaults() *File {
 		Policy: Policy{
 			Mode: Choice(policy.ModeReport), Quarantine: Choice(policy.ByHeader), QuarantineField: milter.DefaultQuarantineField,
 			RejectStatus: policy.DefaultStatus, RejectText: policy.DefaultText,
-			Permerror: choiceQuarantine, SeveralFrom: choiceQuarantine, SeveralAuthors: choiceAccept,
+			Permerror: choiceQuarantine, BounceWithoutAuthor: choiceAccept, SeveralFrom: choiceQuarantine, SeveralAuthors: choiceAccept,
 			SPFFail: choiceAccept, DKIMMissing: choiceAccept, IPRevFail: choiceAccept,
 			Temperror: Temperror{choiceByPolicy, choiceByPolicy, choiceByPolicy, choiceByPolicy},
 		},

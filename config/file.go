@@ -115,9 +115,10 @@ type Policy struct {
 	RejectStatus    string `toml:"reject_status" comment:"Enhanced status code of a DMARC rejection."`
 	RejectText      string `toml:"reject_text" comment:"Text of a DMARC rejection."`
 
-	Permerror      Choice `toml:"permerror" comment:"DMARC cannot be evaluated (no valid author domain, or too many): accept, quarantine or reject."`
-	SeveralFrom    Choice `toml:"several_from" comment:"Several From fields: accept (and apply DMARC), quarantine or reject."`
-	SeveralAuthors Choice `toml:"several_authors" comment:"Authors in several domains: accept (and apply DMARC), quarantine or reject."`
+	Permerror           Choice `toml:"permerror" comment:"DMARC cannot be evaluated (no valid author domain, or too many): accept, quarantine or reject."`
+	BounceWithoutAuthor Choice `toml:"bounce_without_author" comment:"Bounces (null sender) whose From names no domain at all: accept, quarantine or reject."`
+	SeveralFrom         Choice `toml:"several_from" comment:"Several From fields: accept (and apply DMARC), quarantine or reject."`
+	SeveralAuthors      Choice `toml:"several_authors" comment:"Authors in several domains: accept (and apply DMARC), quarantine or reject."`
 
 	SPFFail      Choice   `toml:"spf_fail" comment:"SPF fails: accept, quarantine or reject."`
 	DKIMRequired []string `toml:"dkim_required,omitempty" comment:"Author domains that always sign."`

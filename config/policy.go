@@ -32,6 +32,7 @@ func (f *File) normalizePolicy() error {
 		{"policy.mode", p.Mode, []Choice{Choice(policy.ModeReport), Choice(policy.ModeEnforce)}},
 		{"policy.quarantine", p.Quarantine, []Choice{Choice(policy.ByHeader), Choice(policy.ByHold), Choice(policy.ByReject)}},
 		{"policy.permerror", p.Permerror, []Choice{accept, quarantine, reject}},
+		{"policy.bounce_without_author", p.BounceWithoutAuthor, []Choice{accept, quarantine, reject}},
 		{"policy.several_from", p.SeveralFrom, []Choice{accept, quarantine, reject}},
 		{"policy.several_authors", p.SeveralAuthors, []Choice{accept, quarantine, reject}},
 		{"policy.spf_fail", p.SPFFail, []Choice{accept, quarantine, reject}},
@@ -90,6 +91,7 @@ func (f *File) Rules() *policy.Rules {
 		Reply:          policy.ReplyTemplate{Status: p.RejectStatus, Text: p.RejectText},
 		PerReason: policy.PerReason{
 			Author:         p.Permerror.disposition(),
+			Bounce:         p.BounceWithoutAuthor.disposition(),
 			SeveralFrom:    p.SeveralFrom.disposition(),
 			SeveralAuthors: p.SeveralAuthors.disposition(),
 			SPF:            p.SPFFail.disposition(),

@@ -63,7 +63,7 @@ func (f *File) VerifyOptions(r dns.Resolver) verify.Options {
 			AllowPartialBody: f.DKIM.AllowPartialBody,
 		},
 		Discovery:       dmarc.Mode(f.DMARC.Discovery),
-		EveryAuthor:     f.Rules().NeedsEveryAuthor(),
+		EveryAuthor:     f.Rules().NeedsEveryAuthor() || f.Results.EachAuthor,
 		MaxVoid:         maxVoid,
 		HeloResult:      f.SPF.HeloResult,
 		MaxQueries:      f.Limits.DNSQueries,

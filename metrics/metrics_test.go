@@ -18,6 +18,7 @@ import (
 	"authmilter/verify/dmarc"
 	"authmilter/verify/dns"
 	"authmilter/verify/iprev"
+	"authmilter/verify/message"
 	"authmilter/verify/spf"
 )
 
@@ -149,6 +150,7 @@ func TestObserve(t *testing.T) {
 		DKIM:     []dkim.Result{{Status: dkim.Fail, Signature: rsaSignature}, {Status: dkim.Fail, Signature: rsaSignature}},
 	}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork, Signing: policy.Signing{Err: errors.New("no")}})
+	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.LocalNetwork, Signing: policy.Signing{Err: message.ErrLongLine}})
 	m.Observe(&policy.Verdict{Listener: "l", Skip: policy.Overload})
 	m.KeyState("seal", "old.example", "s", "ok")
 	m.ForgetKeys()
@@ -194,7 +196,7 @@ func TestObserve(t *testing.T) {
 		`own_dkim_results_total{result="none"}`:                                                        "1",
 		`own_dkim_results_total{result="fail"}`:                                                        "2",
 		`own_dkim_results_total{result="pass"}`:                                                        "0",
-		`own_messages_total{result="unsigned"}`:                                                        "1",
+		`own_messages_total{result="unsigned"}`:                                                        "2",
 		`own_messages_total{result="error"}`:                                                           "1",
 		`key_state{domain="old.example",selector="s",state="ok",use="seal"}`:                           "",
 		`key_state{domain="example.org",selector="s",state="ok",use="seal"}`:                           "0",

@@ -10,6 +10,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dns"
+	"authmilter/verify/message"
 	"authmilter/verify/spf"
 )
 
@@ -195,6 +196,7 @@ var unsealed = [...]struct {
 	{arc.ErrUnknown, unknown},
 	{arc.ErrTooManyFields, "too_many_fields"},
 	{verify.ErrHeaderTooLarge, "header_too_large"},
+	{message.ErrLongLine, "long_line"},
 }
 
 // Stages of the errors that a verdict holds.
@@ -221,6 +223,8 @@ func (m *Metrics) sealing(s policy.Sealing) string {
 // error.
 func (m *Metrics) signing(s policy.Signing) string {
 	switch {
+	case errors.Is(s.Err, message.ErrLongLine):
+		return "unsigned" // the user's program is at fault
 	case s.Err != nil:
 		m.Error(stageSign)
 		return "error"

@@ -21,6 +21,9 @@ type attack struct {
 	// dead is set if a name below the author domain was added whose servers do not
 	// answer: then nobody knows whether it vouches for the message.
 	dead bool
+	// split is set if the author became part of the display name of another, in a
+	// way that splits readers: then its policy leads to a quarantine at most.
+	split bool
 	// relayed is set if it comes through a relay of ours.
 	relayed bool
 }
@@ -81,13 +84,15 @@ var victims = []struct {
 	mail string
 	// authorDomain is the domain that the attacker pretends to be.
 	authorDomain string
-	rules        policy.Rules
+	// byPolicy is set if the policy of that domain prevents it.
+	byPolicy bool
+	rules    policy.Rules
 }{
-	{name: "p=reject", from: "joe@bank.example", authorDomain: "bank.example"},
-	{name: "p=reject, its own sender", from: "joe@bank.example", mail: "joe@bank.example", authorDomain: "bank.example"},
-	{name: "p=quarantine", from: "joe@shop.example", authorDomain: "shop.example"},
-	{name: "p=reject, below it", from: "joe@gone.bank.example", authorDomain: "bank.example"},
-	{name: "p=reject, below a dead name", from: "joe@dead.bank.example", authorDomain: "bank.example"},
+	{name: "p=reject", from: "joe@bank.example", authorDomain: "bank.example", byPolicy: true},
+	{name: "p=reject, its own sender", from: "joe@bank.example", mail: "joe@bank.example", authorDomain: "bank.example", byPolicy: true},
+	{name: "p=quarantine", from: "joe@shop.example", authorDomain: "shop.example", byPolicy: true},
+	{name: "p=reject, below it", from: "joe@gone.bank.example", authorDomain: "bank.example", byPolicy: true},
+	{name: "p=reject, below a dead name", from: "joe@dead.bank.example", authorDomain: "bank.example", byPolicy: true},
 	{name: "an author that nobody can judge", from: "joe@%bank.example"},
 	{name: "spf_fail", from: "joe@own.example", mail: "joe@own.example", authorDomain: "own.example",
 		rules: policy.Rules{PerReason: policy.PerReason{SPF: policy.Reject, Author: policy.Quarantine, SeveralFrom: policy.Quarantine}}},
@@ -110,7 +115,7 @@ var victims = []struct {
 			asking(policy.ActionReportOnly, "list_id", "other.example"),
 			asking(policy.ActionReject, "list_id", "list.example"),
 		}}},
-	{name: "accepted for others", from: "joe@bank.example", authorDomain: "bank.example",
+	{name: "accepted for others", from: "joe@bank.example", authorDomain: "bank.example", byPolicy: true,
 		rules: policy.Rules{Overrides: []policy.Override{
 			asking(policy.ActionSkip, "author_domain", "attacker.example", "mail_from", "attacker.example"),
 			asking(policy.ActionAccept, "recipient", "other.example"),
@@ -146,6 +151,14 @@ var additions = []struct {
 	{"decoration of the author", func(rnd *rand.Rand, a *attack, _ string) {
 		a.edit("From", func(v string) string {
 			return choose(rnd, " (x@attacker.example)"+v, v+" (x@attacker.example)", " "+v+" ", "\n\t"+v, v+"\n (c)", " ,"+v, v+",", v+";", v+" <")
+		})
+	}},
+	{"a display name around the author", func(rnd *rand.Rand, a *attack, _ string) {
+		a.split = true
+		a.edit("From", func(v string) string {
+			v = strings.ReplaceAll(v, "\n", "\n ")
+			other := choose(rnd, " <x@attacker.example>", " <x@attacker.example>", " <x@silent.example>", " <x@quiet.example>", " <x@[192.0.2.1]>", " <x@attacker.example", " <<x@attacker.example>>")
+			return choose(rnd, v+" (Docs)", v+" [Docs]", " [Docs]"+v, " Docs: [x]"+v, v+" \"Docs\" x", " =?utf-8?q?Docs?= [x]"+v) + other
 		})
 	}},
 	{"another From field", func(rnd *rand.Rand, a *attack, _ string) {
@@ -308,10 +321,11 @@ func victim(n int) attack {
 }
 
 // checkAttack checks that random additions to a message that is not accepted never
-// make its disposition milder. There are two documented exceptions: a signature of
-// the author's domain, or a sender below it, whose servers do not answer turns a
-// rejection into a deferral; and more authors than are judged turn it into a
-// quarantine.
+// make its disposition milder. There are documented exceptions: a signature of the
+// author's domain, or a sender below it, whose servers do not answer turns a
+// rejection into a deferral; more authors than are judged turn it into a quarantine;
+// and so does another author in the only angle brackets, who passes, unless the
+// receiver's own rules ask for the rejection.
 func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 	t.Helper()
 	n := rnd.IntN(len(victims))
@@ -346,6 +360,9 @@ func checkAttack(t *testing.T, r *rig, rnd *rand.Rand) {
 	least := severity(want)
 	if a.dead {
 		least = min(least, severity(policy.Defer))
+	}
+	if a.split && v.byPolicy {
+		least = min(least, severity(policy.Quarantine))
 	}
 	if severity(got) < least {
 		t.Errorf("%s was %s, but is %s after adding %s\nMAIL %q RCPT %q HELO %q\n%q\nreason %s, override %+v, dmarc=%s (%v) spf=%s (%v)\nauthors %q (%v)",

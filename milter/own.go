@@ -60,7 +60,7 @@ func (o *ownMail) field(f message.Field) {
 	}
 }
 
-// endHeader begins the signatures. It keeps Authentication-Results fields that we
+// endHeader begins the signatures, and sets received and reported. It keeps Authentication-Results fields that we
 // really wrote ourselves, before a content filter passed the message back to the
 // MTA: our seal vouches for them. Other fields that claim to be ours are removed.
 func (o *ownMail) endHeader(r *removals) {

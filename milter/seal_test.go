@@ -14,6 +14,7 @@ import (
 	"authmilter/verify/arc"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dns/dnstest"
+	"authmilter/verify/message"
 )
 
 // testKey returns a private key from the whole-system tests.
@@ -90,6 +91,36 @@ func (m mail) names() string {
 		all = append(all, f.name)
 	}
 	return strings.Join(all, " ")
+}
+
+// TestLongLinesNotSealed checks that a message that an MTA would change after our
+// seal gets no set, but its results.
+func TestLongLinesNotSealed(t *testing.T) {
+	r := sealing(t, "one.example")
+	x := strings.Repeat("x", 998)
+	for _, test := range []struct {
+		name   string
+		change func(*mail)
+		sealed bool
+	}{
+		{"998 octets", func(m *mail) { m.body = x + "\r\n" + x }, true},
+		{"999 octets in the body", func(m *mail) { m.body = "a\r\n" + x + "x\r\nb\r\n" }, false},
+		{"999 octets in the last line", func(m *mail) { m.body = "a\r\n" + x + "x" }, false},
+		{"999 octets across chunks", func(m *mail) { m.body = strings.Repeat("a\r\n", (1<<16-300)/3) + x + "x\r\nb\r\n" }, false},
+		{"999 octets in a field", func(m *mail) { m.fields = append(m.fields, field{"X", " " + x[:996]}) }, false},
+		{"998 octets in a field", func(m *mail) { m.fields = append(m.fields, field{"X", " " + x[:995] + "\n " + x[1:]}) }, true},
+	} {
+		m := example(t)
+		test.change(&m)
+		m = r.pass(m)
+		v := r.last()
+		if v.Seal.Done != test.sealed || strings.Contains(m.names(), "ARC-Seal") != test.sealed || !test.sealed && v.Seal.Err != message.ErrLongLine {
+			t.Errorf("%s: %+v, %s", test.name, v.Seal, m.names())
+		}
+		if !strings.Contains(m.names(), "Authentication-Results") {
+			t.Errorf("%s: no results", test.name)
+		}
+	}
 }
 
 func TestSeal(t *testing.T) {

@@ -288,6 +288,8 @@ func (t *transaction) endHeader() {
 	if t.own != nil {
 		t.own.endHeader(&t.removals)
 		if t.own.reported && t.check != nil {
+			// A second field beside our results of an earlier pass would contradict
+			// them: a content filter may have changed the message since.
 			t.check.Cancel()
 			t.check = nil
 		}

@@ -29,18 +29,33 @@ var (
 // its only author domain. An error is why the message is not signed. Otherwise the
 // caller must call finish or cancel.
 func beginSigning(keys []SigningKey, h message.Header) (*signing, error) {
-	author := h.Author()
-	switch {
-	case author.Err != nil:
-		return nil, fmt.Errorf("%w: %w", errNoAuthor, author.Err)
-	case len(author.Domains) != 1:
-		return nil, errNoAuthor
+	author, err := onlyAuthor(h)
+	if err != nil {
+		return nil, err
 	}
-	chosen := keysFor(keys, author.Domains[0])
+	chosen := keysFor(keys, author)
 	if len(chosen) == 0 {
 		return nil, errNoSigningKey
 	}
-	return openSigning(author.Domains[0], chosen, h)
+	if h.LongLine() {
+		return nil, message.ErrLongLine
+	}
+	return openSigning(author, chosen, h)
+}
+
+// onlyAuthor returns the only domain that any reader of a message with header h
+// could regard as its author's. From may be malformed otherwise: the signature
+// covers it as it is.
+func onlyAuthor(h message.Header) (string, error) {
+	a := h.Author()
+	odd := errors.Is(a.Err, message.ErrSeveralFrom) || errors.Is(a.Err, message.ErrFromName) || a.Unjudged()
+	switch {
+	case len(a.Domains) == 1 && !odd:
+		return a.Domains[0], nil
+	case a.Err != nil:
+		return "", fmt.Errorf("%w: %w", errNoAuthor, a.Err)
+	}
+	return "", errNoAuthor
 }
 
 // keysFor returns the keys for an author domain: its own or, if it has none, the

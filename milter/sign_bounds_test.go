@@ -21,8 +21,8 @@ func TestSigningMemory(t *testing.T) {
 	}
 	for name, piece := range map[string]string{
 		"text":        "A line of text of ordinary length.\r\n",
-		"one line":    "x ",
-		"white space": " \t",
+		"long lines":  strings.Repeat("x ", message.MaxLine/2) + "\r\n",
+		"white space": strings.Repeat(" \t", message.MaxLine/2-1) + "x\r\n",
 		"empty lines": strings.Repeat("\r\n", maxEmptyLines-1) + "x\r\n",
 	} {
 		chunk := []byte(strings.Repeat(piece, 1+(1<<16)/len(piece)))
@@ -57,7 +57,7 @@ func TestLongHeaders(t *testing.T) {
 	for name, f := range map[string][]message.Field{
 		"folds":  {{Name: "Cc", Raw: strings.Repeat("\r\n x", maxOwnHeader/4)}},
 		"fields": slices.Repeat([]message.Field{{Name: "X", Raw: ""}}, maxOwnFields),
-		"names":  {{Name: strings.Repeat("x", maxOwnHeader), Raw: " x"}},
+		"names":  slices.Repeat([]message.Field{{Name: strings.Repeat("x", 900), Raw: " x"}}, maxOwnHeader/1000),
 	} {
 		long := append(slices.Clone(header), f...)
 		signed := mustSign(t, keys, long, ownBody)

@@ -148,10 +148,10 @@ func TestSignaturesVerify(t *testing.T) {
 		"spacing in the body":      ownFields + "\r\n a  b\t \tc \t\r\n\r\n\t\r\n  d\r\n",
 		"dots":                     ownFields + "\r\n.\r\n..\r\n.x\r\n",
 		"octets":                   ownFields + "X: \x00\xff\r\n\r\n\x00\x80\xff ü\v\f\u00a0\u2028x\r\n",
-		"a very long line":         ownMsg + strings.Repeat("x ", 100_000) + "\r\n",
+		"lines of 998 octets":      ownMsg + strings.Repeat(strings.Repeat("x ", message.MaxLine/2)+"\r\n", 200) + strings.Repeat("x", message.MaxLine),
 		"folds":                    "From:\r\n\tJoe\r\n  <joe@example.org>\r\nSubject: a\r\n \r\n\t b \t c \r\n\r\nx\r\n",
 		"octets in the header":     "From: joe@example.org\r\nSubject: \x00\x01 \xff ü \v\f \u00a0 \u2028 x\u00a0\r\n\r\nx\r\n",
-		"a very long field":        "From: joe@example.org\r\nSubject: " + strings.Repeat("x  y", 20_000) + "\r\n\r\nx\r\n",
+		"a very long field":        "From: joe@example.org\r\nSubject: " + strings.Repeat("x  y\r\n ", 20_000) + "x\r\n\r\nx\r\n",
 		"white space before colon": "From \t: joe@example.org\r\nSubject\t: x\r\n\r\nx\r\n",
 		"upper case, no space":     "FROM:joe@example.org\r\nSUBJECT:x\r\nto:\r\nCC: \r\n\r\nx\r\n",
 		"several of one name":      "From: joe@example.org\r\nSubject: one\r\nSubject: two\r\nReply-To: a@b\r\nReply-To: c@d\r\nResent-From: e@f\r\nResent-From: g@h\r\n\r\nx\r\n",
@@ -205,6 +205,33 @@ func TestSignaturesVerify(t *testing.T) {
 	}
 }
 
+// oddFrom are From fields that are malformed or ambiguous, and name exactly one
+// domain.
+var oddFrom = []string{
+	"Doe, Joe <joe@example.org>", "Joe <joe@example.org> via list", "<jo..e@example.org>", "<joe.@example.org>", "<.joe@example.org>", "joe@example.org;", "joe@example.org,",
+	"Scanner [3rd floor] <joe@example.org>", "Joe; Doe <joe@example.org>", "Joe: x <joe@example.org>", "Joe @ home, inc. <joe@example.org>", "Doe, Joe@Home <joe@example.org>",
+	"Joe <<joe@example.org>>", "Joe <joe@example.org", "Joe joe@example.org", "joe @ example.org", `Joe" <joe@example.org>`, "Joe \\ x <joe@example.org>", "joe@example.org.",
+	"mailto:joe@example.org", "Joe(x <joe@example.org>", "Joe <joe@sub.example.org>, joe@sub.example.org", "J\xf6rg, Joe <joe@example.org>", "joe@example.org, <",
+	"Team: joe@example.org", `"Joe\x01" <joe@example.org>`,
+}
+
+// TestOddFrom signs mail with odd From fields.
+func TestOddFrom(t *testing.T) {
+	keys, zone := signingKeys(t)
+	for _, from := range oddFrom {
+		header := message.Header{{Name: "From", Raw: " " + from}, {Name: "To", Raw: " x"}}
+		fields, err := signWith(keys, header, ownBody, whole)
+		if err != nil {
+			t.Errorf("%q: %v", from, err)
+			continue
+		}
+		signed := append(fields, header...)
+		if ours, theirs := ourResults(t, zone, signed, ownBody), theirResults(t, zone, signed, ownBody); ours != "pass pass" || theirs != "pass pass" {
+			t.Errorf("%q: we say %s, go-msgauth says %s", from, ours, theirs)
+		}
+	}
+}
+
 // TestUnsignedFields adds fields whose names only some software equates with a name
 // in h=, and checks that the signatures still verify. go-msgauth folds case as
 // Unicode does, and would sign another field than verifiers check.
@@ -253,6 +280,12 @@ func TestNotSigned(t *testing.T) {
 		{"too many empty lines", header, "a\r\n" + strings.Repeat("\r\n", maxEmptyLines+1) + "b\r\n", errEmptyLines},
 		{"too many empty lines at the end", header, strings.Repeat(" \r\n", maxEmptyLines+1), errEmptyLines},
 
+		{"999 octets in a line", header, "a\r\n" + strings.Repeat("x", 999) + "\r\nb\r\n", message.ErrLongLine},
+		{"999 octets in the last line", header, "a\r\n" + strings.Repeat("x", 999), message.ErrLongLine},
+		{"999 octets in a field", with("Cc", strings.Repeat(" ", 999-len("Cc:"))), ownBody, message.ErrLongLine},
+		{"999 octets in a fold of a field that is not signed", with("X", " x\r\n "+strings.Repeat("x", 998)+"\r\n x"), ownBody, message.ErrLongLine},
+		{"lone LFs and no line end", header, strings.Repeat("x\n", 1000), errUnsignable},
+
 		{"field with a lone CR", with("Cc", " a\rb"), ownBody, errUnsignable},
 		{"field with a lone LF", with("Cc", " a\nb"), ownBody, errUnsignable},
 		{"field with another in it", with("Cc", " a\r\nBcc: b"), ownBody, errUnsignable},
@@ -270,7 +303,12 @@ func TestNotSigned(t *testing.T) {
 		{"two author domains", from(" joe@example.org, jane@example.net"), ownBody, errNoAuthor},
 		{"an author domain and one below it", from(" joe@example.org, jane@sub.example.org"), ownBody, errNoAuthor},
 		{"two From fields", from(" joe@example.org", " joe@example.org"), ownBody, errNoAuthor},
-		{"malformed", from(" joe@example.org, <"), ownBody, errNoAuthor},
+		{"another author that cannot be judged", from(" joe@example.org, <info@bank>"), ownBody, errNoAuthor},
+		{"another author that some readers show", from(" jane@example.net (via Docs) <joe@example.org>"), ownBody, errNoAuthor},
+		{"a NUL in From", from(" Joe\x00 <joe@example.org>"), ownBody, errNoAuthor},
+		{"a long line in From", from(" " + strings.Repeat("x", 1000) + " <joe@example.org>"), ownBody, errNoAuthor},
+		{"a word in From that MTAs split", from(` "jane@example.net ` + strings.Repeat("x", 300) + `" <joe@example.org>`), ownBody, errNoAuthor},
+		{"From with a malformed name", message.Header{{Name: "From\x01", Raw: " joe@example.org"}}, ownBody, errNoAuthor},
 		{"a hidden From", append(from(" joe@example.org"), message.Field{Name: "From\x00", Raw: " ceo@example.org"}), ownBody, errNoAuthor},
 
 		{"another domain", from(" joe@example.net"), ownBody, errNoSigningKey},

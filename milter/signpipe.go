@@ -48,6 +48,7 @@ type signing struct {
 	keys    []SigningKey
 	signers []*msgauth.Signer // one for each key; nil once they are closed
 	body    lineChecker
+	lines   message.LineMeter
 	// err is why the message will not be signed.
 	err error
 	// failure is a panic of a key.
@@ -129,6 +130,9 @@ func headerToSign(h message.Header) (names []string, text []byte, err error) {
 func (s *signing) write(p []byte) {
 	if s.err == nil {
 		s.err = s.body.check(p)
+	}
+	if s.lines.Write(p); s.err == nil && s.lines.Long() {
+		s.err = message.ErrLongLine
 	}
 	if s.err == nil {
 		s.pass(p)

@@ -118,6 +118,10 @@ func add(rnd *rand.Rand, r *Rules, m *Message) string {
 			all := slices.Clone(results(res))
 			res.Authors = slices.Insert(all, min(at, len(all)), randomAuthor(rnd, name))
 			res.DMARC = dmarc.Strictest(res.Authors)
+			res.Author.Unaddressed = false
+			if rnd.IntN(2) == 0 {
+				res.Author.Bracketed = "" // beside the display name
+			}
 		}
 		return "author " + name
 	case 1:
@@ -125,7 +129,7 @@ func add(rnd *rand.Rand, r *Rules, m *Message) string {
 		if res.Author.Err != nil {
 			err = fmt.Errorf("%w, %w", res.Author.Err, err)
 		}
-		res.Author.Err = err
+		res.Author.Err, res.Author.Bracketed, res.Author.Unaddressed = err, "", false
 		res.Authors = append(slices.Clone(results(res)), dmarc.Result{Status: dmarc.PermError, Reason: dmarc.ReasonAuthorSyntax, Err: err, Disposition: dmarc.DispositionNone})
 		res.DMARC = dmarc.Strictest(res.Authors)
 		return "unknown author"

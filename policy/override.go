@@ -189,7 +189,7 @@ func (r *Rules) apply(i int, found []finding, m *Message) finding {
 			failure.disposition = Quarantine
 		}
 	}
-	if waiting.disposition == None && r.PerReason.TempErrors.DMARC != TempErrorAccept {
+	if waiting.disposition != Defer && r.PerReason.TempErrors.DMARC != TempErrorAccept {
 		if author, failed := methodDMARC.failed(m); failed {
 			waiting = methodDMARC.deferral(author)
 		}

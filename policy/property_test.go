@@ -47,7 +47,7 @@ func randomMessage(rnd *rand.Rand) *Message {
 			Status: pick(rnd, dkim.Statuses()...), Signature: &dkim.Signature{Domain: pick(rnd, "example.com", "bank.example", "other.example")},
 		})
 	}
-	switch rnd.IntN(8) {
+	switch rnd.IntN(10) {
 	case 0:
 		res.Author.Err = message.ErrSeveralFrom
 		res.Author.Domains = append(res.Author.Domains, "second.example")
@@ -55,6 +55,18 @@ func randomMessage(rnd *rand.Rand) *Message {
 		res.Author.Domains = append(res.Author.Domains, "second.example")
 	case 3:
 		res.Author.Err = message.ErrAuthorBounds
+	case 4: // readers are split
+		res.Author.Domains = append(res.Author.Domains, "docs.example")
+		res.Author.Bracketed = "docs.example"
+		shown := randomAuthor(rnd, "docs.example")
+		if rnd.IntN(2) == 0 {
+			shown = dmarc.Result{Status: dmarc.Pass, Author: "docs.example"}
+		}
+		res.Authors = []dmarc.Result{res.DMARC, shown}
+		res.DMARC = dmarc.Strictest(res.Authors)
+	case 5: // no author at all, as in many bounces
+		res.Author = message.Author{Err: message.ErrNoDomain, Unaddressed: true}
+		res.DMARC = dmarc.Result{Status: dmarc.PermError, Reason: dmarc.ReasonNoAuthor}
 	case 2:
 		res.ARC = chainOf("one.example mx; dmarc=pass header.from=" + author)
 	}
@@ -84,6 +96,7 @@ func randomRules(rnd *rand.Rand, n int) *Rules {
 			DKIMRequired: pick(rnd, nil, []string{"example.com"}),
 		},
 	}
+	r.PerReason.Bounce = pick(rnd, None, r.PerReason.Author)
 	setting := func() TempError { return pick(rnd, TempErrorByPolicy, TempErrorAccept, TempErrorTempfail) }
 	r.PerReason.TempErrors = TempErrors{setting(), setting(), setting(), setting()}
 	if rnd.IntN(2) == 0 {
@@ -132,7 +145,8 @@ func TestProperties(t *testing.T) {
 
 		// A temporary error that leaves the result open never leads to a
 		// rejection. Only independent facts do.
-		if m.Result.DMARC.Status == dmarc.TempError && d.Intended == Reject &&
+		failed := slices.ContainsFunc(m.Result.Authors, func(d dmarc.Result) bool { return d.Status == dmarc.Fail })
+		if m.Result.DMARC.Status == dmarc.TempError && !failed && d.Intended == Reject &&
 			!slices.Contains([]Reason{ReasonFrom, ReasonAuthors, ReasonIPRev, ReasonDKIM, ReasonSPF}, d.Reason) {
 			fail("rejected because of a temporary error")
 		}

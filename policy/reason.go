@@ -39,11 +39,13 @@ func Reasons() []Reason {
 // PerReason says what happens to a message for each reason other than the policy
 // of its author domain. An empty disposition is None.
 type PerReason struct {
-	// Author is for messages with no known author domain, or with too many.
+	// Author is for messages with no known author domain, or with too many, and
+	// Bounce for messages with a null sender and no author domain at all: there is
+	// no domain to protect, and many bounces are like that.
 	// SeveralFrom is for messages with several From fields, and SeveralAuthors for
 	// messages with one From field that names several domains. DMARC is evaluated
 	// for the latter two as well, as if each domain were the only one.
-	Author, SeveralFrom, SeveralAuthors Disposition
+	Author, Bounce, SeveralFrom, SeveralAuthors Disposition
 	// SPF is for an SPF result of fail.
 	SPF Disposition
 	// DKIM is for messages from the author domains in DKIMRequired (lower-case
@@ -60,14 +62,14 @@ type PerReason struct {
 // dmarc adds what the author domains ask for. Each is judged separately, so that an
 // unknown or milder policy does not spare a message what another domain asks for.
 func (r *Rules) dmarc(list []finding, m *Message) []finding {
-	all := results(m.Result)
+	all, split := results(m.Result), splitAuthor(m.Result)
 	for i := range all {
 		switch d := &all[i]; d.Status {
 		case dmarc.Fail:
-			list = with(list, r.failed(m, d, requested(d)))
+			list = with(list, r.soften(r.failed(m, d, requested(d)), split))
 		case dmarc.TempError:
-			f := r.failed(m, d, Disposition(d.Pending))
-			list = with(list, f.open(&methodDMARC, d.Author, r.PerReason.TempErrors.DMARC))
+			f := r.failed(m, d, Disposition(d.Pending)).open(&methodDMARC, d.Author, r.PerReason.TempErrors.DMARC)
+			list = with(list, r.soften(f, split))
 		}
 	}
 	return list
@@ -124,6 +126,9 @@ func (r *Rules) author(list []finding, m *Message) []finding {
 		f := finding{
 			disposition: orNone(r.PerReason.Author), reason: ReasonAuthor, code: "7.1",
 			text: "DMARC cannot be evaluated: " + clean.Err(d.Err),
+		}
+		if d.Reason == dmarc.ReasonNoAuthor && m.Envelope.MailFrom == "" && m.Result.Author.Unaddressed {
+			f.disposition = orNone(r.PerReason.Bounce)
 		}
 		// A message that cannot be evaluated fares no better than one that fails.
 		if asked := (finding{disposition: Disposition(d.Pending)}); d.Pending != "" && r.strictest(f, asked) == asked {

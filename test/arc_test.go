@@ -211,6 +211,14 @@ key_file = %q
 	user.Login = "joe"
 	local.Addr, local.Name = netip.MustParseAddr("127.0.0.1"), "localhost"
 	other.Data = bytes.Replace(other.Data, []byte("joe@example.com"), []byte("joe@elsewhere.example"), 1)
+	odd := func(from string) mta.Message {
+		m := arcMessage()
+		m.Data = bytes.Replace(m.Data, []byte("Joe <joe@example.com>"), []byte(from), 1)
+		return m
+	}
+	long, longField := arcMessage(), arcMessage()
+	long.Data = append(long.Data, strings.Repeat("x", 999)+"\r\n"...)
+	longField.Data = append([]byte("X-Long: "+strings.Repeat("x", 991)+"\r\n"), longField.Data...)
 	sub := arcMessage()
 	sub.Data = bytes.Replace(sub.Data, []byte("joe@example.com"), []byte("joe@mail.example.com"), 1)
 	for _, test := range []struct {
@@ -223,6 +231,15 @@ key_file = %q
 		{"local", local, arcMessage(), true},
 		{"subdomain", user, sub, true},
 		{"another domain", user, other, false},
+		{"a comma in From", user, odd("Doe, Joe <joe@example.com>"), true},
+		{"text behind the address", user, odd("Joe <joe@example.com> via list"), true},
+		{"two dots", user, odd("<jo..e@example.com>"), true},
+		{"a semicolon", user, odd("joe@example.com;"), true},
+		{"square brackets", user, odd("Scanner [3rd floor] <joe@example.com>"), true},
+		{"a single label", user, odd("Joe @ home, inc. <joe@example.com>"), true},
+		{"two authors", user, odd("joe@example.com, joe@elsewhere.example"), false},
+		{"a long line", user, long, false},
+		{"a long field", user, longField, false},
 		{"stranger", arcClient, arcMessage(), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -31,6 +31,7 @@ type Check struct {
 	header header
 	author message.Author
 	body   message.Body
+	lines  message.LineMeter // sees the body if the message may be sealed
 
 	// The results of the goroutines in work.
 	spf   spf.Result
@@ -130,11 +131,12 @@ func (c *Check) EndHeader() {
 	}
 	// Before any look-up, because the answer changes what NeedsKey returns.
 	c.dmarc = dmarc.Prepare(dmarc.Query{
-		Authors:     c.author.Domains,
-		Unjudged:    c.author.Unjudged(),
-		Candidates:  c.candidates(),
-		Mode:        c.opts.Discovery,
-		EveryAuthor: c.opts.EveryAuthor,
+		Authors:    c.author.Domains,
+		Unjudged:   c.author.Unjudged(),
+		Candidates: c.candidates(),
+		Mode:       c.opts.Discovery,
+		// Whether the one that most readers show passes is needed too.
+		EveryAuthor: c.opts.EveryAuthor || c.author.Bracketed != "",
 	})
 	c.fetchKeys()
 	once := dns.NewOnce(c.meters.dmarc)
@@ -282,7 +284,12 @@ func (c *Check) candidates() []dmarc.Identifier {
 func (c *Check) WantsBody() bool { return c.body.Wanted() }
 
 // Write takes the next octets of the body. It never fails and does not retain p.
-func (c *Check) Write(p []byte) (int, error) { return c.body.Write(p) }
+func (c *Check) Write(p []byte) (int, error) {
+	if c.opts.Sealer != nil {
+		c.lines.Write(p)
+	}
+	return c.body.Write(p)
+}
 
 // Ready returns a channel that is closed when every look-up that the result depends
 // on has ended, but not before EndHeader. From then on Finish returns the complete

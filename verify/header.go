@@ -70,11 +70,13 @@ func (h *header) author() message.Author {
 		return h.fields.Author()
 	}
 	a := h.from.Author()
-	switch {
-	case !h.from.lost:
-	case a.Err == nil:
+	if !h.from.lost {
+		return a
+	}
+	a.Bracketed, a.Unaddressed = "", false
+	if a.Err == nil {
 		a.Err = message.ErrAuthorBounds
-	default:
+	} else {
 		a.Err = fmt.Errorf("%w, %w", a.Err, message.ErrAuthorBounds)
 	}
 	return a

@@ -24,12 +24,15 @@ func (v *Verifier) SealedBefore(h message.Header) (results string, ok bool) {
 }
 
 // Seal returns the fields of an ARC Set for the message, in the order in which to
-// insert them at the top. If it cannot make one, it returns [ErrHeaderTooLarge] or
-// an error of [arc.Sealer.Seal]. Finish must be called first, and Options.Sealer
-// must be set.
+// insert them at the top. If it cannot make one, it returns [ErrHeaderTooLarge],
+// [message.ErrLongLine] or an error of [arc.Sealer.Seal]. Finish must be called
+// first, and Options.Sealer must be set.
 func (c *Check) Seal(authservID string, results []authres.Method) ([]message.Field, error) {
 	if c.header.err != nil {
 		return nil, c.header.err
+	}
+	if c.lines.Long() || c.header.fields.LongLine() {
+		return nil, message.ErrLongLine
 	}
 	return c.opts.Sealer.Seal(&arc.SealInput{
 		Header:     c.header.fields.Header,

@@ -189,6 +189,43 @@ $RCODE SERVFAIL s._domainkey.other.victim.example.
 	})
 }
 
+// TestWaitsForBracketed checks that a rejection does not end the look-ups for the
+// author that most readers show.
+func TestWaitsForBracketed(t *testing.T) {
+	for from, waits := range map[string]bool{
+		"joe@bank.example (via Docs) <docs@service.example>": true,
+		"joe@bank.example, Docs <docs@service.example>":      false,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newResolver(t, "_dmarc.service.example")
+			r.Resolver = dnstest.MustParse(t, "_dmarc.bank.example. TXT \"v=DMARC1; p=reject\"\n_dmarc.service.example. TXT \"v=DMARC1; p=reject\"\n"+
+				"service.example. TXT \"v=spf1 +all\"\n")
+			c := verify.New(verify.Options{Resolver: r}).Begin(t.Context(), verify.Envelope{ClientIP: envelope.ClientIP, MailFrom: "a@service.example"})
+			defer c.Cancel()
+			for _, f := range header("From: " + from) {
+				c.Field(f)
+			}
+			c.EndHeader()
+			synctest.Wait()
+			ready := true
+			select {
+			case <-c.Ready():
+			default:
+				ready = false
+			}
+			if ready == waits {
+				t.Errorf("%s: ready before the policy of service.example is known: %v", from, ready)
+			}
+			close(r.opened)
+			<-c.Ready()
+			res := c.Finish()
+			if res.DMARC.Disposition != dmarc.DispositionReject || waits && res.Authors[1].Status != dmarc.Pass {
+				t.Errorf("%s: %+v", from, res.Authors)
+			}
+		})
+	}
+}
+
 // junk returns a signature of a plausible length that no key verifies.
 func junk(d, s string) string {
 	return "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + d + "; s=" + s + "; h=from; " +

@@ -255,7 +255,7 @@ func TestFrom(t *testing.T) {
 		fields = append(fields, newFrom(r))
 	}
 	used := map[string]int{}
-	judged, unjudged, addresses := 0, 0, 0
+	judged, unjudged, addresses, bracketed := 0, 0, 0, 0
 	failures := 0
 	for i, all := range show(t, fields) {
 		c := fromCase{raw: fields[i]}
@@ -265,6 +265,16 @@ func TestFrom(t *testing.T) {
 			continue
 		}
 		judged++
+		if c.author.Bracketed != "" {
+			bracketed++
+			if !slices.ContainsFunc(all, func(s shown) bool {
+				_, last := s.domains()
+				name, _ := nameOf(last)
+				return name == c.author.Bracketed
+			}) {
+				t.Errorf("%q: no reader shows %s: %q", c.raw, c.author.Bracketed, all)
+			}
+		}
 		for _, c.shown = range all {
 			before, last := c.shown.domains()
 			for _, c.domain = range append(before, last) {
@@ -296,7 +306,10 @@ func TestFrom(t *testing.T) {
 	if judged < len(fields)/6 || addresses < judged {
 		t.Errorf("%d fields judged, with %d addresses shown", judged, addresses)
 	}
-	t.Logf("%d fields judged, %d unjudged; %d addresses shown, %d not judged; differences %v", judged, unjudged, addresses, failures, used)
+	if long() && bracketed < 20 {
+		t.Errorf("%d fields split readers", bracketed)
+	}
+	t.Logf("%d fields judged, %d unjudged, %d split readers; %d addresses shown, %d not judged; differences %v", judged, unjudged, bracketed, addresses, failures, used)
 }
 
 // fromSeeds are fields to begin with, each of a different kind.
@@ -314,7 +327,7 @@ var fromSeeds = []string{
 	` =?utf-8?q?joe=40bank.example?= <x@attacker.example>`, ` =?utf-8?q?joe=40bank.example?=@attacker.example`, ` joe@=?utf-8?q?bank.example?=`,
 	` joe@bank.=?utf-8?q?example?=`, ` =?utf-8?b?am9lQGJhbmsuZXhhbXBsZQ==?=`, " joe\uff20bank.example <x@attacker.example>", " joe@bank\u3002example",
 	" joe@bank.example\r\n <x@attacker.example>", " <joe@bank.\r\n example>", ` "joe@bank.exa\mple"@attacker.example`, ` joe@bank\.example`,
-	` joe@bank.example @`, ` joe@`, ` <>`, ` joe@xn--bcher-kva.-x.example`, ` Joe <joe>`, ` Joe`, ``,
+	` joe@bank.example @`, ` joe@`, ` <>`, ` joe@bank.example (via Docs) <x@attacker.example>`, ` [Docs] joe@bank.example <x@attacker.example>`, ` Docs: joe@bank.example <x@attacker.example>`, ` joe@xn--bcher-kva.-x.example`, ` Joe <joe>`, ` Joe`, ``,
 }
 
 // newFrom returns the contents of a From field: one of the seeds, or words in

@@ -200,9 +200,26 @@ func FuzzFrom(f *testing.F) {
 			if a.Unjudged() && !b.Unjudged() {
 				t.Errorf("%q is judged: %v", more, b.Err)
 			}
+			if !a.Unaddressed && b.Unaddressed || b.Bracketed != "" && len(more) > 1 {
+				t.Errorf("%q: unaddressed %v, bracketed %q", more, b.Unaddressed, b.Bracketed)
+			}
 			for _, d := range a.Domains {
 				if !slices.Contains(b.Domains, d) && !errors.Is(b.Err, ErrAuthorBounds) {
 					t.Errorf("%q: %s is missing", more, d)
+				}
+			}
+		}
+
+		if a.Unaddressed && (len(a.Domains) > 0 || strings.Contains(raw, "@")) {
+			t.Errorf("%q: unaddressed", raw)
+		}
+		if a.Bracketed != "" {
+			if a.Unjudged() || len(a.Domains) < 2 || !slices.Contains(a.Domains, a.Bracketed) {
+				t.Errorf("%q: %q of %q (%v)", raw, a.Bracketed, a.Domains, a.Err)
+			}
+			for _, more := range []string{raw + ", x@extra.example", "x@extra.example, " + raw, "<x@extra.example> " + raw} {
+				if b := (Header{{"From", more}}).Author(); b.Bracketed != "" {
+					t.Errorf("%q: %q", more, b.Bracketed)
 				}
 			}
 		}

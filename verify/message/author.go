@@ -64,6 +64,14 @@ type Author struct {
 	// could regard as the author's, so that no such message escapes its policy
 	// (RFC 9989 section 11.5). It may still be incomplete: see [Author.Unjudged].
 	Domains []string
+	// Bracketed is the one of several Domains that stands in the only angle
+	// brackets of a From field that is no list: most readers show that author, and
+	// only some show the other Domains, which stand in the text around it. It is ""
+	// in every other case, and if an author is [Author.Unjudged].
+	Bracketed string
+	// Unaddressed is set if there are From fields, but no reader could see an
+	// address with a domain in them, as in "MAILER-DAEMON <>".
+	Unaddressed bool
 	// Mailboxes holds the mailboxes of the From fields that could be parsed, at
 	// most MaxMailboxes.
 	Mailboxes []Mailbox
@@ -106,6 +114,10 @@ func (h Header) Author() Author {
 	default:
 		f.note(ErrSeveralFrom)
 	}
+	f.Unaddressed = f.unaddressed()
+	if f.Fields == 1 && len(f.Domains) > 1 && !f.Unjudged() {
+		f.Bracketed = bracketed(f.last)
+	}
 	return f.Author
 }
 
@@ -142,15 +154,20 @@ type authorFinder struct {
 	readings int
 	// found is set by a domain in the current field.
 	found bool
+	// last is the last From field. addressed is set if any of them has a sign of an
+	// address with a domain.
+	last      string
+	addressed bool
 }
 
 // addField adds the contents of one From field.
 func (f *authorFinder) addField(field Field) {
-	f.found = false
+	f.found, f.last = false, field.Raw
+	f.addressed = f.addressed || addressed(field.Raw)
 	addresses := f.addAddresses(field.Raw)
-	if broken := breakLines(field); broken != field.Raw {
+	if field.longLine() {
 		f.note(ErrFromLine)
-		f.scanBroken(broken)
+		f.scanBroken(breakLines(field))
 	}
 	if strings.Contains(field.Raw, "\x00") {
 		f.note(ErrFromNUL)
@@ -239,23 +256,19 @@ func signs(text string) int {
 	return n
 }
 
-// maxLine is the longest line of a header in octets, without its CRLF
-// (RFC 5322 section 2.1.1).
-const maxLine = 998
-
 // breakLines returns the value of field as MTAs pass it on: with a fold in each
 // line that is too long, after as many octets as a line may have.
 func breakLines(field Field) string {
 	var b strings.Builder
-	room := max(maxLine-len(field.Name)-len(":"), 0)
+	room := max(MaxLine-len(field.Name)-len(":"), 0)
 	for line := range strings.SplitAfterSeq(field.Raw, "\r\n") {
 		for len(strings.TrimSuffix(line, "\r\n")) > room {
 			b.WriteString(line[:room])
 			b.WriteString("\r\n ")
-			line, room = line[room:], maxLine
+			line, room = line[room:], MaxLine
 		}
 		b.WriteString(line)
-		room = maxLine
+		room = MaxLine
 	}
 	return b.String()
 }

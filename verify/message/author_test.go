@@ -223,6 +223,7 @@ func TestAuthorHonest(t *testing.T) {
 		"Joe @ [Home] <joe@example.com>", "Sale, now @ $9.99 <joe@example.com>", "Sale, now @ 9.99! <joe@example.com>", "Doe, Joe @, x <joe@example.com>",
 		`Doe, "Joe @ Home" <joe@example.com>`, `Doe, "joe@example.com" <joe@example.com>`, "Doe, 'joe@example.com' <joe@example.com>", "Doe, joe@example.com! <joe@example.com>",
 		"Doe, @joe <joe@example.com>", "Joe (@joe), x <joe@example.com>",
+		"Joe @ home., inc. <joe@example.com>", "Doe, Joe @home.; x <joe@example.com>", `Joe @ "home", inc. <joe@example.com>`, `Doe, Joe@"Home" <joe@example.com>`,
 
 		// Nor is text with a percent sign or an exclamation mark.
 		"Sale! 50%off, Joe <joe@example.com>", "Yahoo!Inc, News <joe@example.com>", "100%, Joe <joe@example.com>", "Joe <IT Dept> <joe@example.com>",
@@ -391,6 +392,10 @@ func TestAuthorUnjudged(t *testing.T) {
 		{"Doe, joe@=?utf-8?q?home <x@attacker.example>", "attacker.example unjudged"},
 		{"x@attacker.example =?koi8-r?q?=C1?= <", "attacker.example unjudged"},
 		{"Doe, joe@xn--bank-w76a <x@attacker.example>", "attacker.example unjudged"},
+		{`Doe, joe@"xn--bank-w76a" <x@attacker.example>`, "attacker.example unjudged"},
+		{`Doe, joe@"bank".example <x@attacker.example>`, "attacker.example,bank.example unjudged"},
+		{`Doe, joe@"bank" .example <x@attacker.example>`, "attacker.example,bank.example unjudged"},
+		{"Doe, joe@bank.,.example <x@attacker.example>", "attacker.example unjudged"},
 
 		// Names of groups.
 		{`"joe@bank.example": x@attacker.example;`, "attacker.example,bank.example"},
@@ -647,7 +652,7 @@ func TestAuthorLinear(t *testing.T) {
 	const size = 1 << 18
 	for _, unit := range []string{"(", ")", "(()", `"`, `\`, `"\`, ",", ";", ":", "a:", "a:;", "<", ">", "<>", "@", "a@", "@a,", "@ ", "@(", "[", "@[",
 		"=?", "=?a?q?", "=?a?q?b", "=?a?q??=", "=?a?q?=40?= ", "?=", ".", "a.", " ", "\r\n ", "\r", "\x00", "a ", `""`, "\x80", "@\x80", "ü.", "@ü.",
-		"@a(", "@(a)", "@a b ", "@a (b) ", "<a@b>", "<a@b.c> ", "@[a", "@\u3000", "@a\u200e", "\uff20a.b ", "\"<\"", "=?a?q?=40a.b?=", "=?", "@xn--a.", "%", "a%", "%a (", "!", "a!", "a%b,", "a!b,", "(a!", "<a>", "<a>(", "<a> ", "a (b)%c,", "\u2044", "@a\u201c", "((@))"} {
+		"@a(", "@(a)", "@a b ", "@a (b) ", "<a@b>", "<a@b.c> ", "@[a", "@\u3000", "@a\u200e", "\uff20a.b ", "\"<\"", "=?a?q?=40a.b?=", "=?", "@xn--a.", "%", "a%", "%a (", "!", "a!", "a%b,", "a!b,", "(a!", "<a>", "<a>(", "<a> ", "a (b)%c,", "\u2044", "@a\u201c", "((@))", "@\"", "@\"a", "@\"a\" "} {
 		for _, begin := range []string{"", "<", `"`, "(", "<@"} {
 			raw := begin + strings.Repeat(unit, size/len(unit))
 			if a := (Header{{"From", raw}}).Author(); a.Err == nil {

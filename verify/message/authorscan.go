@@ -307,8 +307,15 @@ func (s *scanner) harmless(d domainText, token string) bool {
 		literal, _, _ := strings.Cut(rest[:min(len(rest), domain.MaxLength)], "]")
 		return !strings.ContainsAny(literal, ".:")
 	}
-	if strings.HasPrefix(rest, ">") || strings.HasPrefix(rest, `"`) && !s.endsQuoted(d.end) {
+	if strings.HasPrefix(rest, ">") {
 		return false
+	}
+	if strings.HasPrefix(rest, `"`) && !s.endsQuoted(d.end) {
+		// The quote may open here, around one word.
+		word, _, closed := strings.Cut(rest[1:], `"`)
+		if d.first != "" || !closed || word != token || !s.endsQuoted(d.end+1+len(word)) {
+			return false
+		}
 	}
 	// Some readers end a domain later, or omit these characters.
 	if n := strings.IndexAny(rest, " \t\r\n@"); n != 0 && token == d.first && !d.spaced {
@@ -318,10 +325,10 @@ func (s *scanner) harmless(d domainText, token string) bool {
 		s.steps -= n
 		token += rest[:n]
 	}
-	if strings.Contains(token+d.joined, "=?") || strings.Contains(strings.ToLower(d.joined), "xn--") {
+	if strings.Contains(token+d.joined, "=?") || strings.Contains(strings.ToLower(token+d.joined), "xn--") {
 		return false // it may be shown as anything
 	}
-	token = strings.Trim(visible(token), ".:\"\\")
+	token = strings.Trim(visible(token), ".,;:\"\\")
 	letter := func(r rune) bool { return r >= utf8.RuneSelf || 'a' <= r|0x20 && r|0x20 <= 'z' }
 	return !strings.ContainsAny(token, "."+dotsLike) || !strings.ContainsFunc(token, letter)
 }

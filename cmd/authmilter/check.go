@@ -117,10 +117,11 @@ func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env 
 	if err != nil {
 		return nil, err
 	}
-	above := followRelays(cfg, env, header)
+	v := &policy.Verdict{Removed: policy.Removed{}}
+	above := followRelays(cfg, env, v, header)
 	c := verify.New(opts).Begin(ctx, *env)
 	defer c.Cancel()
-	own, v := cfg.OwnFields(), &policy.Verdict{Removed: policy.Removed{}}
+	own := cfg.OwnFields()
 	var claims []string
 	skips := cfg.Skips(env.ClientIP)
 	if skips {
@@ -160,9 +161,9 @@ func verifyFile(ctx context.Context, cfg *config.File, opts verify.Options, env 
 }
 
 // followRelays replaces the client in env, if it is a relay of ours, by the client
-// that gave the message to the first relay. It returns the number of fields whose
-// results from relays are kept.
-func followRelays(cfg *config.File, env *verify.Envelope, header message.Header) (kept int) {
+// that gave the message to the first relay, and sets the relay in v. It returns the
+// number of fields at the top in which the results of relays are kept.
+func followRelays(cfg *config.File, env *verify.Envelope, v *policy.Verdict, header message.Header) (kept int) {
 	trail := cfg.Trail(env.ClientIP)
 	if trail == nil {
 		return 0
@@ -172,9 +173,10 @@ func followRelays(cfg *config.File, env *verify.Envelope, header message.Header)
 			break
 		}
 	}
+	v.Relay = env.ClientIP
 	client, above, err := trail.Origin()
 	env.ClientIP, env.ClientName, env.Helo, env.NoOrigin = client.Client, client.Name, client.Helo, err
-	if !cfg.Relay.KeepResults {
+	if !cfg.Relay.KeepResults || cfg.Skips(env.ClientIP) {
 		return 0
 	}
 	return above

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -43,13 +44,36 @@ type checkOutput struct {
 	Removed  int           `json:"forged_fields_removed"`
 	Harmless int           `json:"harmless_fields_removed,omitempty"`
 	removed  policy.Removed
-	Queries  int    `json:"dns_queries"`
-	Bytes    int64  `json:"body_bytes"`
-	Skipped  string `json:"milter_skips,omitempty"`
+	Queries  int   `json:"dns_queries"`
+	Bytes    int64 `json:"body_bytes"`
+	// Origin is where the message came from if a relay of ours passed it on.
+	Origin  *originOutput `json:"origin,omitempty"`
+	Skipped string        `json:"milter_skips,omitempty"`
 	// dkimOnly reports that the milter would verify only the signatures.
 	dkimOnly bool
 	Lookups  []lookupOutput `json:"lookups,omitempty"`
 	Steps    []stepOutput   `json:"spf_steps,omitempty"`
+}
+
+// originOutput is the client that gave a message to the first of our relays.
+type originOutput struct {
+	// Relay is the client of the MTA.
+	Relay      string `json:"relay"`
+	Client     string `json:"client,omitempty"`
+	ClientName string `json:"client_name,omitempty"`
+	Helo       string `json:"helo,omitempty"`
+	// Error is why the client is not known.
+	Error string `json:"error,omitempty"`
+}
+
+func newOriginOutput(relay netip.Addr, env *verify.Envelope) *originOutput {
+	if !relay.IsValid() {
+		return nil
+	}
+	return &originOutput{
+		Relay: relay.String(), Client: env.Client(), ClientName: logged(env.ClientName), Helo: logged(env.Helo),
+		Error: reason(env.NoOrigin),
+	}
 }
 
 type dkimOutput struct {
@@ -175,6 +199,7 @@ func newCheckOutput(cfg *config.File, m *policy.Message, v *policy.Verdict) *che
 		removed:  v.Removed,
 		Queries:  r.Queries,
 		Bytes:    r.Size,
+		Origin:   newOriginOutput(v.Relay, &env),
 	}
 	if cfg.Skips(env.ClientIP) {
 		o.Skipped, o.dkimOnly = string(policy.LocalNetwork), cfg.Skip.CheckDKIM

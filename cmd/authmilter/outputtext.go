@@ -30,6 +30,13 @@ func (r *checkOutput) print(w io.Writer, explain bool) error {
 	if r.Harmless > 0 {
 		fmt.Fprintf(&b, "%d harmless %s removed\n", r.Harmless, policy.ResultsField)
 	}
+	if o := r.Origin; o != nil {
+		from := "came from " + o.Client + inParens(o.ClientName)
+		if o.Client == "" {
+			from = "came from an unknown client" + inParens(o.Error)
+		}
+		fmt.Fprintf(&b, "\nThe message %s, by way of the relay %s.\n", from, o.Relay)
+	}
 	switch r.Skipped {
 	case string(policy.LocalNetwork):
 		what := "not verify this message"

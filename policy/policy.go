@@ -149,10 +149,7 @@ func OverrideTypes() []OverrideType {
 // Decide returns the decision about a message.
 func (r *Rules) Decide(m *Message) Decision {
 	f, intended, skip := r.override(r.findings(m), m)
-	d := Decision{Requested: requested(&m.Result.DMARC), Reason: f.reason, Override: f.override, Skip: skip}
-	if f.disposition == None {
-		d.Reason = intended.reason
-	}
+	d := Decision{Requested: requested(&m.Result.DMARC), Reason: intended.reason, Override: f.override, Skip: skip}
 	d.Intended, d.Disposition = r.means(intended.disposition), None
 	if r.Mode == ModeEnforce {
 		d.Disposition = r.means(f.disposition)

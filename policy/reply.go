@@ -95,7 +95,7 @@ func (r *Rules) reply(d *Decision, f finding, m *Message) Reply {
 	switch {
 	case d.Disposition == Defer:
 		reply = Reply{Code: 451, Status: "4." + f.code, Text: f.text}
-	case d.Reason != ReasonDMARC:
+	case f.reason != ReasonDMARC:
 		reply = Reply{Code: 550, Status: "5." + f.code, Text: f.text}
 	case d.Override.Type == LocalPolicy || d.Override.Type == MailingList:
 		// The domain did not ask for this.

@@ -173,6 +173,9 @@ func (p *Postfix) connect(c Client) (*smtpClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Helo == "" {
+		return openSMTP(conn, step{xclient(c), 220})
+	}
 	hello := step{"EHLO " + c.Helo, 250}
 	return openSMTP(conn, hello, step{xclient(c), 220}, hello)
 }
@@ -216,23 +219,17 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 	if name == "" {
 		name = "unknown"
 	}
-	with := "ESMTP"
+	with := "E?SMTP"
 	if strings.Contains(m.Args, "SMTPUTF8") {
 		with = "UTF8SMTP"
 	}
 	if c.Login != "" {
 		with += "A"
 	}
-	helo := strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" <>()\\\";@", r) {
-			return '?' // smtpd replaces characters that could be taken for syntax
-		}
-		return r
-	}, c.Helo)
 	quote := regexp.QuoteMeta
-	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo) +
+	return regexp.MustCompile(`(?m)^Received: from ` + heloPattern(c.Helo) +
 		` \(` + quote(name) + ` \[` + quote(traceAddr(c.Addr)) + `\]\)\r\n` +
-		`\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
+		`(?:\t.*\r\n)?\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
 		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
 }
 

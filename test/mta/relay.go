@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 )
 
 // Times within which an MTA must start, stop and pass a message on. They leave
@@ -146,7 +147,7 @@ func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery 
 			t.Errorf("%s passed a message from <%s> on as from <%s>", r.program, m.From, mail.From)
 		}
 		d.Args = mail.Args
-		d.Top, d.Header, d.Body = splitMail(t, mail.Data, r.received(c, m))
+		d.Top, d.Received, d.Header, d.Body = splitMail(t, mail.Data, r.received(c, m))
 	}
 	return deliveries
 }
@@ -178,9 +179,23 @@ func traceAddr(a netip.Addr) string {
 	return a.String()
 }
 
+// heloPattern returns a pattern for what an MTA repeats of a client's EHLO: the same
+// if it is a name, anything if it is not.
+func heloPattern(helo string) string {
+	if helo == "" {
+		return `[^\r\n]*`
+	}
+	for _, r := range helo {
+		if !strings.ContainsRune("-._", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)) {
+			return `[^\r\n]*`
+		}
+	}
+	return regexp.QuoteMeta(helo)
+}
+
 // splitMail splits a message at the MTA's own Received field and at the end of
 // the header.
-func splitMail(t testing.TB, data []byte, own *regexp.Regexp) (top, header, body []byte) {
+func splitMail(t testing.TB, data []byte, own *regexp.Regexp) (top, received, header, body []byte) {
 	t.Helper()
 	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
 	if ok {
@@ -190,5 +205,5 @@ func splitMail(t testing.TB, data []byte, own *regexp.Regexp) (top, header, body
 	if len(at) != 1 {
 		t.Fatalf("%d Received fields are the MTA's own, of the form %v, in:\n%s", len(at), own, head)
 	}
-	return head[:at[0][0]], head[at[0][1]:], body
+	return head[:at[0][0]], head[at[0][0]:at[0][1]], head[at[0][1]:], body
 }

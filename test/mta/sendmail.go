@@ -135,7 +135,10 @@ func (s *Sendmail) connect(c Client) (*smtpClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps := []step{{"EHLO " + c.Helo, 250}}
+	var steps []step
+	if c.Helo != "" {
+		steps = append(steps, step{"EHLO " + c.Helo, 250})
+	}
 	if c.Login != "" {
 		secret := base64.StdEncoding.EncodeToString([]byte("\x00" + c.Login + "\x00" + password))
 		steps = append(steps, step{"AUTH PLAIN " + secret, 235})
@@ -182,10 +185,6 @@ func (s *Sendmail) enroll(login string) error {
 // the version, the queue ID and the time are not known in advance.
 func sendmailReceived(c Client, m Message) *regexp.Regexp {
 	client := "[" + longAddr(c.Addr) + "]"
-	helo := c.Helo
-	if strings.ContainsAny(helo, " <>()\\\";@") {
-		helo = client // Sendmail does not repeat text that is not a name
-	}
 	if c.Name != "" {
 		client = c.Name + " " + client
 	}
@@ -198,8 +197,8 @@ func sendmailReceived(c Client, m Message) *regexp.Regexp {
 		rcpt = "<" + m.To + ">"
 	}
 	quote := regexp.QuoteMeta
-	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo+" ("+client+")\r\n\t"+login+"by "+Hostname) +
-		` \([\d./]+\) with ESMTPA? id [0-9A-Za-z]+\r\n` +
+	return regexp.MustCompile(`(?m)^Received: (?:from ` + heloPattern(c.Helo) + ` )?\((?:from )?` + quote(client+")\r\n\t"+login+"by "+Hostname) +
+		` \([\d./]+\)(?: with E?SMTPA?)? id [0-9A-Za-z]+\r\n` +
 		`\tfor ` + quote(rcpt) + `; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} \(\w+\))\r\n`)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -28,6 +29,10 @@ type Postfix struct {
 	name string
 	addr string
 	dir  string
+	// arrive tells Postfix, on a new connection, who the client is.
+	arrive func(net.Conn, Client) (*smtpClient, error)
+	// hail is what Postfix waits for before its greeting.
+	hail string
 }
 
 var _ MTA = (*Postfix)(nil)
@@ -60,24 +65,21 @@ func StartStockPostfix(t testing.TB, milter string, own bool) *Postfix {
 // the instance next.
 func StartPostfixBefore(t testing.TB, next *Postfix, name, milter string) *Postfix {
 	t.Helper()
-	_, port, err := net.SplitHostPort(next.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startPostfix(t, name, milter, next.sink, fmt.Sprintf(asItCame, n))
+	return startPostfix(t, name, milter, next.sink, fmt.Sprintf(asItCame, next.port()))
 }
 
 // startPostfix starts an instance. next is the configuration for the next hop, to
 // which it passes everything on; all mail ends up in sink.
 func startPostfix(t testing.TB, name, milter string, sink *Sink, next string) *Postfix {
 	t.Helper()
+	return launchPostfix(t, &Postfix{name: name, arrive: arriveByXClient}, milter, sink, next)
+}
+
+// launchPostfix starts p, which knows its name and how clients arrive.
+func launchPostfix(t testing.TB, p *Postfix, milter string, sink *Sink, next string) *Postfix {
+	t.Helper()
 	postfix, owner, err := findPostfix()
 	need.Found(t, err)
-	p := &Postfix{name: name}
 	p.relay = relay{program: "Postfix", connect: p.connect, received: p.ownReceived, holds: p.holds, log: p.log, sink: sink}
 	port := FreePort(t)
 	p.addr = Loopback(port)
@@ -90,7 +92,7 @@ func startPostfix(t testing.TB, name, milter string, sink *Sink, next string) *P
 	if out, err := exec.Command(postfix, "-c", p.etc(), "check").CombinedOutput(); err != nil {
 		t.Fatalf("postfix check: %v\n%s%s", err, out, p.log())
 	}
-	p.start(t, masterCommand(t, postfix, p.etc()), func() (net.Conn, error) { return net.Dial("tcp", p.addr) })
+	p.start(t, masterCommand(t, postfix, p.etc()), p.knock)
 	return p
 }
 
@@ -167,34 +169,29 @@ func (p *Postfix) log() string {
 	return string(b)
 }
 
-// connect opens a session as c, by means of XCLIENT.
+// port returns the TCP port of 127.0.0.1 that p listens on.
+func (p *Postfix) port() int {
+	_, port, _ := strings.Cut(p.addr, ":")
+	n, _ := strconv.Atoi(port) // from [Loopback]
+	return n
+}
+
+// knock opens a connection on which Postfix sends its greeting.
+func (p *Postfix) knock() (net.Conn, error) {
+	conn, err := net.Dial("tcp", p.addr)
+	if err == nil {
+		_, err = io.WriteString(conn, p.hail)
+	}
+	return conn, err
+}
+
+// connect opens a session as c.
 func (p *Postfix) connect(c Client) (*smtpClient, error) {
 	conn, err := net.Dial("tcp", p.addr)
 	if err != nil {
 		return nil, err
 	}
-	if c.Helo == "" {
-		return openSMTP(conn, step{xclient(c), 220})
-	}
-	hello := step{"EHLO " + c.Helo, 250}
-	return openSMTP(conn, hello, step{xclient(c), 220}, hello)
-}
-
-// xclient returns the command that makes Postfix treat the client as c.
-func xclient(c Client) string {
-	addr := c.Addr.String()
-	if c.Addr.Is6() {
-		addr = "IPV6:" + addr
-	}
-	name := "[UNAVAILABLE]"
-	if c.Name != "" {
-		name = c.Name
-	}
-	command := "XCLIENT ADDR=" + addr + " NAME=" + name
-	if c.Login != "" {
-		command += " LOGIN=" + c.Login
-	}
-	return command
+	return p.arrive(conn, c)
 }
 
 // holds reports whether a message to the recipient to is in the hold queue.
@@ -219,25 +216,47 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 	if name == "" {
 		name = "unknown"
 	}
-	with := "E?SMTP"
+	with, login := "ESMTP", ""
+	if c.Helo == "" {
+		with = "SMTP"
+	}
 	if strings.Contains(m.Args, "SMTPUTF8") {
 		with = "UTF8SMTP"
 	}
 	if c.Login != "" {
 		with += "A"
+		login = "\t(Authenticated sender: " + c.Login + ")\r\n"
 	}
 	quote := regexp.QuoteMeta
-	return regexp.MustCompile(`(?m)^Received: from ` + heloPattern(c.Helo) +
+	return regexp.MustCompile(`(?m)^Received: from ` + quote(postfixHelo(c.Helo, name)) +
 		` \(` + quote(name) + ` \[` + quote(traceAddr(c.Addr)) + `\]\)\r\n` +
-		`(?:\t.*\r\n)?\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
+		quote(login) + `\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
 		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
+}
+
+// postfixHelo returns what Postfix writes of a client's EHLO. If there was none, it
+// writes the client's name.
+func postfixHelo(helo, name string) string {
+	helo, _, _ = strings.Cut(strings.Trim(helo, " "), "\x00")
+	if helo == "" {
+		return name
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || strings.ContainsRune(" <>()\\\";@", r) {
+			return '?' // smtpd replaces characters that could be taken for syntax
+		}
+		return r
+	}, helo)
 }
 
 // milterLines returns the configuration from the documentation for a milter at
 // address, with one change: if the milter fails, messages are deferred, so that
-// the test notices.
+// the test notices. Without an address there is no milter.
 func milterLines(t testing.TB, address string) string {
 	t.Helper()
+	if address == "" {
+		return ""
+	}
 	const page = "postfix.md"
 	documentedAddress := "inet:127.0.0.1:8894"
 	if strings.HasPrefix(address, "unix:") {
@@ -277,6 +296,8 @@ smtpd_peername_lookup = no
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_recipient_restrictions =
 smtpd_authorized_xclient_hosts = 127.0.0.0/8
+smtpd_authorized_xforward_hosts = 127.0.0.0/8
+smtpd_sasl_authenticated_header = yes
 %[4]s
 %[5]s
 smtputf8_enable = yes

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unicode"
 )
 
 // Times within which an MTA must start, stop and pass a message on. They leave
@@ -129,7 +128,7 @@ func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery 
 	defer s.quit()
 	for i, m := range messages {
 		number := fmt.Sprintf("%d.", r.sent.Add(1))
-		m.To, m.RcptArg = number+m.To, strings.Replace(m.RcptArg, "#", number, 1)
+		m.To, m.RcptArg = numbered(m.To, number), strings.Replace(m.RcptArg, "#", number, 1)
 		d := &deliveries[i]
 		d.MTA = strings.ToLower(r.program)
 		if d.Code, d.Reply, err = s.send(m); err != nil {
@@ -150,6 +149,14 @@ func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery 
 		d.Top, d.Received, d.Header, d.Body = splitMail(t, mail.Data, r.received(c, m))
 	}
 	return deliveries
+}
+
+// numbered returns the path of a recipient whose mailbox has a number.
+func numbered(to, number string) string {
+	if quoted, ok := strings.CutPrefix(to, `"`); ok {
+		return `"` + number + quoted
+	}
+	return number + to
 }
 
 // await waits for what becomes of a message that the MTA accepted: it is passed
@@ -177,20 +184,6 @@ func traceAddr(a netip.Addr) string {
 		return "IPv6:" + a.String()
 	}
 	return a.String()
-}
-
-// heloPattern returns a pattern for what an MTA repeats of a client's EHLO: the same
-// if it is a name, anything if it is not.
-func heloPattern(helo string) string {
-	if helo == "" {
-		return `[^\r\n]*`
-	}
-	for _, r := range helo {
-		if !strings.ContainsRune("-._", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)) {
-			return `[^\r\n]*`
-		}
-	}
-	return regexp.QuoteMeta(helo)
 }
 
 // splitMail splits a message at the MTA's own Received field and at the end of

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -29,10 +28,9 @@ type Postfix struct {
 	name string
 	addr string
 	dir  string
-	// arrive tells Postfix, on a new connection, who the client is.
-	arrive func(net.Conn, Client) (*smtpClient, error)
-	// hail is what Postfix waits for before its greeting.
-	hail string
+	// options are the options of smtpd, and lines of other services, in master.cf.
+	options string
+	arrival
 }
 
 var _ MTA = (*Postfix)(nil)
@@ -72,7 +70,7 @@ func StartPostfixBefore(t testing.TB, next *Postfix, name, milter string) *Postf
 // which it passes everything on; all mail ends up in sink.
 func startPostfix(t testing.TB, name, milter string, sink *Sink, next string) *Postfix {
 	t.Helper()
-	return launchPostfix(t, &Postfix{name: name, arrive: arriveByXClient}, milter, sink, next)
+	return launchPostfix(t, &Postfix{name: name, arrival: byXClient}, milter, sink, next)
 }
 
 // launchPostfix starts p, which knows its name and how clients arrive.
@@ -80,19 +78,19 @@ func launchPostfix(t testing.TB, p *Postfix, milter string, sink *Sink, next str
 	t.Helper()
 	postfix, owner, err := findPostfix()
 	need.Found(t, err)
-	p.relay = relay{program: "Postfix", connect: p.connect, received: p.ownReceived, holds: p.holds, log: p.log, sink: sink}
+	p.relay = relay{program: "Postfix", connect: p.connect, received: func(c Client, m Message) *regexp.Regexp { return p.ownReceived(p.seen(c), m) }, holds: p.holds, log: p.log, sink: sink}
 	port := FreePort(t)
 	p.addr = Loopback(port)
 	p.dir = p.makeDirs(t, owner)
 	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, p.name, Domain+" "+LMTPDomain, milterLines(t, milter), next))
-	p.write(t, "master.cf", fmt.Sprintf(masterCF, port))
+	p.write(t, "master.cf", fmt.Sprintf(masterCF, port, p.options))
 
 	// "postfix start" does this too, but then starts a master that would outlive
 	// the test.
 	if out, err := exec.Command(postfix, "-c", p.etc(), "check").CombinedOutput(); err != nil {
 		t.Fatalf("postfix check: %v\n%s%s", err, out, p.log())
 	}
-	p.start(t, masterCommand(t, postfix, p.etc()), p.knock)
+	p.start(t, masterCommand(t, postfix, p.etc()), func() (net.Conn, error) { return p.dial(Client{Addr: loopback}) })
 	return p
 }
 
@@ -167,31 +165,6 @@ func (p *Postfix) log() string {
 		return err.Error()
 	}
 	return string(b)
-}
-
-// port returns the TCP port of 127.0.0.1 that p listens on.
-func (p *Postfix) port() int {
-	_, port, _ := strings.Cut(p.addr, ":")
-	n, _ := strconv.Atoi(port) // from [Loopback]
-	return n
-}
-
-// knock opens a connection on which Postfix sends its greeting.
-func (p *Postfix) knock() (net.Conn, error) {
-	conn, err := net.Dial("tcp", p.addr)
-	if err == nil {
-		_, err = io.WriteString(conn, p.hail)
-	}
-	return conn, err
-}
-
-// connect opens a session as c.
-func (p *Postfix) connect(c Client) (*smtpClient, error) {
-	conn, err := net.Dial("tcp", p.addr)
-	if err != nil {
-		return nil, err
-	}
-	return p.arrive(conn, c)
 }
 
 // holds reports whether a message to the recipient to is in the hold queue.
@@ -321,9 +294,9 @@ local_header_rewrite_clients =`
 const stock = `relayhost = [127.0.0.1]:%[1]d
 transport_maps = inline:{%[2]s=lmtp:inet:127.0.0.1:%[1]d}`
 
-// masterCF is a format for the port of smtpd.
+// masterCF is a format for the port of smtpd, and its options.
 const masterCF = `127.0.0.1:%d inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
+%scleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite

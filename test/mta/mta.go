@@ -39,6 +39,7 @@ type Client struct {
 	Addr netip.Addr
 	// Name is the verified host name; "" means none.
 	Name string
+	// Helo is the argument of EHLO; "" means that the client says no EHLO.
 	Helo string
 	// Login is the user that the client authenticated as; "" means none.
 	Login string
@@ -73,10 +74,10 @@ type Delivery struct {
 	// message was passed on. They, and the fields below, are empty if it was
 	// not accepted or is held.
 	From, Args string
-	// Top holds the header fields above the MTA's own Received field, Header
-	// those beneath, and Body what follows the empty line: all as passed on,
-	// with CRLF line ends.
-	Top, Header, Body []byte
+	// Top holds the header fields above the MTA's own Received field, Received
+	// that field, Header those beneath, and Body what follows the empty line: all
+	// as passed on, with CRLF line ends.
+	Top, Received, Header, Body []byte
 }
 
 // TempDir returns a new directory that is removed at the end of the test.

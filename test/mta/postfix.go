@@ -28,6 +28,9 @@ type Postfix struct {
 	name string
 	addr string
 	dir  string
+	// options are the options of smtpd, and lines of other services, in master.cf.
+	options string
+	arrival
 }
 
 var _ MTA = (*Postfix)(nil)
@@ -60,37 +63,34 @@ func StartStockPostfix(t testing.TB, milter string, own bool) *Postfix {
 // the instance next.
 func StartPostfixBefore(t testing.TB, next *Postfix, name, milter string) *Postfix {
 	t.Helper()
-	_, port, err := net.SplitHostPort(next.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startPostfix(t, name, milter, next.sink, fmt.Sprintf(asItCame, n))
+	return startPostfix(t, name, milter, next.sink, fmt.Sprintf(asItCame, next.port()))
 }
 
 // startPostfix starts an instance. next is the configuration for the next hop, to
 // which it passes everything on; all mail ends up in sink.
 func startPostfix(t testing.TB, name, milter string, sink *Sink, next string) *Postfix {
 	t.Helper()
+	return launchPostfix(t, &Postfix{name: name, arrival: byXClient}, milter, sink, next)
+}
+
+// launchPostfix starts p, which knows its name and how clients arrive.
+func launchPostfix(t testing.TB, p *Postfix, milter string, sink *Sink, next string) *Postfix {
+	t.Helper()
 	postfix, owner, err := findPostfix()
 	need.Found(t, err)
-	p := &Postfix{name: name}
-	p.relay = relay{program: "Postfix", connect: p.connect, received: p.ownReceived, holds: p.holds, log: p.log, sink: sink}
+	p.relay = relay{program: "Postfix", connect: p.connect, received: func(c Client, m Message) *regexp.Regexp { return p.ownReceived(p.seen(c), m) }, holds: p.holds, log: p.log, sink: sink}
 	port := FreePort(t)
 	p.addr = Loopback(port)
 	p.dir = p.makeDirs(t, owner)
 	p.write(t, "main.cf", fmt.Sprintf(mainCF, p.dir, p.name, Domain+" "+LMTPDomain, milterLines(t, milter), next))
-	p.write(t, "master.cf", fmt.Sprintf(masterCF, port))
+	p.write(t, "master.cf", fmt.Sprintf(masterCF, port, p.options))
 
 	// "postfix start" does this too, but then starts a master that would outlive
 	// the test.
 	if out, err := exec.Command(postfix, "-c", p.etc(), "check").CombinedOutput(); err != nil {
 		t.Fatalf("postfix check: %v\n%s%s", err, out, p.log())
 	}
-	p.start(t, masterCommand(t, postfix, p.etc()), func() (net.Conn, error) { return net.Dial("tcp", p.addr) })
+	p.start(t, masterCommand(t, postfix, p.etc()), func() (net.Conn, error) { return p.dial(Client{Addr: loopback}) })
 	return p
 }
 
@@ -167,33 +167,6 @@ func (p *Postfix) log() string {
 	return string(b)
 }
 
-// connect opens a session as c, by means of XCLIENT.
-func (p *Postfix) connect(c Client) (*smtpClient, error) {
-	conn, err := net.Dial("tcp", p.addr)
-	if err != nil {
-		return nil, err
-	}
-	hello := step{"EHLO " + c.Helo, 250}
-	return openSMTP(conn, hello, step{xclient(c), 220}, hello)
-}
-
-// xclient returns the command that makes Postfix treat the client as c.
-func xclient(c Client) string {
-	addr := c.Addr.String()
-	if c.Addr.Is6() {
-		addr = "IPV6:" + addr
-	}
-	name := "[UNAVAILABLE]"
-	if c.Name != "" {
-		name = c.Name
-	}
-	command := "XCLIENT ADDR=" + addr + " NAME=" + name
-	if c.Login != "" {
-		command += " LOGIN=" + c.Login
-	}
-	return command
-}
-
 // holds reports whether a message to the recipient to is in the hold queue.
 func (p *Postfix) holds(t testing.TB, to string) bool {
 	t.Helper()
@@ -216,31 +189,47 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 	if name == "" {
 		name = "unknown"
 	}
-	with := "ESMTP"
+	with, login := "ESMTP", ""
+	if c.Helo == "" {
+		with = "SMTP"
+	}
 	if strings.Contains(m.Args, "SMTPUTF8") {
 		with = "UTF8SMTP"
 	}
 	if c.Login != "" {
 		with += "A"
+		login = "\t(Authenticated sender: " + c.Login + ")\r\n"
 	}
-	helo := strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" <>()\\\";@", r) {
+	quote := regexp.QuoteMeta
+	return regexp.MustCompile(`(?m)^Received: from ` + quote(postfixHelo(c.Helo, name)) +
+		` \(` + quote(name) + ` \[` + quote(traceAddr(c.Addr)) + `\]\)\r\n` +
+		quote(login) + `\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
+		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
+}
+
+// postfixHelo returns what Postfix writes of a client's EHLO. If there was none, it
+// writes the client's name.
+func postfixHelo(helo, name string) string {
+	helo, _, _ = strings.Cut(strings.Trim(helo, " "), "\x00")
+	if helo == "" {
+		return name
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || strings.ContainsRune(" <>()\\\";@", r) {
 			return '?' // smtpd replaces characters that could be taken for syntax
 		}
 		return r
-	}, c.Helo)
-	quote := regexp.QuoteMeta
-	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo) +
-		` \(` + quote(name) + ` \[` + quote(traceAddr(c.Addr)) + `\]\)\r\n` +
-		`\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
-		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
+	}, helo)
 }
 
 // milterLines returns the configuration from the documentation for a milter at
 // address, with one change: if the milter fails, messages are deferred, so that
-// the test notices.
+// the test notices. Without an address there is no milter.
 func milterLines(t testing.TB, address string) string {
 	t.Helper()
+	if address == "" {
+		return ""
+	}
 	const page = "postfix.md"
 	documentedAddress := "inet:127.0.0.1:8894"
 	if strings.HasPrefix(address, "unix:") {
@@ -280,6 +269,8 @@ smtpd_peername_lookup = no
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_recipient_restrictions =
 smtpd_authorized_xclient_hosts = 127.0.0.0/8
+smtpd_authorized_xforward_hosts = 127.0.0.0/8
+smtpd_sasl_authenticated_header = yes
 %[4]s
 %[5]s
 smtputf8_enable = yes
@@ -303,9 +294,9 @@ local_header_rewrite_clients =`
 const stock = `relayhost = [127.0.0.1]:%[1]d
 transport_maps = inline:{%[2]s=lmtp:inet:127.0.0.1:%[1]d}`
 
-// masterCF is a format for the port of smtpd.
+// masterCF is a format for the port of smtpd, and its options.
 const masterCF = `127.0.0.1:%d inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
+%scleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite

@@ -128,7 +128,7 @@ func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery 
 	defer s.quit()
 	for i, m := range messages {
 		number := fmt.Sprintf("%d.", r.sent.Add(1))
-		m.To, m.RcptArg = number+m.To, strings.Replace(m.RcptArg, "#", number, 1)
+		m.To, m.RcptArg = numbered(m.To, number), strings.Replace(m.RcptArg, "#", number, 1)
 		d := &deliveries[i]
 		d.MTA = strings.ToLower(r.program)
 		if d.Code, d.Reply, err = s.send(m); err != nil {
@@ -146,9 +146,17 @@ func (r *relay) Deliver(t testing.TB, c Client, messages ...Message) []Delivery 
 			t.Errorf("%s passed a message from <%s> on as from <%s>", r.program, m.From, mail.From)
 		}
 		d.Args = mail.Args
-		d.Top, d.Header, d.Body = splitMail(t, mail.Data, r.received(c, m))
+		d.Top, d.Received, d.Header, d.Body = splitMail(t, mail.Data, r.received(c, m))
 	}
 	return deliveries
+}
+
+// numbered returns the path of a recipient whose mailbox has a number.
+func numbered(to, number string) string {
+	if quoted, ok := strings.CutPrefix(to, `"`); ok {
+		return `"` + number + quoted
+	}
+	return number + to
 }
 
 // await waits for what becomes of a message that the MTA accepted: it is passed
@@ -180,7 +188,7 @@ func traceAddr(a netip.Addr) string {
 
 // splitMail splits a message at the MTA's own Received field and at the end of
 // the header.
-func splitMail(t testing.TB, data []byte, own *regexp.Regexp) (top, header, body []byte) {
+func splitMail(t testing.TB, data []byte, own *regexp.Regexp) (top, received, header, body []byte) {
 	t.Helper()
 	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
 	if ok {
@@ -190,5 +198,5 @@ func splitMail(t testing.TB, data []byte, own *regexp.Regexp) (top, header, body
 	if len(at) != 1 {
 		t.Fatalf("%d Received fields are the MTA's own, of the form %v, in:\n%s", len(at), own, head)
 	}
-	return head[:at[0][0]], head[at[0][1]:], body
+	return head[:at[0][0]], head[at[0][0]:at[0][1]], head[at[0][1]:], body
 }

@@ -135,7 +135,7 @@ func (s *Sendmail) connect(c Client) (*smtpClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps := []step{{"EHLO " + c.Helo, 250}}
+	steps := c.hello()
 	if c.Login != "" {
 		secret := base64.StdEncoding.EncodeToString([]byte("\x00" + c.Login + "\x00" + password))
 		steps = append(steps, step{"AUTH PLAIN " + secret, 235})
@@ -178,16 +178,24 @@ func (s *Sendmail) enroll(login string) error {
 	return nil
 }
 
+// sendmailHelo matches what Sendmail writes of a client's EHLO. If it matches nothing,
+// Sendmail writes the client's name or address.
+var sendmailHelo = regexp.MustCompile(`^[-\w.:\[\]]+(?:$|[ \t\r\x00])`)
+
 // sendmailReceived matches the Received field that Sendmail adds to a message. Only
 // the version, the queue ID and the time are not known in advance.
 func sendmailReceived(c Client, m Message) *regexp.Regexp {
 	client := "[" + longAddr(c.Addr) + "]"
-	helo := c.Helo
-	if strings.ContainsAny(helo, " <>()\\\";@") {
-		helo = client // Sendmail does not repeat text that is not a name
-	}
+	helo := strings.TrimRight(sendmailHelo.FindString(strings.TrimLeft(c.Helo, " ")), " \t\r\x00")
 	if c.Name != "" {
 		client = c.Name + " " + client
+	}
+	if helo == "" {
+		helo, _, _ = strings.Cut(client, " ")
+	}
+	with := "ESMTP"
+	if c.Helo == "" {
+		with = "SMTP"
 	}
 	login := ""
 	if c.Login != "" {
@@ -199,7 +207,7 @@ func sendmailReceived(c Client, m Message) *regexp.Regexp {
 	}
 	quote := regexp.QuoteMeta
 	return regexp.MustCompile(`(?m)^Received: from ` + quote(helo+" ("+client+")\r\n\t"+login+"by "+Hostname) +
-		` \([\d./]+\) with ESMTPA? id [0-9A-Za-z]+\r\n` +
+		` \([\d./]+\) with ` + with + `A? id [0-9A-Za-z]+\r\n` +
 		`\tfor ` + quote(rcpt) + `; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} \(\w+\))\r\n`)
 }
 

@@ -37,6 +37,14 @@ type step struct {
 	code    int
 }
 
+// hello returns the greeting of c, if it says any.
+func (c Client) hello() []step {
+	if c.Helo == "" {
+		return nil
+	}
+	return []step{{"EHLO " + c.Helo, 250}}
+}
+
 // openSMTP returns a client on a new connection, after the greeting and steps.
 // It closes the connection if it fails.
 func openSMTP(conn net.Conn, steps ...step) (*smtpClient, error) {

@@ -28,37 +28,46 @@ const (
 	hostName = `(?P<name>[A-Za-z0-9._-]+)`
 	// address has the tag of RFC 5321 section 4.1.3 or not, and a port or not.
 	address = `\[(?:[Ii][Pp][Vv]6:)?(?P<client>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\](?::\d{1,5})?`
-	// sendmailClient is what Sendmail calls "_", and Postfix writes in part.
-	sendmailClient = `(?:(?:[^ ()\[\]@]*@)?(?:` + hostName + `|<unknown>) )?` + address + `(?P<forged> \(may be forged\))?`
-	// comments are what some hosts write before "by", such as the cipher.
-	comments = `(?:\((?:[^()]|\([^()]*\))*\) )*`
+	// sendmailClient is what Sendmail calls "_", and Postfix writes in part. An
+	// ident with "=" would be Exim's text.
+	sendmailClient = `(?:(?:[^ ()\[\]@=]*@)?(?:` + hostName + `|<unknown>) )?` + address + `(?P<forged> \(may be forged\))?`
 )
 
-// forms are the forms of Received fields that name a client, with one space in
-// place of all white space between words.
-//
-// A client chooses its HELO and, with its DNS and its ident server, parts of the
-// rest. So a form leaves no doubt about where the address stands: text from the
-// client that comes first has no parentheses, and the word "by" follows, without
-// which the address could be the receiving host's own. In the forms of Exim and
-// Exchange nothing from the client precedes the address, or a host that writes
-// another form cannot be made to write them.
-var forms = []*regexp.Regexp{
+// form is a form of Received fields that name a client, with one space in place of
+// all white space.
+type form struct {
+	// from matches the field up to "by". by matches what follows; nil means that
+	// any host writes this form.
+	from, by *regexp.Regexp
+}
+
+// forms are the forms that are known. A client chooses its HELO and, with its DNS and
+// its ident server, parts of the rest. So a form leaves no doubt about where the
+// address stands: text from the client that comes first has no parentheses, or the
+// host that added the field is known not to write any.
+var forms = []form{
 	// Postfix, Sendmail, OpenSMTPD: from HELO (NAME [ADDRESS]) by
 	// Sendmail: from HELO (IDENT@NAME [ADDRESS] (may be forged)) by
 	// Sendmail, amavis, Exchange: from HELO ([ADDRESS]) by
-	regexp.MustCompile(`^(?i:from) (?P<helo>[^()]*?) ?\(` + sendmailClient + `\) ` + comments + `by `),
+	// Some of them add comments, such as the cipher.
+	{from: regexp.MustCompile(`^(?i:from) (?P<helo>[^()]*?) ?\(` + sendmailClient + `\)(?P<comments> .*)?$`)},
 	// Sendmail, of a client that gave no HELO: (from NAME [ADDRESS]) by
-	regexp.MustCompile(`^\(from ` + sendmailClient + `\) by `),
+	{from: regexp.MustCompile(`^\(from ` + sendmailClient + `\)$`)},
 	// Exim: from NAME ([ADDRESS] helo=HELO ident=IDENT) by
-	regexp.MustCompile(`^(?i:from) ` + hostName + ` \(` + address + ` (?:helo=(?P<helo>[^ ()]+)(?: ident=[^ ()]*)?|ident=[^ ()]*)\) by `),
+	{from: regexp.MustCompile(`^(?i:from) ` + hostName + ` \(` + address + `(?: helo=(?P<helo>[^()]+?))?(?: ident=[^()]*)?\)$`)},
 	// Exim: from [ADDRESS] (port=PORT helo=HELO ident=IDENT) by
-	regexp.MustCompile(`^(?i:from) ` + address + ` \((?:port=\d+ ?)?(?:helo=(?P<helo>[^ ()]+) ?)?(?:ident=[^ ()]*)?\) by `),
+	{from: regexp.MustCompile(`^(?i:from) ` + address + ` \((?:port=\d+|(?:port=\d+ )?helo=(?P<helo>[^()]+?)(?: ident=[^()]*)?|(?:port=\d+ )?ident=[^()]*)\)$`)},
 	// Exim, of a client that gave its address as HELO: from [ADDRESS] by
-	regexp.MustCompile(`^(?i:from) ` + address + ` by [^()]*\(Exim `),
+	{from: regexp.MustCompile(`^(?i:from) ` + address + `$`), by: exim},
 	// Exchange: from HELO (ADDRESS) by
-	regexp.MustCompile(`^(?i:from) (?P<helo>[^()]*?) \((?P<client>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\) by .* with (?:Microsoft SMTP Server|HTTPS|mapi)\b`),
+	{from: regexp.MustCompile(`^(?i:from) (?P<helo>[^()]*?) \((?P<client>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\)$`), by: exchange},
 }
+
+// What hosts write behind "by". Paths, which clients choose, come later.
+var (
+	exim     = regexp.MustCompile(`^[^<>"]*\(Exim `)
+	exchange = regexp.MustCompile(`^[^ ]+ \(\[?[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]?\) with (?:Microsoft SMTP Server|HTTPS|mapi)\b`)
+)
 
 // ParseReceived reads the value of a Received field as Postfix, Sendmail, Exim and
 // Exchange write it, and other hosts that use their forms. ok is false if it has
@@ -67,31 +76,47 @@ func ParseReceived(value string) (r Received, ok bool) {
 	if len(value) > maxReceived {
 		return Received{}, false
 	}
-	words := strings.Join(strings.FieldsFunc(value, isSpace), " ")
-	if by, host, _ := strings.Cut(words, " "); strings.EqualFold(by, "by") {
+	if by, host, _ := strings.Cut(words(value), " "); strings.EqualFold(by, "by") {
 		return Received{}, host != ""
 	}
-	if strings.Count(words, ") by ") > 1 {
-		return Received{}, false // a client's HELO may be the first one
+	from, by, ok := cutBy(value)
+	if !ok {
+		return Received{}, false
 	}
-	for _, form := range forms {
-		if m := form.FindStringSubmatch(words); m != nil {
-			return fill(form, m)
+	for _, f := range forms {
+		if m := f.from.FindStringSubmatch(from); m != nil && (f.by == nil || f.by.MatchString(by)) {
+			return f.fill(m, by)
 		}
 	}
 	return Received{}, false
 }
 
+// cutBy cuts a field before and after the "by" of the host that added it. Clients can
+// have the word written too, in front of it with their HELO and behind it with the
+// paths of the envelope. But Postfix, Sendmail and Exim begin a line with a TAB and
+// "by", and no client can; a line that an MTA breaks begins with a space.
+func cutBy(value string) (from, by string, ok bool) {
+	if from, by, ok = strings.Cut(value, "\n\tby "); ok {
+		return words(from), words(by), !strings.Contains(by, "\n\tby ")
+	}
+	all := words(value)
+	if from, by, ok = strings.Cut(all, ") by "); ok {
+		return from + ")", by, !strings.Contains(by, ") by ")
+	}
+	from, by, ok = strings.Cut(all, " by ")
+	return from, by, ok && !strings.Contains(by, " by ")
+}
+
 // fill returns what the groups of a form matched.
-func fill(form *regexp.Regexp, m []string) (r Received, ok bool) {
+func (f *form) fill(m []string, by string) (r Received, ok bool) {
 	group := func(name string) string {
-		if i := form.SubexpIndex(name); i >= 0 {
+		if i := f.from.SubexpIndex(name); i >= 0 {
 			return m[i]
 		}
 		return ""
 	}
 	client, err := netip.ParseAddr(group("client"))
-	if err != nil {
+	if err != nil || !balanced(group("comments")) {
 		return Received{}, false
 	}
 	r = Received{Client: client.Unmap().WithZone(""), Name: group("name"), Helo: group("helo")}
@@ -100,5 +125,28 @@ func fill(form *regexp.Regexp, m []string) (r Received, ok bool) {
 	}
 	return r, true
 }
+
+// balanced reports whether s is comments with spaces between them, or empty. Nothing
+// in them is quoted: Postfix replaces backslashes.
+func balanced(s string) bool {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case depth == 0 && c != ' ':
+			return false
+		}
+		if depth < 0 {
+			return false
+		}
+	}
+	return depth == 0
+}
+
+// words returns s with one space in place of all white space, and none at its ends.
+func words(s string) string { return strings.Join(strings.FieldsFunc(s, isSpace), " ") }
 
 func isSpace(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }

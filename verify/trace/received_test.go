@@ -6,6 +6,14 @@ import (
 	"testing"
 )
 
+// mtaFold folds a field as MTAs do, before their "by".
+func mtaFold(value string) string {
+	if before, after, ok := strings.Cut(value, ") by "); ok {
+		return before + ")\r\n\tby " + after
+	}
+	return strings.Replace(value, " by ", "\r\n\tby ", 1)
+}
+
 // TestParseReceived reads fields as hosts write them. Each value is on one line here;
 // the hosts fold it.
 func TestParseReceived(t *testing.T) {
@@ -17,6 +25,8 @@ func TestParseReceived(t *testing.T) {
 			"2001:db8::5", "", "mail.example.net"},
 		{"from [192.0.2.7] (out.example.net [203.0.113.5]) (Authenticated sender: joe) by mx.example.org (Postfix) with ESMTPSA id 1; x",
 			"203.0.113.5", "out.example.net", "[192.0.2.7]"},
+		{`from a (unknown [203.0.113.5]) (using TLSv1.3 with cipher X (256/256 bits)) (Client CN "a ((b)) c", Issuer "d" (not verified)) by mx (Postfix) with ESMTPS id 1; x`,
+			"203.0.113.5", "", "a"},
 		{"from a b [10.0.0.1] by c (unknown [203.0.113.5]) by mx.example.org (Postfix) with SMTP id 1; x", "203.0.113.5", "", "a b [10.0.0.1] by c"},
 		{"from unknown (unknown [203.0.113.5]) by mx.example.org (Postfix) with SMTP id 1; x", "203.0.113.5", "", "unknown"},
 		// Sendmail.
@@ -38,6 +48,11 @@ func TestParseReceived(t *testing.T) {
 		{"from [203.0.113.5] (port=40000) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "", ""},
 		{"from [2001:db8::5]:40000 (helo=[10.0.0.1]) by mx with esmtp (Exim 4.96) id 1; x", "2001:db8::5", "", "[10.0.0.1]"},
 		{"from [203.0.113.5] by mx.example.org with esmtp (Exim 4.96) (envelope-from <a@b>) id 1; x", "203.0.113.5", "", ""},
+		{"from [203.0.113.5] by mx.example.org with esmtps (TLS1.3) tls TLS_AES_256_GCM_SHA384 (Exim 4.96) id 1; x", "203.0.113.5", "", ""},
+		// With helo_accept_junk_hosts, and what an ident server says.
+		{"from [203.0.113.5] (helo=x@y [10.0.0.1]) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "", "x@y [10.0.0.1]"},
+		{"from [203.0.113.5] (ident=x@y [10.0.0.1]) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "", ""},
+		{"from mail.example.net ([203.0.113.5] helo=a b ident=x@y [10.0.0.1]) by mx with esmtp (Exim 4.96) id 1; x", "203.0.113.5", "mail.example.net", "a b"},
 		// Exchange.
 		{"from mail.example.net (203.0.113.5) by EX01.example.org (10.0.0.5) with Microsoft SMTP Server (version=TLS1_2, cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id 15.2.1118.7; x",
 			"203.0.113.5", "", "mail.example.net"},
@@ -55,14 +70,53 @@ func TestParseReceived(t *testing.T) {
 		{"by mx.example.org (Postfix, from userid 1001) id 1; x", "", "", ""},
 		{"By mx.example.org (Postfix) id 1; x", "", "", ""},
 	} {
-		folded := strings.NewReplacer(" by ", "\r\n\tby ", " id ", "\n        id ").Replace(" " + test.value)
-		got, ok := ParseReceived(folded)
 		var want netip.Addr
 		if test.client != "" {
 			want = netip.MustParseAddr(test.client)
 		}
-		if !ok || got.Client != want || got.Name != test.name || got.Helo != test.helo {
-			t.Errorf("%q: got %+v, %v", test.value, got, ok)
+		for _, value := range []string{test.value, mtaFold(test.value), strings.ReplaceAll(test.value, " id ", "\n        id ")} {
+			got, ok := ParseReceived(" " + value)
+			if !ok || got.Client != want || got.Name != test.name || got.Helo != test.helo {
+				t.Errorf("%q: got %+v, %v", value, got, ok)
+			}
+		}
+	}
+}
+
+// TestParseReceivedFolded has fields in which a client had " by " written: only the
+// fold shows which one is the host's.
+func TestParseReceivedFolded(t *testing.T) {
+	client := netip.MustParseAddr("203.0.113.5")
+	for _, value := range []string{
+		"from helo.example (unknown [203.0.113.5])\r\n\tby mx (Postfix) with ESMTP id 1\r\n\tfor <\"x) by y\"@example.org>; x",
+		"from helo.example (unknown [203.0.113.5])\r\n\tby mx (Postfix) with ESMTP id 1\r\n\tfor <\"x\r\n by y\"@example.org>; x",
+		"from helo.example (unknown [203.0.113.5])\r\n\tby mx (8.17.1/8.17.1) with ESMTP id 1\r\n\tfor <\"x ([10.0.0.1]) by y\"@example.org>; x",
+		"from helo.example (unknown [203.0.113.5])\r\n\t(Client CN \"x ((y)) by z\", Issuer \"a\" (not verified))\r\n\tby mx (Postfix) with ESMTPS id 1; x",
+		"from [203.0.113.5] (helo=helo.example)\r\n\tby mx with esmtp (Exim 4.96)\r\n\t(envelope-from <\"x) by y\"@example.net>)\r\n\tid 1; x",
+		"from [203.0.113.5]\r\n\tby mx with esmtp (Exim 4.96)\r\n\t(envelope-from <\"x) by y (Exim \"@example.net>)\r\n\tid 1; x",
+	} {
+		got, ok := ParseReceived(" " + value)
+		if !ok || got.Client != client {
+			t.Errorf("%q: got %+v, %v", value, got, ok)
+		}
+		// On one line it cannot always be told, but is never mistaken.
+		value = strings.Join(strings.Fields(value), " ")
+		if got, ok := ParseReceived(" " + value); ok && got.Client != client {
+			t.Errorf("%q: got %+v", value, got)
+		}
+	}
+	// A host that puts a HELO into its field as it is.
+	for _, value := range []string{
+		"from x ([10.0.0.1]) by y (unknown [203.0.113.5])\r\n\tby mx with SMTP; x",
+		"from x ([10.0.0.1]) (y (unknown [203.0.113.5])\r\n\tby mx with SMTP for <\"a) by b\"@example.org>; x",
+		"from x ([10.0.0.1] helo=y (unknown [203.0.113.5])\r\n\tby mx with SMTP; x",
+		"from [10.0.0.1] (helo=y (unknown [203.0.113.5])\r\n\tby mx with SMTP; x",
+		"from [10.0.0.1]\r\n\tby mx with SMTP for <\"(Exim \"@example.org>; x",
+		"from x ([10.0.0.1])\r\n by y (unknown [203.0.113.5])\r\n\tby mx with SMTP; x",
+		"from x ([10.0.0.1])\r\n\tby y (unknown [203.0.113.5])\r\n\tby mx with SMTP; x",
+	} {
+		if got, ok := ParseReceived(" " + value); ok {
+			t.Errorf("%q: got %+v", value, got)
 		}
 	}
 }
@@ -93,7 +147,11 @@ func TestParseReceivedRefuses(t *testing.T) {
 		"from x (y [10.0.0]) by mx with SMTP; x",
 		"from x (y [IPv6:10.0.0.1:]) by mx with SMTP; x",
 		"from x (y [10.0.0.1]) with SMTP; x",
-		"from x (y [10.0.0.1]) (a (b (c))) by mx with SMTP; x",
+		"from x (y [10.0.0.1]) (a (b (c)) by mx with SMTP; x",
+		"from x (y [10.0.0.1]) (a) b) by mx with SMTP; x",
+		"from x (y [10.0.0.1]) a by mx with SMTP; x",
+		"from [10.0.0.1] () by mx with SMTP; x",
+		"from x (10.0.0.1) by mx (mx) with SMTP for <\"with Microsoft SMTP Server\"@example.org>; x",
 		"from x (y [10.0.0.1])",
 		"from x\x00 (y [10.0.0.1]\x00) by mx; x",
 		"from x (y [203.0.113.5]) by " + strings.Repeat("x", maxReceived),
@@ -105,33 +163,35 @@ func TestParseReceivedRefuses(t *testing.T) {
 }
 
 // FuzzParseReceived checks that text that a client chooses, in a field as Postfix,
-// Sendmail and Exim write it, never changes which address is read.
+// Sendmail, Exim and Exchange write it, neither changes which address is read nor
+// keeps it from being read.
 func FuzzParseReceived(f *testing.F) {
 	for _, s := range []string{"mail.example.net", "[10.0.0.1]", "x ([10.0.0.1]) by y", "x helo=y", "10.0.0.1", "a b c", "by", " by mx (Exim 4.96)", "[10.0.0.1] (helo=x"} {
-		f.Add(s)
+		f.Add(s, `"`+s+`"@example.net`)
 	}
 	client := netip.MustParseAddr("203.0.113.5")
-	f.Fuzz(func(t *testing.T, helo string) {
-		// What Postfix replaces in a HELO.
+	f.Fuzz(func(t *testing.T, helo, path string) {
+		if len(helo) == 0 || len(helo)+len(path) > 1000 {
+			return
+		}
+		// What Postfix replaces in a HELO. No client can send a line end in a path.
 		helo = strings.Map(func(r rune) rune {
 			if r <= ' ' || strings.ContainsRune(`<>()\";:@`, r) || r == 0x7f {
 				return '?'
 			}
 			return r
 		}, helo)
+		path = strings.NewReplacer("\r", "", "\n", "\r\n ").Replace(path)
 		for _, value := range []string{
-			" from " + helo + " (unknown [203.0.113.5])\n\tby mx.example.org (Postfix) with SMTP id 1; x",
-			" from " + helo + " ([203.0.113.5])\n\tby mx.example.org (8.17.1/8.17.1) with SMTP id 1; x",
-			" from [203.0.113.5] (helo=" + helo + ")\n\tby mx.example.org with smtp (Exim 4.96) id 1; x",
-			" from host.example ([203.0.113.5] helo=" + helo + ")\n\tby mx.example.org with smtp (Exim 4.96) id 1; x",
+			" from " + helo + " (unknown [203.0.113.5])\r\n\tby mx.example.org (Postfix) with SMTP id 1\r\n\tfor <" + path + ">; x",
+			" from " + helo + " ([203.0.113.5])\r\n\tby mx.example.org (8.17.1/8.17.1) with SMTP id 1\r\n\tfor <" + path + ">; x",
+			" from [203.0.113.5] (helo=" + helo + ")\r\n\tby mx.example.org with smtp (Exim 4.96)\r\n\t(envelope-from <" + path + ">)\r\n\tid 1; x",
+			" from host.example ([203.0.113.5] helo=" + helo + ")\r\n\tby mx.example.org with smtp (Exim 4.96)\r\n\t(envelope-from <" + path + ">)\r\n\tid 1; x",
+			" from [203.0.113.5]\r\n\tby mx.example.org with smtp (Exim 4.96)\r\n\t(envelope-from <" + path + ">)\r\n\tid 1; x",
 			" from " + helo + " (203.0.113.5) by EX01 (10.0.0.5) with Microsoft SMTP Server id 1; x",
 		} {
-			got, ok := ParseReceived(value)
-			if ok && got.Client != client {
-				t.Errorf("%q: %+v", value, got)
-			}
-			if !ok && len(helo) > 0 && len(helo) < 1000 {
-				t.Errorf("%q: not read", value)
+			if got, ok := ParseReceived(value); !ok || got.Client != client {
+				t.Errorf("%q: %+v, %v", value, got, ok)
 			}
 		}
 	})

@@ -28,6 +28,7 @@ func hostile(n int) map[string]string {
 		"names":        fill("from a (", "a.", " [203.0.113.5])\r\n\tby mx; x"),
 		"digits":       fill("from a ([", "1:", "])\r\n\tby mx; x"),
 		"helo":         fill("from [203.0.113.5] (", "helo=a ident=", ")\r\n\tby mx; x"),
+		"junk helo":    fill("from [203.0.113.5] (", "helo=a) ident=(", ")\r\n\tby mx with smtp (Exim 4.96); x"),
 		"exim":         fill("from [203.0.113.5]\r\n\tby ", "(Exim", "; x"),
 		"exchange":     fill("from a (203.0.113.5)\r\n\tby ", "a (1) with ", "; x"),
 		"line endings": fill("from a", "\r\n ", "(x [203.0.113.5])\r\n\tby mx; x"),

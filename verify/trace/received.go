@@ -54,9 +54,10 @@ var forms = []form{
 	// Sendmail, of a client that gave no HELO: (from NAME [ADDRESS]) by
 	{from: regexp.MustCompile(`^\(from ` + sendmailClient + `\)$`)},
 	// Exim: from NAME ([ADDRESS] helo=HELO ident=IDENT) by
-	{from: regexp.MustCompile(`^(?i:from) ` + hostName + ` \(` + address + `(?: helo=(?P<helo>[^()]+?))?(?: ident=[^()]*)?\)$`)},
 	// Exim: from [ADDRESS] (port=PORT helo=HELO ident=IDENT) by
-	{from: regexp.MustCompile(`^(?i:from) ` + address + ` \((?:port=\d+|(?:port=\d+ )?helo=(?P<helo>[^()]+?)(?: ident=[^()]*)?|(?:port=\d+ )?ident=[^()]*)\)$`)},
+	eximNamed(`[^()]`, nil), eximUnnamed(`[^()]`, nil),
+	// It can be told to take any text for a HELO, and takes any for an ident.
+	eximNamed(`.`, exim), eximUnnamed(`.`, exim),
 	// Exim, of a client that gave its address as HELO: from [ADDRESS] by
 	{from: regexp.MustCompile(`^(?i:from) ` + address + `$`), by: exim},
 	// Exchange: from HELO (ADDRESS) by
@@ -68,6 +69,18 @@ var (
 	exim     = regexp.MustCompile(`^[^<>"]*\(Exim `)
 	exchange = regexp.MustCompile(`^[^ ]+ \(\[?[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]?\) with (?:Microsoft SMTP Server|HTTPS|mapi)\b`)
 )
+
+// eximNamed and eximUnnamed return forms of Exim, in which texts from the client
+// consist of char. If that can be a parenthesis, by must show that it is Exim: it is
+// sure to have written the address first.
+func eximNamed(char string, by *regexp.Regexp) form {
+	return form{regexp.MustCompile(`^(?i:from) ` + hostName + ` \(` + address + `(?: helo=(?P<helo>` + char + `+?))?(?: ident=` + char + `*)?\)$`), by}
+}
+
+func eximUnnamed(char string, by *regexp.Regexp) form {
+	helo, ident := `helo=(?P<helo>`+char+`+?)(?: ident=`+char+`*)?`, `ident=`+char+`*`
+	return form{regexp.MustCompile(`^(?i:from) ` + address + ` \((?:port=\d+|(?:port=\d+ )?(?:` + helo + `|` + ident + `))\)$`), by}
+}
 
 // ParseReceived reads the value of a Received field as Postfix, Sendmail, Exim and
 // Exchange write it, and other hosts that use their forms. ok is false if it has

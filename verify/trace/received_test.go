@@ -92,6 +92,10 @@ func TestParseReceivedFolded(t *testing.T) {
 		"from helo.example (unknown [203.0.113.5])\r\n\tby mx (Postfix) with ESMTP id 1\r\n\tfor <\"x\r\n by y\"@example.org>; x",
 		"from helo.example (unknown [203.0.113.5])\r\n\tby mx (8.17.1/8.17.1) with ESMTP id 1\r\n\tfor <\"x ([10.0.0.1]) by y\"@example.org>; x",
 		"from helo.example (unknown [203.0.113.5])\r\n\t(Client CN \"x ((y)) by z\", Issuer \"a\" (not verified))\r\n\tby mx (Postfix) with ESMTPS id 1; x",
+		"from [203.0.113.5] (helo=x ([10.0.0.1]) by y)\r\n\tby mx.example.org with esmtp (Exim 4.96)\r\n\tid 1; x",
+		"from [203.0.113.5] (port=40000 helo=a(b)\r\n\tby mx.example.org with esmtps  (TLS1.3) tls TLS_AES_256_GCM_SHA384\r\n\t(Exim 4.96)\r\n\tid 1; x",
+		"from [203.0.113.5] (helo=h.example ident=x) by y (z)\r\n\tby mx.example.org with esmtp (Exim 4.96)\r\n\tid 1; x",
+		"from out.example.com ([203.0.113.5] helo=x ([10.0.0.1]) ident=a) by b (c)\r\n\tby mx.example.org with esmtp (Exim 4.96)\r\n\tid 1; x",
 		"from [203.0.113.5] (helo=helo.example)\r\n\tby mx with esmtp (Exim 4.96)\r\n\t(envelope-from <\"x) by y\"@example.net>)\r\n\tid 1; x",
 		"from [203.0.113.5]\r\n\tby mx with esmtp (Exim 4.96)\r\n\t(envelope-from <\"x) by y (Exim \"@example.net>)\r\n\tid 1; x",
 	} {
@@ -174,6 +178,10 @@ func FuzzParseReceived(f *testing.F) {
 		if len(helo) == 0 || len(helo)+len(path) > 1000 {
 			return
 		}
+		junk := strings.Join(strings.FieldsFunc(helo, isSpace), " ")
+		if junk == "" {
+			return
+		}
 		// What Postfix replaces in a HELO. No client can send a line end in a path.
 		helo = strings.Map(func(r rune) rune {
 			if r <= ' ' || strings.ContainsRune(`<>()\";:@`, r) || r == 0x7f {
@@ -187,6 +195,8 @@ func FuzzParseReceived(f *testing.F) {
 			" from " + helo + " ([203.0.113.5])\r\n\tby mx.example.org (8.17.1/8.17.1) with SMTP id 1\r\n\tfor <" + path + ">; x",
 			" from [203.0.113.5] (helo=" + helo + ")\r\n\tby mx.example.org with smtp (Exim 4.96)\r\n\t(envelope-from <" + path + ">)\r\n\tid 1; x",
 			" from host.example ([203.0.113.5] helo=" + helo + ")\r\n\tby mx.example.org with smtp (Exim 4.96)\r\n\t(envelope-from <" + path + ">)\r\n\tid 1; x",
+			" from [203.0.113.5] (helo=" + junk + " ident=" + junk + ")\r\n\tby mx.example.org with smtp (Exim 4.96)\r\n\t(envelope-from <" + path + ">)\r\n\tid 1; x",
+			" from host.example ([203.0.113.5] helo=" + junk + ")\r\n\tby mx.example.org with smtp (Exim 4.96)\r\n\t(envelope-from <" + path + ">)\r\n\tid 1; x",
 			" from [203.0.113.5]\r\n\tby mx.example.org with smtp (Exim 4.96)\r\n\t(envelope-from <" + path + ">)\r\n\tid 1; x",
 			" from " + helo + " (203.0.113.5) by EX01 (10.0.0.5) with Microsoft SMTP Server id 1; x",
 		} {

@@ -70,6 +70,7 @@ key_file = %q
 	for _, test := range []struct {
 		name, to string
 		broken   bool // as docs/sendmail.md says
+		unsigned bool // likewise
 	}{
 		{name: "one", to: "A <a@example.org>"},
 		{name: "folded", to: "A <a@example.org>,\r\n\tB <b@example.org>"},
@@ -87,7 +88,7 @@ key_file = %q
 		{name: "space before a comma", to: "a@example.org , b@example.org", broken: true},
 		{name: "no domain", to: "a", broken: true},
 		{name: "not ASCII", to: "a@B\u00dcCHER.example", broken: true},
-		{name: "long line", to: strings.Repeat("a", 2400) + ":;", broken: true},
+		{name: "long line", to: strings.Repeat("a", 2400) + ":;", unsigned: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := arcMessage()
@@ -96,12 +97,16 @@ key_file = %q
 			if test.broken {
 				result = "fail"
 			}
+			count := 1
+			if test.unsigned {
+				result, count = "none", 0
+			}
 			own := sendmail.Deliver(t, user, m)[0]
-			if c := check(t, dns, whole(own)); len(c.DKIM) != 1 || c.DKIM[0].Result != result {
+			if c := check(t, dns, whole(own)); len(c.DKIM) != count || count > 0 && c.DKIM[0].Result != result {
 				t.Errorf("signed: %+v, want %s:\n%s", c.DKIM, result, own.Header)
 			}
 			sealed := sendmail.Deliver(t, arcClient, m)[0]
-			if c := check(t, dns, whole(sealed)); len(c.ARC.Sets) != 1 || c.ARC.Result != result {
+			if c := check(t, dns, whole(sealed)); len(c.ARC.Sets) != count || c.ARC.Result != result {
 				t.Errorf("sealed: %+v, want %s:\n%s", c.ARC, result, sealed.Header)
 			}
 		})

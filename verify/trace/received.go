@@ -76,6 +76,16 @@ func ParseReceived(value string) (r Received, ok bool) {
 	if len(value) > maxReceived {
 		return Received{}, false
 	}
+	if mended := mend(value); mended != value {
+		if r, ok := parse(mended); ok {
+			return r, true
+		}
+		// A fold can follow a long line too.
+	}
+	return parse(value)
+}
+
+func parse(value string) (r Received, ok bool) {
 	if by, host, _ := strings.Cut(words(value), " "); strings.EqualFold(by, "by") {
 		return Received{}, host != ""
 	}
@@ -89,6 +99,36 @@ func ParseReceived(value string) (r Received, ok bool) {
 		}
 	}
 	return Received{}, false
+}
+
+// longLine is the length in octets above which a line is not folded but broken. MTAs
+// that pass it on break lines of more than 998 octets, or sooner.
+const longLine = 900
+
+// mend returns the value of a field without the breaks of long lines. A client chooses,
+// with the length of its HELO, where its host's field breaks: in the address too.
+// Postfix breaks a line with CRLF and a space, Sendmail with "!" before them.
+func mend(value string) string {
+	if len(value) <= longLine {
+		return value
+	}
+	var b strings.Builder
+	line := 0 // length of the current line, without its breaks
+	for {
+		part, rest, more := strings.Cut(value, "\n")
+		line += len(part)
+		if !more || line <= longLine || !strings.HasPrefix(rest, " ") {
+			b.WriteString(part)
+			if !more {
+				return b.String()
+			}
+			b.WriteByte('\n')
+			line, value = 0, rest
+			continue
+		}
+		b.WriteString(strings.TrimSuffix(strings.TrimSuffix(part, "\r"), "!"))
+		value = rest[len(" "):]
+	}
 }
 
 // cutBy cuts a field before and after the "by" of the host that added it. Clients can

@@ -121,6 +121,33 @@ func TestParseReceivedFolded(t *testing.T) {
 	}
 }
 
+// TestParseReceivedBroken has fields whose first line an MTA broke when it passed them
+// on, at each place: a client chooses it with the length of its HELO.
+func TestParseReceivedBroken(t *testing.T) {
+	client := netip.MustParseAddr("203.0.113.5")
+	for from := 940; from < 1000; from++ {
+		helo := strings.Repeat("a", from)
+		line := "Received: from " + helo + " (out.example.net [203.0.113.5])"
+		for _, broken := range []string{breakLine(line, 998, ""), breakLine(line, 989, "!"), breakLine(breakLine(line, 998, ""), 989, "!")} {
+			_, value, _ := strings.Cut(broken+"\r\n\tby mx.example.org (Postfix) with ESMTP id 1; x", ":")
+			for _, value := range []string{value, strings.ReplaceAll(value, "\r\n", "\n")} {
+				if got, ok := ParseReceived(value); !ok || got.Client != client || got.Name != "out.example.net" || got.Helo != helo {
+					t.Fatalf("%d: %q: got %+v, %v", from, value[900:], got, ok)
+				}
+			}
+		}
+	}
+}
+
+// breakLine breaks the first line of s after n octets, as Postfix does, or as Sendmail
+// does with the mark "!".
+func breakLine(s string, n int, mark string) string {
+	if line, _, _ := strings.Cut(s, "\r\n"); len(line) <= n+len(mark) {
+		return s
+	}
+	return s[:n] + mark + "\r\n " + s[n:]
+}
+
 // TestParseReceivedRefuses has fields of other forms, and such that a client could
 // have chosen the address in.
 func TestParseReceivedRefuses(t *testing.T) {

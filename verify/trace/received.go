@@ -16,8 +16,8 @@ type Received struct {
 	// Addr if the field names no client, because the message was handed over
 	// within one host.
 	Client netip.Addr
-	// Name is the client's host name if the host that added the field verified
-	// it, otherwise "".
+	// Name is the client's host name if the host that added the field is known to
+	// verify it forward and reverse, otherwise "".
 	Name string
 	// Helo is the argument of HELO or EHLO, "" if the field does not have it.
 	Helo string
@@ -39,6 +39,8 @@ type form struct {
 	// from matches the field up to "by". by matches what follows; nil means that
 	// any host writes this form.
 	from, by *regexp.Regexp
+	// verified is set if every host that writes this form verifies the name.
+	verified bool
 }
 
 // forms are the forms that are known. A client chooses its HELO and, with its DNS and
@@ -54,7 +56,7 @@ var forms = []form{
 	// Sendmail, of a client that gave no HELO: (from NAME [ADDRESS]) by
 	{from: regexp.MustCompile(`^\(from ` + sendmailClient + `\)$`)},
 	// Exim: from NAME ([ADDRESS] helo=HELO ident=IDENT) by
-	{from: regexp.MustCompile(`^(?i:from) ` + hostName + ` \(` + address + `(?: helo=(?P<helo>[^()]+?))?(?: ident=[^()]*)?\)$`)},
+	{from: regexp.MustCompile(`^(?i:from) ` + hostName + ` \(` + address + `(?: helo=(?P<helo>[^()]+?))?(?: ident=[^()]*)?\)$`), verified: true},
 	// Exim: from [ADDRESS] (port=PORT helo=HELO ident=IDENT) by
 	{from: regexp.MustCompile(`^(?i:from) ` + address + ` \((?:port=\d+|(?:port=\d+ )?helo=(?P<helo>[^()]+?)(?: ident=[^()]*)?|(?:port=\d+ )?ident=[^()]*)\)$`)},
 	// Exim, of a client that gave its address as HELO: from [ADDRESS] by
@@ -65,6 +67,9 @@ var forms = []form{
 
 // What hosts write behind "by". Paths, which clients choose, come later.
 var (
+	// verifies are the hosts that look back from a name in form "NAME [ADDRESS]":
+	// Postfix and Sendmail. OpenSMTPD and Haraka write what the client's DNS says.
+	verifies = regexp.MustCompile(`^[^ ()]+ \((?:Postfix|8\.\d)`)
 	exim     = regexp.MustCompile(`^[^<>"]*\(Exim `)
 	exchange = regexp.MustCompile(`^[^ ]+ \(\[?[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]?\) with (?:Microsoft SMTP Server|HTTPS|mapi)\b`)
 )
@@ -160,7 +165,7 @@ func (f *form) fill(m []string, by string) (r Received, ok bool) {
 		return Received{}, false
 	}
 	r = Received{Client: client.Unmap().WithZone(""), Name: group("name"), Helo: group("helo")}
-	if strings.EqualFold(r.Name, "unknown") || group("forged") != "" {
+	if strings.EqualFold(r.Name, "unknown") || group("forged") != "" || !f.verified && !verifies.MatchString(by) {
 		r.Name = ""
 	}
 	return r, true

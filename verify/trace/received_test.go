@@ -66,6 +66,12 @@ func TestParseReceived(t *testing.T) {
 		{"from helo.example (<unknown> [203.0.113.5]) by mx (OpenSMTPD) with ESMTP id 1 for <a@b>; x", "203.0.113.5", "", "helo.example"},
 		{"from pps.filterd (m1.ppops.example [127.0.0.1]) by m1.ppops.example (8.17.1.5/8.17.1.5) with ESMTP id 1; x", "127.0.0.1", "m1.ppops.example", "pps.filterd"},
 		{"FROM helo.example (unknown [::ffff:203.0.113.5]) by mx (Postfix); x", "203.0.113.5", "", "helo.example"},
+		// The name is the one that the client's DNS has, without a look back.
+		{"from helo.example (trusted.example [203.0.113.5]) by mx (OpenSMTPD) with ESMTP id 1 for <a@b>; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (trusted.example [203.0.113.5]) by mx (Haraka/3.0.2) with ESMTP id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (unverified [203.0.113.5]) by mx (MDaemon PRO) with ESMTP id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (trusted.example [203.0.113.5]) by (Postfix) with ESMTP id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (trusted.example [203.0.113.5]) by mx with ESMTP id 1 for <\" (Postfix)\"@b>; x", "203.0.113.5", "", "helo.example"},
 		// Handed over within a host.
 		{"by mx.example.org (Postfix, from userid 1001) id 1; x", "", "", ""},
 		{"By mx.example.org (Postfix) id 1; x", "", "", ""},

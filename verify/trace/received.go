@@ -61,6 +61,10 @@ var forms = []form{
 	{from: regexp.MustCompile(`^(?i:from) ` + address + ` \((?:port=\d+|(?:port=\d+ )?helo=(?P<helo>[^()]+?)(?: ident=[^()]*)?|(?:port=\d+ )?ident=[^()]*)\)$`)},
 	// Exim, of a client that gave its address as HELO: from [ADDRESS] by
 	{from: regexp.MustCompile(`^(?i:from) ` + address + `$`), by: exim},
+	// Exim, of a program on its own host: from USER by
+	{from: regexp.MustCompile(`^from [^ ()\[\]]+$`), by: eximLocal},
+	// Sendmail, of a program on its own host: (from USER@HOST) by
+	{from: regexp.MustCompile(`^\(from [^ ()\[\]@]+@[^ ()\[\]@]+\)$`), by: submit},
 	// Exchange: from HELO (ADDRESS) by
 	{from: regexp.MustCompile(`^(?i:from) (?P<helo>[^()]*?) \((?P<client>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\)$`), by: exchange},
 }
@@ -69,9 +73,11 @@ var forms = []form{
 var (
 	// verifies are the hosts that look back from a name in form "NAME [ADDRESS]":
 	// Postfix and Sendmail. OpenSMTPD and Haraka write what the client's DNS says.
-	verifies = regexp.MustCompile(`^[^ ()]+ \((?:Postfix|8\.\d)`)
-	exim     = regexp.MustCompile(`^[^<>"]*\(Exim `)
-	exchange = regexp.MustCompile(`^[^ ]+ \(\[?[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]?\) with (?:Microsoft SMTP Server|HTTPS|mapi)\b`)
+	verifies  = regexp.MustCompile(`^[^ ()]+ \((?:Postfix|8\.\d)`)
+	eximLocal = regexp.MustCompile(`^[^ <>"]+ with local(?:-[a-z]+)? \(Exim `)
+	submit    = regexp.MustCompile(`^[^ ()]+ \(8\.[^ ()]*/Submit\) `)
+	exim      = regexp.MustCompile(`^[^<>"]*\(Exim `)
+	exchange  = regexp.MustCompile(`^[^ ]+ \(\[?[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]?\) with (?:Microsoft SMTP Server|HTTPS|mapi)\b`)
 )
 
 // ParseReceived reads the value of a Received field as Postfix, Sendmail, Exim and
@@ -159,6 +165,9 @@ func (f *form) fill(m []string, by string) (r Received, ok bool) {
 			return m[i]
 		}
 		return ""
+	}
+	if f.from.SubexpIndex("client") < 0 {
+		return Received{}, true // handed over within the host
 	}
 	client, err := netip.ParseAddr(group("client"))
 	if err != nil || !balanced(group("comments")) {

@@ -75,6 +75,9 @@ func TestParseReceived(t *testing.T) {
 		// Handed over within a host.
 		{"by mx.example.org (Postfix, from userid 1001) id 1; x", "", "", ""},
 		{"By mx.example.org (Postfix) id 1; x", "", "", ""},
+		{"from root by mx.example.org with local (Exim 4.96) (envelope-from <root@mx.example.org>) id 1; x", "", "", ""},
+		{"from www-data by mx.example.org with local-esmtp (Exim 4.96) (envelope-from <a@b>) id 1; x", "", "", ""},
+		{"(from root@localhost) by mx.example.org (8.17.1/8.17.1/Submit) id 1; x", "", "", ""},
 	} {
 		var want netip.Addr
 		if test.client != "" {
@@ -168,6 +171,12 @@ func TestParseReceivedRefuses(t *testing.T) {
 		"from [10.0.0.1] by mx.example.org (Postfix) with SMTP id 1; x",
 		"from [10.0.0.1] (Exim ) by mx.example.org with SMTP id 1; x",
 		"from 10.0.0.1 by mx.example.org with SMTP id 1; x",
+		"from a b by mx.example.org with local (Exim 4.96) id 1; x",
+		"from a by mx.example.org with esmtp (Exim 4.96) id 1; x",
+		"from a by mx.example.org with SMTP for <\"x with local (Exim 4.96)\"@b>; x",
+		"from a by with local (Exim 4.96)",
+		"(from root@localhost) by mx.example.org (8.17.1/8.17.1) id 1; x",
+		"(from a b@localhost) by mx.example.org (8.17.1/8.17.1/Submit) id 1; x",
 		"from helo.example (10.0.0.1) by mx.example.org with SMTP id 1; x",
 		"from helo.example (10.0.0.1) with Microsoft SMTP Server by mx.example.org id 1; x",
 		// A HELO that tries to be the rest of the field.

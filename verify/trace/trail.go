@@ -2,6 +2,7 @@ package trace
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -46,7 +47,7 @@ func (t *Trail) Field(f message.Field) (ends bool) {
 	r, ok := ParseReceived(f.Raw)
 	switch {
 	case !ok:
-		t.end(Received{}, ErrUnreadable)
+		t.end(Received{}, fmt.Errorf("%w: number %d from the top", ErrUnreadable, t.hops+1))
 	case r.Client.IsValid() && !r.Client.IsLoopback() && !t.isRelay(r.Client):
 		t.end(r, nil)
 	default:

@@ -47,7 +47,7 @@ type Skip struct {
 type Relay struct {
 	Networks    []Network `toml:"networks" comment:"For clients in these networks, their Received fields say where a message came from."`
 	Unreadable  Choice    `toml:"unreadable" comment:"SPF result if they do not say so: temperror or none."`
-	KeepResults bool      `toml:"keep_results" comment:"Keep the Authentication-Results that they add under our name."`
+	KeepResults bool      `toml:"keep_results" comment:"Keep the Authentication-Results, Received-SPF and quarantine fields that they add under our name."`
 }
 
 // DNS configures the resolver.

@@ -98,11 +98,7 @@ func (f *File) Skips(client netip.Addr) bool {
 // Trail returns the trail of a message from a client, or nil if the client is not
 // one of our relays.
 func (f *File) Trail(client netip.Addr) *trace.Trail {
-	relays := prefixes(f.Relay.Networks)
-	if !slices.ContainsFunc(relays, func(n netip.Prefix) bool { return n.Contains(client) }) {
-		return nil
-	}
-	return &trace.Trail{Relays: relays}
+	return trace.NewTrail(prefixes(f.Relay.Networks), client)
 }
 
 // ResultsOptions returns what Authentication-Results shows.

@@ -57,9 +57,13 @@ func (f *File) overrideWarnings() (warnings []string) {
 // Internet.
 const shortPrefix = 8
 
-// relayWarnings returns warnings about relays: a client that is taken for one chooses
+// relayWarnings returns warnings about relays. A client that is taken for one chooses
 // where its mail comes from.
 func (f *File) relayWarnings() (warnings []string) {
+	if f.Relay.KeepResults && len(f.Relay.Networks) == 0 {
+		err := badKey("relay.keep_results", "has no effect without relay.networks")
+		warnings = append(warnings, f.source.locate(err).Error())
+	}
 	for _, n := range f.Relay.Networks {
 		if n.Bits() < shortPrefix {
 			err := badKey("relay.networks", "%v has many hosts that are not yours: each could choose the client that is checked", n)

@@ -28,8 +28,8 @@ type attack struct {
 	relayed bool
 }
 
-// wire returns the mail as our MTA gets it: a relay adds a Received field at the top
-// and replaces in it what Postfix replaces in a HELO.
+// wire returns the mail as our MTA gets it: a relay adds a Received field at the top,
+// replaces in it what Postfix replaces in a HELO, and breaks a long line.
 func (a *attack) wire() mail {
 	if !a.relayed {
 		return a.mail
@@ -40,7 +40,11 @@ func (a *attack) wire() mail {
 		}
 		return r
 	}, a.helo)
-	return relayedMail(a.mail, field{"Received", " from " + helo + " (unknown [" + a.client + "])\n\tby mx1.example.org (Postfix) with ESMTP id 1; x"})
+	line := " from " + helo + " (unknown [" + a.client + "])"
+	if most := 998 - len("Received:"); len(line) > most {
+		line = line[:most] + "\n " + line[most:]
+	}
+	return relayedMail(a.mail, field{"Received", line + "\n\tby mx1.example.org (Postfix) with ESMTP id 1; x"})
 }
 
 // forged returns how many fields of a claim to be ours.
@@ -230,7 +234,8 @@ var additions = []struct {
 			" dmarc=pass header.from="+domain, " auth=pass smtp.auth=joe", " spf=pass smtp.mailfrom=192.0.2.10")})
 	}},
 	{"another greeting", func(rnd *rand.Rand, a *attack, _ string) {
-		a.helo = choose(rnd, "mail.bank.example (mail.bank.example [192.0.2.10])", "x [192.0.2.10] by y", "[10.0.0.1]", "silent.example", "attacker.example", "dead.bank.example", `"a"`, "[203.0.113.5]", "x", strings.Repeat("a.", 200)+"example")
+		a.helo = choose(rnd, "mail.bank.example (mail.bank.example [192.0.2.10])", "x [192.0.2.10] by y", "[10.0.0.1]", "silent.example", "attacker.example", "dead.bank.example", `"a"`, "[203.0.113.5]", "x", strings.Repeat("a.", 200)+"example",
+			strings.Repeat("a", 950+rnd.IntN(30)))
 	}},
 }
 

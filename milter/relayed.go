@@ -12,7 +12,7 @@ import (
 // relayed is a message from a relay of ours, until it is known which client gave it
 // to the first relay. Until then nothing can be verified, and its fields are held.
 type relayed struct {
-	trail  trace.Trail
+	trail  *trace.Trail
 	held   message.Header
 	octets int
 }

@@ -154,10 +154,10 @@ func (s *session) MailFrom(path, _ string, m gomilter.Modifier) (resp *gomilter.
 	t.crowded = inFlight > int64(t.settings.MaxMessages)
 	macro, given := m.GetEx(gomilter.MacroMailAddr)
 	t.env.MailFrom = meantPath(path, macro, given)
-	if contains(t.settings.Relays, s.client) {
+	if trail := trace.NewTrail(t.settings.Relays, s.client); trail != nil {
 		// Even if it has authenticated: its mail comes from elsewhere.
 		t.relay = s.client
-		t.relayed = &relayed{trail: trace.Trail{Relays: t.settings.Relays}}
+		t.relayed = &relayed{trail: trail}
 		t.removals.fields = t.settings.ownFields(policy.NotSkipped)
 		t.env.ClientIP, t.env.ClientName, t.env.Helo = netip.Addr{}, "", ""
 		return gomilter.RespContinue, nil

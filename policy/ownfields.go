@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"authmilter/verify/authres"
 	"authmilter/verify/message"
 )
@@ -80,7 +82,8 @@ func (o *OwnFields) Forged(kind OwnField, name, value string) bool {
 // OfRelay reports whether a field that claims to be ours, and that a relay of ours
 // added, may stay, and returns the results in it. Authentication-Results must have
 // exactly one of our names. Results beside text that cannot be read are not
-// returned: [SameResults] would not know the field again.
+// returned, because [SameResults] would not know the field again; nor are those with
+// a word that would not fit on a line, because an MTA would break our seal with it.
 func (o *OwnFields) OfRelay(kind OwnField, value string) (results []authres.Method, ok bool) {
 	if kind != ResultsField {
 		return nil, true
@@ -89,10 +92,19 @@ func (o *OwnFields) OfRelay(kind OwnField, value string) (results []authres.Meth
 	if err != nil || !o.Claimant.Owns(r.AuthservID) {
 		return nil, false
 	}
-	if len(r.Skipped) > 0 {
+	if len(r.Skipped) > 0 || slices.ContainsFunc(r.Methods, isLong) {
 		return nil, true
 	}
 	return r.Methods, true
+}
+
+// maxWord is the maximum length of a method with its result, and of the name of a
+// property, in octets. Values are cut when they are written.
+const maxWord = 256
+
+func isLong(m authres.Method) bool {
+	return len(m.Name)+len(m.Result) > maxWord ||
+		slices.ContainsFunc(m.Props, func(p authres.Prop) bool { return len(p.Type)+len(p.Name) > maxWord })
 }
 
 // Removed counts the fields of each kind that were deleted from a message because they

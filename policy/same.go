@@ -51,9 +51,10 @@ func cutResults(sealed, methods []authres.Method, o ResultsOptions) (rest []auth
 	return sealed, true
 }
 
-// sameMethod reports whether two fields say the same about a method.
+// sameMethod reports whether two fields say the same about a method. Relays may have
+// written what we clean in the set.
 func sameMethod(x, y authres.Method) bool {
-	return x.Name == y.Name && x.Result == y.Result && slices.Equal(common(x), common(y))
+	return x.Name == y.Name && x.Result == y.Result && slices.Equal(common(x.Cleaned()), common(y.Cleaned()))
 }
 
 // parseOwn reads a field of ours. Text that is not well formed is not ours: other

@@ -144,6 +144,29 @@ func TestSameResultsOfRelays(t *testing.T) {
 			t.Errorf("%s: got %v", test.name, got)
 		}
 	}
+	// What a relay writes is cleaned in the set.
+	for _, field := range []string{
+		"mx; x-virus=none policy.scanner=\"Clam AV; 1.0\" (x)",
+		"mx; auth=pass smtp.auth=j\u00f6e@example.com",
+		"mx; auth=pass smtp.auth=" + strings.Repeat("a", 1000),
+		"mx; auth=" + strings.Repeat("a", 1000),
+		"mx; auth=pass " + strings.Repeat("a", 1000) + ".x=y",
+	} {
+		results, ok := (&OwnFields{Claimant: authres.NewClaimant("mx")}).OfRelay(ResultsField, field)
+		set := authres.FormatARC(1, "mx", append([]authres.Method{{Name: "spf", Result: "none"}}, results...))
+		_, payload, err := authres.CutInstance(set)
+		if err != nil || !ok {
+			t.Fatal(err, ok)
+		}
+		if got := SameResults([]string{"mx; spf=none", field}, payload, ResultsOptions{}); !got[0] || got[1] != (len(results) > 0) {
+			t.Errorf("%.80q: got %v with %.200q", field, got, payload)
+		}
+		for line := range strings.SplitSeq(set, "\r\n") {
+			if len(line) > 998 {
+				t.Errorf("%.80q: a line of %d octets", field, len(line))
+			}
+		}
+	}
 	// Every result of the message is hidden.
 	if got := SameResults([]string{empty}, "mx; spf=none; arc=none", hide); !got[0] {
 		t.Error("all hidden: not the same")

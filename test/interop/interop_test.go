@@ -14,6 +14,7 @@ import (
 	"authmilter/policy"
 	"authmilter/verify"
 	"authmilter/verify/arc"
+	"authmilter/verify/authres"
 	"authmilter/verify/dkim"
 	"authmilter/verify/dns/dnstest"
 	"authmilter/verify/message"
@@ -88,7 +89,12 @@ func (w world) ours(t testing.TB, msg []byte, s *arc.Sealer) (*verify.Result, []
 	}
 	d := (&policy.Rules{}).Decide(&policy.Message{Envelope: env, Result: r})
 	id := "mx." + s.Domain
-	fields, err := c.Seal(id, policy.ARCResults(id, env, r, d, policy.ResultsOptions{}, nil))
+	own := policy.OwnFields{Claimant: authres.NewClaimant(id)}
+	relays, ok := own.OfRelay(policy.ResultsField, " "+id+relayResults)
+	if !ok || len(relays) != 4 {
+		t.Fatalf("results of a relay: %+v", relays)
+	}
+	fields, err := c.Seal(id, policy.ARCResults(id, env, r, d, policy.ResultsOptions{}, relays))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +103,11 @@ func (w world) ours(t testing.TB, msg []byte, s *arc.Sealer) (*verify.Result, []
 	}
 	return r, msg
 }
+
+// relayResults are what a relay of ours found, with values that are not ASCII, long or
+// quoted.
+var relayResults = "; auth=pass (PLAIN; x) smtp.auth=j\u00f6e@author.example; x-virus=none policy.scanner=\"Clam AV; 1.0\"\r\n\tpolicy.x=\"\xff\\\"(\"" +
+	"; iprev=pass reason=\"a; b\" policy.iprev=192.0.2.1 policy.name=" + strings.Repeat("a.", 900) + "; spf=pass smtp.mailfrom=\"a b\"@author.example"
 
 var plain = []byte(strings.ReplaceAll(`Received: from a by b; Thu, 14 Jan 2021 15:00:01 -0800
 From: Joe <joe@author.example>

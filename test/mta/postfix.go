@@ -201,10 +201,19 @@ func (p *Postfix) ownReceived(c Client, m Message) *regexp.Regexp {
 		login = "\t(Authenticated sender: " + c.Login + ")\r\n"
 	}
 	quote := regexp.QuoteMeta
-	return regexp.MustCompile(`(?m)^Received: from ` + quote(postfixHelo(c.Helo, name)) +
-		` \(` + quote(name) + ` \[` + quote(traceAddr(c.Addr)) + `\]\)\r\n` +
+	from := "Received: from " + postfixHelo(c.Helo, name) + " (" + name + " [" + traceAddr(c.Addr) + "])"
+	return regexp.MustCompile(`(?m)^` + broken(from) + `\r\n` +
 		quote(login) + `\tby ` + quote(p.name) + ` \(Postfix\) with ` + with + ` id [0-9A-Za-z]+\r\n` +
 		`\tfor <` + quote(m.To) + `>; \w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \(\w+\)\r\n`)
+}
+
+// broken matches a line that Postfix may have broken.
+func broken(line string) string {
+	const most = 998
+	if len(line) <= most {
+		return regexp.QuoteMeta(line)
+	}
+	return regexp.QuoteMeta(line[:most]) + `(?:\r\n )?` + broken(line[most:])
 }
 
 // postfixHelo returns what Postfix writes of a client's EHLO. If there was none, it

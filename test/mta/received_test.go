@@ -67,6 +67,19 @@ func testReceived(t *testing.T, m mta.MTA, refused []string) {
 	}
 }
 
+// TestReceivedBroken checks the same for the fields of a stock Postfix, which breaks long
+// lines: in the client's address if the HELO has the right length.
+func TestReceivedBroken(t *testing.T) {
+	_, port := serveRecorder(t)
+	p := mta.StartStockPostfix(t, "inet:"+mta.Loopback(port), false)
+	c := stranger()
+	end := len("Received: from ") + len(" (") + len(c.Name) + len(" [") + len(c.Addr.String()) + len("])")
+	for n := 998 - end + 1; n < 998-len("Received: from "); n++ {
+		c.Helo = strings.Repeat("a", n)
+		testReceivedOf(t, p, c, "x")
+	}
+}
+
 func testReceivedOf(t *testing.T, m mta.MTA, c mta.Client, local string, refused ...string) {
 	t.Helper()
 	d := m.Deliver(t, c, mta.Message{From: "a@example.com", To: local + "@" + mta.Domain, Data: []byte("Subject: a\r\n\r\n")})[0]

@@ -31,6 +31,7 @@ func hostile(n int) map[string]string {
 		"junk helo":    fill("from [203.0.113.5] (", "helo=a) ident=(", ")\r\n\tby mx with smtp (Exim 4.96); x"),
 		"exim":         fill("from [203.0.113.5]\r\n\tby ", "(Exim", "; x"),
 		"exchange":     fill("from a (203.0.113.5)\r\n\tby ", "a (1) with ", "; x"),
+		"broken":       fill("from "+strings.Repeat("a", longLine), "\r\n a!", "(x [203.0.113.5])\r\n\tby mx; x"),
 		"line endings": fill("from a", "\r\n ", "(x [203.0.113.5])\r\n\tby mx; x"),
 	}
 }

@@ -16,8 +16,8 @@ type Received struct {
 	// Addr if the field names no client, because the message was handed over
 	// within one host.
 	Client netip.Addr
-	// Name is the client's host name if the host that added the field verified
-	// it, otherwise "".
+	// Name is the client's host name if the host that added the field is known to
+	// verify it forward and reverse, otherwise "".
 	Name string
 	// Helo is the argument of HELO or EHLO, "" if the field does not have it.
 	Helo string
@@ -39,6 +39,8 @@ type form struct {
 	// from matches the field up to "by". by matches what follows; nil means that
 	// any host writes this form.
 	from, by *regexp.Regexp
+	// verified is set if every host that writes this form verifies the name.
+	verified bool
 }
 
 // forms are the forms that are known. A client chooses its HELO and, with its DNS and
@@ -60,26 +62,35 @@ var forms = []form{
 	eximNamed(`.`, exim), eximUnnamed(`.`, exim),
 	// Exim, of a client that gave its address as HELO: from [ADDRESS] by
 	{from: regexp.MustCompile(`^(?i:from) ` + address + `$`), by: exim},
+	// Exim, of a program on its own host: from USER by
+	{from: regexp.MustCompile(`^from [^ ()\[\]]+$`), by: eximLocal},
+	// Sendmail, of a program on its own host: (from USER@HOST) by
+	{from: regexp.MustCompile(`^\(from [^ ()\[\]@]+@[^ ()\[\]@]+\)$`), by: submit},
 	// Exchange: from HELO (ADDRESS) by
 	{from: regexp.MustCompile(`^(?i:from) (?P<helo>[^()]*?) \((?P<client>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\)$`), by: exchange},
 }
 
 // What hosts write behind "by". Paths, which clients choose, come later.
 var (
-	exim     = regexp.MustCompile(`^[^<>"]*\(Exim `)
-	exchange = regexp.MustCompile(`^[^ ]+ \(\[?[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]?\) with (?:Microsoft SMTP Server|HTTPS|mapi)\b`)
+	// verifies are the hosts that look back from a name in form "NAME [ADDRESS]":
+	// Postfix and Sendmail. OpenSMTPD and Haraka write what the client's DNS says.
+	verifies  = regexp.MustCompile(`^[^ ()]+ \((?:Postfix|8\.\d)`)
+	eximLocal = regexp.MustCompile(`^[^ <>"]+ with local(?:-[a-z]+)? \(Exim `)
+	submit    = regexp.MustCompile(`^[^ ()]+ \(8\.[^ ()]*/Submit\) `)
+	exim      = regexp.MustCompile(`^[^<>"]*\(Exim `)
+	exchange  = regexp.MustCompile(`^[^ ]+ \(\[?[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]?\) with (?:Microsoft SMTP Server|HTTPS|mapi)\b`)
 )
 
 // eximNamed and eximUnnamed return forms of Exim, in which texts from the client
 // consist of char. If that can be a parenthesis, by must show that it is Exim: it is
 // sure to have written the address first.
 func eximNamed(char string, by *regexp.Regexp) form {
-	return form{regexp.MustCompile(`^(?i:from) ` + hostName + ` \(` + address + `(?: helo=(?P<helo>` + char + `+?))?(?: ident=` + char + `*)?\)$`), by}
+	return form{regexp.MustCompile(`^(?i:from) ` + hostName + ` \(` + address + `(?: helo=(?P<helo>` + char + `+?))?(?: ident=` + char + `*)?\)$`), by, true}
 }
 
 func eximUnnamed(char string, by *regexp.Regexp) form {
 	helo, ident := `helo=(?P<helo>`+char+`+?)(?: ident=`+char+`*)?`, `ident=`+char+`*`
-	return form{regexp.MustCompile(`^(?i:from) ` + address + ` \((?:port=\d+|(?:port=\d+ )?(?:` + helo + `|` + ident + `))\)$`), by}
+	return form{regexp.MustCompile(`^(?i:from) ` + address + ` \((?:port=\d+|(?:port=\d+ )?(?:` + helo + `|` + ident + `))\)$`), by, false}
 }
 
 // ParseReceived reads the value of a Received field as Postfix, Sendmail, Exim and
@@ -89,6 +100,16 @@ func ParseReceived(value string) (r Received, ok bool) {
 	if len(value) > maxReceived {
 		return Received{}, false
 	}
+	if mended := mend(value); mended != value {
+		if r, ok := parse(mended); ok {
+			return r, true
+		}
+		// A fold can follow a long line too.
+	}
+	return parse(value)
+}
+
+func parse(value string) (r Received, ok bool) {
 	if by, host, _ := strings.Cut(words(value), " "); strings.EqualFold(by, "by") {
 		return Received{}, host != ""
 	}
@@ -102,6 +123,36 @@ func ParseReceived(value string) (r Received, ok bool) {
 		}
 	}
 	return Received{}, false
+}
+
+// longLine is the length in octets above which a line is not folded but broken. MTAs
+// that pass it on break lines of more than 998 octets, or sooner.
+const longLine = 900
+
+// mend returns the value of a field without the breaks of long lines. A client chooses,
+// with the length of its HELO, where its host's field breaks: in the address too.
+// Postfix breaks a line with CRLF and a space, Sendmail with "!" before them.
+func mend(value string) string {
+	if len(value) <= longLine {
+		return value
+	}
+	var b strings.Builder
+	line := 0 // length of the current line, without its breaks
+	for {
+		part, rest, more := strings.Cut(value, "\n")
+		line += len(part)
+		if !more || line <= longLine || !strings.HasPrefix(rest, " ") {
+			b.WriteString(part)
+			if !more {
+				return b.String()
+			}
+			b.WriteByte('\n')
+			line, value = 0, rest
+			continue
+		}
+		b.WriteString(strings.TrimSuffix(strings.TrimSuffix(part, "\r"), "!"))
+		value = rest[len(" "):]
+	}
 }
 
 // cutBy cuts a field before and after the "by" of the host that added it. Clients can
@@ -128,12 +179,15 @@ func (f *form) fill(m []string, by string) (r Received, ok bool) {
 		}
 		return ""
 	}
+	if f.from.SubexpIndex("client") < 0 {
+		return Received{}, true // handed over within the host
+	}
 	client, err := netip.ParseAddr(group("client"))
 	if err != nil || !balanced(group("comments")) {
 		return Received{}, false
 	}
 	r = Received{Client: client.Unmap().WithZone(""), Name: group("name"), Helo: group("helo")}
-	if strings.EqualFold(r.Name, "unknown") || group("forged") != "" {
+	if strings.EqualFold(r.Name, "unknown") || group("forged") != "" || !f.verified && !verifies.MatchString(by) {
 		r.Name = ""
 	}
 	return r, true

@@ -66,9 +66,18 @@ func TestParseReceived(t *testing.T) {
 		{"from helo.example (<unknown> [203.0.113.5]) by mx (OpenSMTPD) with ESMTP id 1 for <a@b>; x", "203.0.113.5", "", "helo.example"},
 		{"from pps.filterd (m1.ppops.example [127.0.0.1]) by m1.ppops.example (8.17.1.5/8.17.1.5) with ESMTP id 1; x", "127.0.0.1", "m1.ppops.example", "pps.filterd"},
 		{"FROM helo.example (unknown [::ffff:203.0.113.5]) by mx (Postfix); x", "203.0.113.5", "", "helo.example"},
+		// The name is the one that the client's DNS has, without a look back.
+		{"from helo.example (trusted.example [203.0.113.5]) by mx (OpenSMTPD) with ESMTP id 1 for <a@b>; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (trusted.example [203.0.113.5]) by mx (Haraka/3.0.2) with ESMTP id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (unverified [203.0.113.5]) by mx (MDaemon PRO) with ESMTP id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (trusted.example [203.0.113.5]) by (Postfix) with ESMTP id 1; x", "203.0.113.5", "", "helo.example"},
+		{"from helo.example (trusted.example [203.0.113.5]) by mx with ESMTP id 1 for <\" (Postfix)\"@b>; x", "203.0.113.5", "", "helo.example"},
 		// Handed over within a host.
 		{"by mx.example.org (Postfix, from userid 1001) id 1; x", "", "", ""},
 		{"By mx.example.org (Postfix) id 1; x", "", "", ""},
+		{"from root by mx.example.org with local (Exim 4.96) (envelope-from <root@mx.example.org>) id 1; x", "", "", ""},
+		{"from www-data by mx.example.org with local-esmtp (Exim 4.96) (envelope-from <a@b>) id 1; x", "", "", ""},
+		{"(from root@localhost) by mx.example.org (8.17.1/8.17.1/Submit) id 1; x", "", "", ""},
 	} {
 		var want netip.Addr
 		if test.client != "" {
@@ -125,6 +134,33 @@ func TestParseReceivedFolded(t *testing.T) {
 	}
 }
 
+// TestParseReceivedBroken has fields whose first line an MTA broke when it passed them
+// on, at each place: a client chooses it with the length of its HELO.
+func TestParseReceivedBroken(t *testing.T) {
+	client := netip.MustParseAddr("203.0.113.5")
+	for from := 940; from < 1000; from++ {
+		helo := strings.Repeat("a", from)
+		line := "Received: from " + helo + " (out.example.net [203.0.113.5])"
+		for _, broken := range []string{breakLine(line, 998, ""), breakLine(line, 989, "!"), breakLine(breakLine(line, 998, ""), 989, "!")} {
+			_, value, _ := strings.Cut(broken+"\r\n\tby mx.example.org (Postfix) with ESMTP id 1; x", ":")
+			for _, value := range []string{value, strings.ReplaceAll(value, "\r\n", "\n")} {
+				if got, ok := ParseReceived(value); !ok || got.Client != client || got.Name != "out.example.net" || got.Helo != helo {
+					t.Fatalf("%d: %q: got %+v, %v", from, value[900:], got, ok)
+				}
+			}
+		}
+	}
+}
+
+// breakLine breaks the first line of s after n octets, as Postfix does, or as Sendmail
+// does with the mark "!".
+func breakLine(s string, n int, mark string) string {
+	if line, _, _ := strings.Cut(s, "\r\n"); len(line) <= n+len(mark) {
+		return s
+	}
+	return s[:n] + mark + "\r\n " + s[n:]
+}
+
 // TestParseReceivedRefuses has fields of other forms, and such that a client could
 // have chosen the address in.
 func TestParseReceivedRefuses(t *testing.T) {
@@ -139,6 +175,12 @@ func TestParseReceivedRefuses(t *testing.T) {
 		"from [10.0.0.1] by mx.example.org (Postfix) with SMTP id 1; x",
 		"from [10.0.0.1] (Exim ) by mx.example.org with SMTP id 1; x",
 		"from 10.0.0.1 by mx.example.org with SMTP id 1; x",
+		"from a b by mx.example.org with local (Exim 4.96) id 1; x",
+		"from a by mx.example.org with esmtp (Exim 4.96) id 1; x",
+		"from a by mx.example.org with SMTP for <\"x with local (Exim 4.96)\"@b>; x",
+		"from a by with local (Exim 4.96)",
+		"(from root@localhost) by mx.example.org (8.17.1/8.17.1) id 1; x",
+		"(from a b@localhost) by mx.example.org (8.17.1/8.17.1/Submit) id 1; x",
 		"from helo.example (10.0.0.1) by mx.example.org with SMTP id 1; x",
 		"from helo.example (10.0.0.1) with Microsoft SMTP Server by mx.example.org id 1; x",
 		// A HELO that tries to be the rest of the field.

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -33,6 +34,14 @@ type Trail struct {
 	done   bool
 }
 
+// NewTrail returns a trail for a message from client, or nil if that is none of relays.
+func NewTrail(relays []netip.Prefix, client netip.Addr) *Trail {
+	if !contains(relays, client) {
+		return nil
+	}
+	return &Trail{Relays: relays}
+}
+
 // Field takes the next field of the header, top first, and reports whether the
 // trail ends here: [Trail.Origin] returns the result, and no more fields are needed.
 func (t *Trail) Field(f message.Field) (ends bool) {
@@ -46,8 +55,8 @@ func (t *Trail) Field(f message.Field) (ends bool) {
 	r, ok := ParseReceived(f.Raw)
 	switch {
 	case !ok:
-		t.end(Received{}, ErrUnreadable)
-	case r.Client.IsValid() && !r.Client.IsLoopback() && !t.isRelay(r.Client):
+		t.end(Received{}, fmt.Errorf("%w: number %d from the top", ErrUnreadable, t.hops+1))
+	case r.Client.IsValid() && !r.Client.IsLoopback() && !contains(t.Relays, r.Client):
 		t.end(r, nil)
 	default:
 		// From one relay to the next, or within a relay: loopback is the relay
@@ -60,8 +69,8 @@ func (t *Trail) Field(f message.Field) (ends bool) {
 	return t.done
 }
 
-func (t *Trail) isRelay(a netip.Addr) bool {
-	return slices.ContainsFunc(t.Relays, func(n netip.Prefix) bool { return n.Contains(a) })
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
 func (t *Trail) end(r Received, err error) { t.origin, t.err, t.done = r, err, true }

@@ -50,5 +50,8 @@ func TestTrail(t *testing.T) {
 		if got.Client != want || above != test.above || !errors.Is(err, test.err) {
 			t.Errorf("%s: got %+v, %d, %v", test.name, got, above, err)
 		}
+		if test.name == "unreadable below a relay" && !strings.HasSuffix(err.Error(), ": number 2 from the top") {
+			t.Error(err)
+		}
 	}
 }

@@ -60,9 +60,10 @@ func (o *ownMail) field(f message.Field) {
 	}
 }
 
-// endHeader begins the signatures, and sets received and reported. It keeps Authentication-Results fields that we
-// really wrote ourselves, before a content filter passed the message back to the
-// MTA: our seal vouches for them. Other fields that claim to be ours are removed.
+// endHeader begins the signatures, and sets received and reported. It keeps
+// Authentication-Results fields that we really wrote ourselves, before a content filter
+// passed the message back to the MTA: our seal vouches for them. Other fields that
+// claim to be ours are removed.
 func (o *ownMail) endHeader(r *removals) {
 	claims := o.claims(r)
 	if o.sealed != nil && len(claims) > 0 {

@@ -112,7 +112,7 @@ func ARCResults(authservID string, env verify.Envelope, r *verify.Result, d Deci
 const maxARCResults = 200
 
 // dkimMethods returns a result for each signature, or one that says that there is
-// none. It leaves room for those of the other methods.
+// none. It leaves room for the results of the other methods.
 func dkimMethods(results []dkim.Result) []authres.Method {
 	methods := make([]authres.Method, 0, len(results)+4)
 	if len(results) == 0 {

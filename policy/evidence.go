@@ -41,8 +41,9 @@ func evidence(field string, p *dmarc.Policy) string {
 }
 
 // dmarcEvidence reports whether results has a DMARC result, and whether all of them say
-// that author passed. Results for other domains do not matter. One that names no
-// domain, or that was not read, may be about author.
+// that author passed. Results for other domains do not matter. One that did not pass
+// and names no domain, or that was not read, may be about author. A pass that names no
+// domain ("dmarc=pass d=example.com") shows nothing and contradicts nothing.
 func dmarcEvidence(results *authres.Results, author string) (judged, pass bool) {
 	fail := results.Lost("dmarc")
 	judged = fail
@@ -50,8 +51,11 @@ func dmarcEvidence(results *authres.Results, author string) (judged, pass bool) 
 		if !strings.EqualFold(m.Name, "dmarc") {
 			continue
 		}
+		from, one := property(m, "header", "from")
+		if one && from == "" && passed(m) {
+			continue // for a domain that it does not name: other results count
+		}
 		judged = true
-		from, _ := property(m, "header", "from")
 		name, known := domainIn(from)
 		switch {
 		case known && name != author:

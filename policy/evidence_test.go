@@ -29,7 +29,12 @@ func TestEvidence(t *testing.T) {
 		{"an address with a quoted local part", ` mx; dmarc=pass header.from="a b"@example.com`, dmarcPass},
 		{"a quoted address", ` mx; dmarc=pass header.from="<joe@example.com>"`, dmarcPass},
 		{"entries that are no results", " mx; (null)=pass; client-ip=192.0.2.1; envelope-from=joe@example.com; dmarc=pass header.from=example.com", dmarcPass},
-		{"an empty header.from", " mx; dmarc=pass header.from=; dkim=pass header.d=example.com", ""},
+		{"an empty header.from", " mx; dmarc=pass header.from=; dkim=pass header.d=example.com", dkimD},
+		{"Cisco", " esa; spf=Pass smtp.mailfrom=joe@example.com; spf=None smtp.helo=postmaster@out.example.com; dkim=pass (signature verified) header.i=@example.com; dmarc=pass (p=none dis=none) d=example.com", dkimI},
+		{"a pass of nobody, and the wrong signer", " mx; dmarc=pass d=example.com; dkim=pass header.d=evil.example", ""},
+		{"a pass of nobody, and a failure", " mx; dmarc=pass d=example.com; dkim=pass header.d=example.com; dmarc=fail header.from=example.com", ""},
+		{"a failure of nobody", " mx; dmarc=fail d=example.com; dkim=pass header.d=example.com", ""},
+		{"a pass of two, and a signer", " mx; dmarc=pass header.from=example.com header.from=evil.example; dkim=pass header.d=example.com", ""},
 		{"an empty header.from and a domain elsewhere", " mx; dmarc=pass header.from= d=example.com", ""},
 
 		// header.from names another domain, or it is unclear which.

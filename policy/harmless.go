@@ -7,6 +7,7 @@ import (
 	"authmilter/verify"
 	"authmilter/verify/authres"
 	"authmilter/verify/dmarc"
+	"authmilter/verify/domain"
 	"authmilter/verify/spf"
 )
 
@@ -69,12 +70,13 @@ func inName(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '@'
 }
 
-// confirms reports whether r has the pass of m for the same domain.
+// confirms reports whether r has the pass of m for the same domain, and m names no
+// other domain that some reader could take for the one that passed.
 func confirms(r *verify.Result, m authres.Method) bool {
 	of := func(name, ptype, prop string) bool {
 		value, _ := property(m, ptype, prop)
 		d, ok := domainIn(value)
-		return ok && d == name
+		return ok && d == name && namesOnly(m, d)
 	}
 	switch strings.ToLower(m.Name) {
 	case "dkim":
@@ -85,4 +87,17 @@ func confirms(r *verify.Result, m authres.Method) bool {
 		return r.DMARC.Status == dmarc.Pass && of(r.DMARCDomain(), "header", "from")
 	}
 	return false
+}
+
+// namesOnly reports whether every identity in m is name or below it. A signer chooses
+// its header.d, and could write another author's domain into header.i beside it.
+func namesOnly(m authres.Method, name string) bool {
+	return !slices.ContainsFunc(m.Props, func(p authres.Prop) bool {
+		switch strings.ToLower(p.Type + "." + p.Name) {
+		case "header.d", "header.i", "header.from", "smtp.mailfrom", "smtp.mail":
+			d, ok := domainIn(p.Value)
+			return p.Value != "" && !(ok && domain.IsSubdomain(d, name))
+		}
+		return false
+	})
 }

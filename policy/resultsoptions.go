@@ -31,7 +31,7 @@ func (o *ResultsOptions) shown(methods []authres.Method) []authres.Method {
 	})
 }
 
-// furtherAuthors returns a DMARC result for each author domain but that of r.DMARC.
+// furtherAuthors returns a DMARC result for each author domain except the one in r.DMARC.
 func furtherAuthors(r *verify.Result) (methods []authres.Method) {
 	for i := range r.Authors {
 		// A result without a domain is about the From field as a whole. It is

@@ -9,11 +9,12 @@ import (
 	"authmilter/verify/domain"
 )
 
-// SameResults reports which of fields, the values of Authentication-Results fields,
-// top first, are those whose results make up payload: that of the
-// ARC-Authentication-Results field that we wrote for the message. It has our results,
-// also those that o hides, and those of relays of ours (see [ARCResults]), all with
-// fewer properties. If a result that is not hidden is in no field, none counts.
+// SameResults reports which of fields, the values of Authentication-Results fields
+// from the top, are genuine: together, their results must be the ones in payload, the
+// value of the ARC-Authentication-Results field that we wrote for the message. It also
+// has the results that o hides and the results of our relays (see [ARCResults]), all
+// with fewer properties. If payload has another result that is in no field, no field is
+// genuine.
 func SameResults(fields []string, payload string, o ResultsOptions) []bool {
 	same := make([]bool, len(fields))
 	sealed, ok := parseOwn(payload)

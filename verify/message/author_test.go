@@ -223,7 +223,7 @@ func TestAuthorHonest(t *testing.T) {
 		"Joe @ [Home] <joe@example.com>", "Sale, now @ $9.99 <joe@example.com>", "Sale, now @ 9.99! <joe@example.com>", "Doe, Joe @, x <joe@example.com>",
 		`Doe, "Joe @ Home" <joe@example.com>`, `Doe, "joe@example.com" <joe@example.com>`, "Doe, 'joe@example.com' <joe@example.com>", "Doe, joe@example.com! <joe@example.com>",
 		"Doe, @joe <joe@example.com>", "Joe (@joe), x <joe@example.com>",
-		"Joe @ home., inc. <joe@example.com>", "Doe, Joe @home.; x <joe@example.com>", `Joe @ "home", inc. <joe@example.com>`, `Doe, Joe@"Home" <joe@example.com>`,
+		"Joe @ home., inc. <joe@example.com>", "Doe, Joe @home.; x <joe@example.com>", `Joe @ "home", inc. <joe@example.com>`, `Joe @ "Home, inc." <joe@example.com>`, `Joe @ "Home Office" (x) <joe@example.com>`, `Doe, Joe@"Home" <joe@example.com>`,
 
 		// Nor is text with a percent sign or an exclamation mark.
 		"Sale! 50%off, Joe <joe@example.com>", "Yahoo!Inc, News <joe@example.com>", "100%, Joe <joe@example.com>", "Joe <IT Dept> <joe@example.com>",
@@ -389,6 +389,12 @@ func TestAuthorUnjudged(t *testing.T) {
 		// Encoded words that cannot be decoded or use another charset, and a single
 		// A-label, can be shown as anything.
 		{"Doe, joe@=?x?z?home?= <x@attacker.example>", "attacker.example unjudged"},
+		{`joe@"bank .example" <x@attacker.example>`, "attacker.example,bank.example unjudged"},
+		{`joe@"Bank Inc. example" <x@attacker.example>`, "attacker.example,bankinc.example unjudged"},
+		{`joe@"home [192.0.2.1]" <x@attacker.example>`, "attacker.example unjudged"},
+		{`joe@"[192.0.2.1]" <x@attacker.example>`, "attacker.example unjudged"},
+		{`joe@"home =?x?z?y?=" <x@attacker.example>`, "attacker.example unjudged"},
+		{`joe@"home" .example <x@attacker.example>`, "attacker.example,home.example unjudged"},
 		{"Doe, joe@=?utf-8?q?home <x@attacker.example>", "attacker.example unjudged"},
 		{"x@attacker.example =?koi8-r?q?=C1?= <", "attacker.example unjudged"},
 		{"Doe, joe@xn--bank-w76a <x@attacker.example>", "attacker.example unjudged"},

@@ -311,11 +311,12 @@ func (s *scanner) harmless(d domainText, token string) bool {
 		return false
 	}
 	if strings.HasPrefix(rest, `"`) && !s.endsQuoted(d.end) {
-		// The quote may open here, around one word.
-		word, _, closed := strings.Cut(rest[1:], `"`)
-		if d.first != "" || !closed || word != token || !s.endsQuoted(d.end+1+len(word)) {
+		// The quote may open here, around words that no reader joins to more text.
+		quoted, _, closed := strings.Cut(rest[1:], `"`)
+		if d.first != "" || !closed || token == "" || !strings.HasPrefix(quoted, token) || !s.endsQuoted(d.end+1+len(quoted)) {
 			return false
 		}
+		token = quoted
 	}
 	// Some readers end a domain later, or omit these characters.
 	if n := strings.IndexAny(rest, " \t\r\n@"); n != 0 && token == d.first && !d.spaced {

@@ -29,7 +29,7 @@ func addressed(raw string) bool {
 	}
 	for _, spaced := range []bool{true, false} {
 		words := decodeWords(raw, spaced)
-		if words.hidden || words.foreign || signed(words.text) || strings.Contains(words.text, "=?") {
+		if words.hidden || words.wide || signed(words.text) || strings.Contains(words.text, "=?") {
 			return true
 		}
 	}

@@ -12,8 +12,8 @@ type decodedText struct {
 	text string
 	// hidden is set by a word in a character set in which the octets of ASCII text
 	// mean something else; foreign is set by non-ASCII octets in a word that is
-	// not in UTF-8.
-	hidden, foreign bool
+	// not in UTF-8, and wide by those that may be a part of a character.
+	hidden, foreign, wide bool
 }
 
 // decodeWords returns s with its encoded words (RFC 2047 section 2) decoded,
@@ -44,7 +44,10 @@ func decodeWords(s string, spaced bool) (d decodedText) {
 			continue
 		}
 		d.hidden = d.hidden || !holdsASCII(w.charset)
-		d.foreign = d.foreign || !ascii.Is(w.text) && !strings.EqualFold(w.charset, "utf-8")
+		if !ascii.Is(w.text) && !strings.EqualFold(w.charset, "utf-8") {
+			d.foreign = true
+			d.wide = d.wide || !singleByte(w.charset)
+		}
 		b.WriteString(s[:start])
 		b.WriteString(w.text)
 		b.WriteByte(' ')
@@ -91,16 +94,7 @@ func cutWord(s string, spaced bool) (w encodedWord, ok bool) {
 // UTF-7, HZ, EBCDIC, and Python codecs that are not character sets. UTF-16 and
 // UTF-32 need no exception: without the NUL octets, their text is ASCII.
 func holdsASCII(charset string) bool {
-	charset, _, _ = strings.Cut(charset, "*") // RFC 2231 section 5
-	name := strings.Map(func(r rune) rune {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			return r | 0x20
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			return r
-		}
-		return -1
-	}, charset)
+	name := charsetName(charset)
 	for _, begin := range []string{"utf7", "u7", "unicode", "rawunicode", "csunicode", "hz", "ebcdic", "punycode", "idna", "scsu", "bocu", "csscsu", "csbocu", "utf1be"} {
 		if strings.HasPrefix(name, begin) {
 			return false
@@ -111,6 +105,33 @@ func holdsASCII(charset string) bool {
 		number = strings.TrimPrefix(number, begin)
 	}
 	return !strings.Contains(ebcdic, " "+strings.TrimLeft(number, "0")+" ") || number == ""
+}
+
+// singleByte reports whether charset is known to have a character for each octet, as
+// ISO 8859-1 and windows-1252 do: none of their non-ASCII characters looks like an "@".
+func singleByte(charset string) bool {
+	name := charsetName(charset)
+	for _, begin := range []string{"iso8859", "windows125", "koi8"} {
+		if strings.HasPrefix(name, begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// charsetName returns the letters, in lower case, and digits of the name of a character
+// set, without a language (RFC 2231 section 5).
+func charsetName(charset string) string {
+	charset, _, _ = strings.Cut(charset, "*")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r | 0x20
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return -1
+	}, charset)
 }
 
 // ebcdic lists the EBCDIC code pages, by the number in their names.

@@ -392,6 +392,7 @@ func TestAuthorUnjudged(t *testing.T) {
 		{`joe@"bank .example" <x@attacker.example>`, "attacker.example,bank.example unjudged"},
 		{`joe@"Bank Inc. example" <x@attacker.example>`, "attacker.example,bankinc.example unjudged"},
 		{`joe@"home [192.0.2.1]" <x@attacker.example>`, "attacker.example unjudged"},
+		{`joe@"home @ home" <x@attacker.example>`, "attacker.example unjudged"},
 		{`joe@"[192.0.2.1]" <x@attacker.example>`, "attacker.example unjudged"},
 		{`joe@"home =?x?z?y?=" <x@attacker.example>`, "attacker.example unjudged"},
 		{`joe@"home" .example <x@attacker.example>`, "attacker.example,home.example unjudged"},

@@ -313,7 +313,7 @@ func (s *scanner) harmless(d domainText, token string) bool {
 	if strings.HasPrefix(rest, `"`) && !s.endsQuoted(d.end) {
 		// The quote may open here, around words that no reader joins to more text.
 		quoted, _, closed := strings.Cut(rest[1:], `"`)
-		if d.first != "" || !closed || token == "" || !strings.HasPrefix(quoted, token) || !s.endsQuoted(d.end+1+len(quoted)) {
+		if d.first != "" || !closed || token == "" || !strings.HasPrefix(quoted, token) || hasAtSign(quoted) || !s.endsQuoted(d.end+1+len(quoted)) {
 			return false
 		}
 		token = quoted

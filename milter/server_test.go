@@ -89,6 +89,8 @@ func TestShutdownHasItsLimit(t *testing.T) {
 	if took := time.Since(begun); took > patience {
 		t.Errorf("took %v", took)
 	}
+	// Its connection is closed, but nobody waits until it has noticed.
+	eventually(t, "the message ends", func() bool { return r.count.get().inFlight == 0 })
 	check()
 }
 

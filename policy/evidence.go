@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"authmilter/verify/authres"
@@ -45,7 +46,11 @@ func evidence(field string, p *dmarc.Policy) string {
 // and names no domain, or that was not read, may be about author. A pass that names no
 // domain ("dmarc=pass d=example.com") shows nothing and contradicts nothing.
 func dmarcEvidence(results *authres.Results, author string) (judged, pass bool) {
-	fail := results.Lost("dmarc")
+	// Text that was not read and has header.from is the rest of a DMARC result, in
+	// whose comment somebody may have written another one.
+	fail := results.Lost("dmarc") || slices.ContainsFunc(results.Skipped, func(text string) bool {
+		return strings.Contains(strings.ToLower(text), "header.from")
+	})
 	judged = fail
 	for _, m := range results.Methods {
 		if !strings.EqualFold(m.Name, "dmarc") {

@@ -60,6 +60,7 @@ func TestEvidence(t *testing.T) {
 		{"a failure in a comment, and nothing else of DMARC", " mx; spf=pass (x; dmarc=fail header.from=example.com) smtp.mailfrom=example.com; dkim=pass header.d=example.com", ""},
 		{"a pass in another result", " mx; spf=pass smtp.helo=a dmarc=pass header.from=example.com", ""},
 		{"a pass in quotes", ` mx; spf=pass smtp.helo="a; dmarc=pass header.from=example.com"`, ""},
+		{"a comment that is closed early, and the rest of a failure", " mx; dmarc=fail ()header.from=other.example; dmarc=pass header.from=example.com;) header.from=<joe@example.com>", ""},
 		{"a pass in a comment", " mx; spf=pass (a; dmarc=pass header.from=example.com) smtp.helo=x", ""},
 		{"a pass after an open comment", " mx; spf=pass (a; dmarc=pass header.from=example.com", ""},
 		{"a pass before an open comment", " mx; dmarc=pass header.from=example.com; spf=pass (a", ""},

@@ -48,6 +48,8 @@ type form struct {
 // address stands: text from the client that comes first has no parentheses, or the
 // host that added the field is known not to write any.
 var forms = []form{
+	// Cisco Secure Email (IronPort), if the HELO is not the name: from NAME (HELO HELO) ([ADDRESS]) by
+	{from: regexp.MustCompile(`^(?i:from) [^ ()]+ \(HELO (?P<helo>[^()]+)\) \(` + address + `\)$`)},
 	// Postfix, Sendmail, OpenSMTPD: from HELO (NAME [ADDRESS]) by
 	// Sendmail: from HELO (IDENT@NAME [ADDRESS] (may be forged)) by
 	// Sendmail, amavis, Exchange: from HELO ([ADDRESS]) by
@@ -187,6 +189,11 @@ func (f *form) fill(m []string, by string) (r Received, ok bool) {
 		return Received{}, false
 	}
 	r = Received{Client: client.Unmap().WithZone(""), Name: group("name"), Helo: group("helo")}
+	switch strings.ToLower(r.Name) {
+	case "helo", "ehlo", "lhlo":
+		// As in "(HELO [192.0.2.1])": the client chose that address.
+		return Received{}, false
+	}
 	if strings.EqualFold(r.Name, "unknown") || group("forged") != "" || !f.verified && !verifies.MatchString(by) {
 		r.Name = ""
 	}

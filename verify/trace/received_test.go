@@ -61,6 +61,10 @@ func TestParseReceived(t *testing.T) {
 		{"from EX01.example.org ([fe80::1%12]) by EX01.example.org ([fe80::1%12]) with mapi id 15.02.1118.007; x", "fe80::1", "", "EX01.example.org"},
 		{"from AM0PR.example.com (2603:10a6::1) by AM1PR.example.com (2603:10a6::2) with HTTPS; x", "2603:10a6::1", "", "AM0PR.example.com"},
 		{"from mail.example.net ([203.0.113.5]) by ex.example.org with Microsoft SMTPSVC(6.0.3790.4675); x", "203.0.113.5", "", "mail.example.net"},
+		// Cisco Secure Email.
+		{"from mail.example.net ([203.0.113.5]) by esa1.example.org with ESMTP/TLS/ECDHE-RSA-AES256-GCM-SHA384; 26 Nov 2026 10:00:00 +0000", "203.0.113.5", "", "mail.example.net"},
+		{"from unknown (HELO helo.example) ([203.0.113.5]) by esa1.example.org with ESMTP; 26 Nov 2026 10:00:00 +0000", "203.0.113.5", "", "helo.example"},
+		{"from host.example.net (HELO [10.0.0.1]) ([203.0.113.5]) by esa1.example.org with SMTP; x", "203.0.113.5", "", "[10.0.0.1]"},
 		// Others that use these forms.
 		{"from mx.example.org ([127.0.0.1]) by localhost (mx.example.org [127.0.0.1]) (amavisd-new, port 10024) with ESMTP id 1 for <a@b>; x", "127.0.0.1", "", "mx.example.org"},
 		{"from helo.example (<unknown> [203.0.113.5]) by mx (OpenSMTPD) with ESMTP id 1 for <a@b>; x", "203.0.113.5", "", "helo.example"},
@@ -185,6 +189,13 @@ func TestParseReceivedRefuses(t *testing.T) {
 		"from helo.example (10.0.0.1) with Microsoft SMTP Server by mx.example.org id 1; x",
 		// A HELO that tries to be the rest of the field.
 		"from x ([10.0.0.1]) by y (unknown [203.0.113.5]) by mx (Postfix) with SMTP id 1; x",
+		"from unknown (HELO [10.0.0.1]) (203.0.113.5) by mx with SMTP; x",
+		"from [203.0.113.5] (HELO [10.0.0.1]) by mx with SMTP; x",
+		"from [203.0.113.5] (ehlo [10.0.0.1]) by mx with SMTP; x",
+		"from [203.0.113.5] (account joe HELO [10.0.0.1]) by mx with SMTP; x",
+		"from unknown (HELO y) ([10.0.0.1]) ([203.0.113.5]) by mx with SMTP; x",
+		"from unknown (HELO y) ([10.0.0.1]) (unknown [203.0.113.5]) by mx with SMTP; x",
+		"from unknown (HELO y) (z [10.0.0.1]) by mx with SMTP; x",
 		"from x (y [10.0.0.1] [203.0.113.5]) by mx with SMTP; x",
 		"from x (y [10.0.0.1]) [203.0.113.5]) by mx with SMTP; x",
 		"from x (a b [10.0.0.1]) by mx with SMTP; x",

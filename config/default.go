@@ -34,7 +34,7 @@ func defaults() *File {
 		Policy: Policy{
 			Mode: Choice(policy.ModeReport), Quarantine: Choice(policy.ByHeader), QuarantineField: milter.DefaultQuarantineField,
 			RejectStatus: policy.DefaultStatus, RejectText: policy.DefaultText,
-			Permerror: choiceQuarantine, BounceWithoutAuthor: choiceAccept, SeveralFrom: choiceQuarantine, SeveralAuthors: choiceAccept,
+			TooManyForged: choiceReject, Permerror: choiceQuarantine, BounceWithoutAuthor: choiceAccept, SeveralFrom: choiceQuarantine, SeveralAuthors: choiceAccept,
 			SPFFail: choiceAccept, DKIMMissing: choiceAccept, IPRevFail: choiceAccept,
 			Temperror: Temperror{choiceByPolicy, choiceByPolicy, choiceByPolicy, choiceByPolicy},
 		},
@@ -45,6 +45,7 @@ func defaults() *File {
 			Messages:     milter.DefaultMaxMessages,
 			HeaderBytes:  verify.DefaultMaxHeaderBytes,
 			HeaderFields: verify.DefaultMaxHeaderFields,
+			ForgedFields: milter.DefaultMaxForged,
 			DNSQueries:   verify.DefaultMaxQueries,
 			DNSTime:      Duration(verify.DefaultLookupTime),
 			EndOfMessage: Duration(milter.DefaultEndOfMessage),

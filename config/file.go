@@ -120,6 +120,8 @@ type Policy struct {
 	SeveralFrom         Choice `toml:"several_from" comment:"Several From fields: accept (and apply DMARC), quarantine or reject."`
 	SeveralAuthors      Choice `toml:"several_authors" comment:"Authors in several domains: accept (and apply DMARC), quarantine or reject."`
 
+	TooManyForged Choice `toml:"too_many_forged" comment:"More fields in our name than limits.forged_fields: reject or tempfail."`
+
 	SPFFail      Choice   `toml:"spf_fail" comment:"SPF fails: accept, quarantine or reject."`
 	DKIMRequired []string `toml:"dkim_required,omitempty" comment:"Author domains that always sign."`
 	DKIMMissing  Choice   `toml:"dkim_missing" comment:"Their messages without a valid signature: accept, quarantine or reject."`
@@ -156,6 +158,7 @@ type Limits struct {
 	Messages     int      `toml:"messages" comment:"Messages in flight at once."`
 	HeaderBytes  Size     `toml:"header_bytes" comment:"Per message; one with a larger header is not verified."`
 	HeaderFields int      `toml:"header_fields"`
+	ForgedFields int      `toml:"forged_fields" comment:"Fields in our name that are removed from one message; one with more is refused."`
 	DNSQueries   int      `toml:"dns_queries" comment:"Per message."`
 	DNSTime      Duration `toml:"dns_time" comment:"Per message."`
 	EndOfMessage Duration `toml:"end_of_message" comment:"How long the MTA waits at the end of a message; unfinished checks are then temperror."`

@@ -112,6 +112,7 @@ func (f *File) checkNumbers() error {
 		{"limits.messages", int64(f.Limits.Messages), 1, 1 << 20},
 		{"limits.header_bytes", int64(f.Limits.HeaderBytes), 4 << 10, 64 << 20},
 		{"limits.header_fields", int64(f.Limits.HeaderFields), 10, 1 << 20},
+		{"limits.forged_fields", int64(f.Limits.ForgedFields), 1, 1000},
 		{"limits.dns_queries", int64(f.Limits.DNSQueries), 80, 10_000},
 	} {
 		if n.value < n.min || n.value > n.max {

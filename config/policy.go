@@ -35,6 +35,7 @@ func (f *File) normalizePolicy() error {
 		{"policy.bounce_without_author", p.BounceWithoutAuthor, []Choice{accept, quarantine, reject}},
 		{"policy.several_from", p.SeveralFrom, []Choice{accept, quarantine, reject}},
 		{"policy.several_authors", p.SeveralAuthors, []Choice{accept, quarantine, reject}},
+		{"policy.too_many_forged", p.TooManyForged, []Choice{reject, choiceTempfail}},
 		{"policy.spf_fail", p.SPFFail, []Choice{accept, quarantine, reject}},
 		{"policy.dkim_missing", p.DKIMMissing, []Choice{accept, quarantine, reject}},
 		{"policy.iprev_fail", p.IPRevFail, []Choice{accept, quarantine, reject}},

@@ -149,6 +149,8 @@ func (c *Config) Settings(r dns.Resolver) *milter.Settings {
 		KeepRelayResults:  c.Relay.KeepResults,
 		SkipCheckDKIM:     c.Skip.CheckDKIM,
 		MaxMessages:       c.Limits.Messages,
+		MaxForged:         c.Limits.ForgedFields,
+		DeferForged:       c.Policy.TooManyForged == choiceTempfail,
 		EndOfMessage:      time.Duration(c.Limits.EndOfMessage),
 		ExplainRules:      c.explains(),
 	}

@@ -36,6 +36,7 @@ type Metrics struct {
 	own      *prometheus.CounterVec
 	ownDKIM  *prometheus.CounterVec
 	removed  *prometheus.CounterVec
+	refused  *prometheus.CounterVec
 	bytes    prometheus.Counter
 	eom      prometheus.Histogram
 	eomLimit prometheus.Gauge
@@ -90,6 +91,7 @@ func New(c Config) *Metrics {
 	m.seals = m.counterVec("arc_seals_total", "messages that were to be sealed, by outcome", "result")
 	m.own = m.counterVec("own_messages_total", "messages of our own users and hosts, by outcome of signing", "result")
 	m.ownDKIM = m.counterVec("own_dkim_results_total", "DKIM results of messages of our own users and hosts, if skip.check_dkim is on; each signature is counted, and an unsigned message as one none", "result")
+	m.refused = m.counterVec("refused_messages_total", "messages refused whatever the policy, because fields that claimed to be ours would have stayed in them", "reason")
 	m.removed = m.counterVec("ar_headers_removed_total", "header fields deleted because they claimed to be ours, by whether they could mislead anybody", "header", "claim")
 	m.bytes = m.counter("message_bytes_total", "body octets received of verified messages; the MTA does not send the parts of a body that no check needs")
 	m.eom = m.histogram("eom_duration_seconds", "how long the MTA waited after the last octet of a verified message")

@@ -17,6 +17,9 @@ import (
 // Observe counts one finished message.
 func (m *Metrics) Observe(v *policy.Verdict) {
 	m.observeRemoved(v)
+	if v.Refused != policy.NotRefused {
+		m.refused.WithLabelValues(string(v.Refused)).Inc()
+	}
 	if v.Skip != policy.NotSkipped {
 		m.skipped.WithLabelValues(string(v.Skip)).Inc()
 		if v.Skip == policy.Authenticated || v.Skip == policy.LocalNetwork {

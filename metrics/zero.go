@@ -36,6 +36,9 @@ func (m *Metrics) zero(c Config) {
 		m.removed.WithLabelValues(string(kind), claimForged)
 	}
 	m.removed.WithLabelValues(string(policy.ResultsField), claimHarmless)
+	for _, reason := range policy.Refusals() {
+		m.refused.WithLabelValues(string(reason))
+	}
 	for _, s := range []string{"hit", "miss", "stale"} {
 		m.dnsCache.WithLabelValues(s)
 	}

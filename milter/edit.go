@@ -18,10 +18,6 @@ const resultsName = string(policy.ResultsField)
 // errInternal is the reason in the results of a message that met a bug of ours.
 var errInternal = errors.New("internal error")
 
-// errNotRemoved is returned if a field that claims to be ours has a malformed
-// name, by which an MTA cannot be asked to remove it.
-var errNotRemoved = errors.New("malformed name of a header field")
-
 // removals are the fields of an incoming message that claim to be ours.
 type removals struct {
 	fields policy.OwnFields
@@ -94,6 +90,18 @@ func (r *removals) keep(ours func(removal) bool) bool {
 	before := len(r.forged)
 	r.forged = slices.DeleteFunc(r.forged, ours)
 	return len(r.forged) < before
+}
+
+// refusal returns why the message must be refused because forged fields would stay in
+// it; limit is the greatest number of them that MTAs are asked to remove.
+func (r *removals) refusal(limit int) policy.Refusal {
+	switch {
+	case r.stuck:
+		return policy.OddFieldName
+	case len(r.forged) > limit:
+		return policy.TooManyForged
+	}
+	return policy.NotRefused
 }
 
 // remove removes the forged fields. After a removal Postfix renumbers the fields

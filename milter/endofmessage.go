@@ -2,6 +2,7 @@ package milter
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -41,9 +42,13 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 		Relay:      t.relay,
 		Skip:       t.skip,
 	}
-	v.Removed = t.removals.removed()
-	if err := t.removals.remove(m); err != nil {
-		return nil, s.gone(v, err)
+	// A removal takes Postfix time in proportion to the size of the header, so many of
+	// them take long, and the message is not accepted anyway.
+	if v.Refused = t.removals.refusal(t.settings.MaxForged); v.Refused != policy.TooManyForged {
+		v.Removed = t.removals.removed()
+		if err := t.removals.remove(m); err != nil {
+			return nil, s.gone(v, err)
+		}
 	}
 	var fields []message.Field
 	if t.skip == policy.NotSkipped {
@@ -51,9 +56,11 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, er
 	} else if t.own != nil {
 		fields = s.handleOwn(t, m, v)
 	}
-	s.judgeRemoved(t, v)
-	if t.removals.stuck {
-		refuse(v, errNotRemoved)
+	if v.Removed != nil {
+		s.judgeRemoved(t, v)
+	}
+	if v.Refused != policy.NotRefused {
+		t.refuse(v)
 		fields = nil
 	}
 	watch.lap()
@@ -73,15 +80,18 @@ func (s *session) judgeRemoved(t *transaction, v *policy.Verdict) {
 	v.HarmlessRemoved = t.removals.harmless(v.Result)
 }
 
-// refuse makes v reject the message because of err, whatever the policy: a field
-// that could not be removed must not reach any later reader.
-func refuse(v *policy.Verdict, err error) {
-	v.Decision = policy.Decision{
-		Requested:   v.Decision.Requested,
-		Intended:    policy.Reject,
-		Disposition: policy.Reject,
-		Reply:       policy.Reply{Code: 550, Status: "5.6.0", Text: err.Error()},
+// refuse makes v refuse the message for v.Refused, whatever the policy: a field that
+// was not removed must not reach any later reader.
+func (t *transaction) refuse(v *policy.Verdict) {
+	d := policy.Reject
+	reply := policy.Reply{Code: 550, Status: "5.6.0", Text: "malformed name of a header field"}
+	if v.Refused == policy.TooManyForged {
+		reply.Text = fmt.Sprintf("more than %d header fields claim to be results of this host", t.settings.MaxForged)
+		if t.settings.DeferForged {
+			d, reply.Code, reply.Status = policy.Defer, 451, "4.6.0"
+		}
 	}
+	v.Decision = policy.Decision{Requested: v.Decision.Requested, Intended: d, Disposition: d, Reply: reply}
 	v.Seal, v.Signing = policy.Sealing{}, policy.Signing{}
 }
 

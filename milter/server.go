@@ -25,6 +25,9 @@ import (
 const (
 	DefaultMaxConnections = 1000
 	DefaultMaxMessages    = 1000
+	// DefaultMaxForged takes Postfix a few milliseconds. The time grows with the
+	// square: 8,000 take it seconds.
+	DefaultMaxForged = 200
 	// DefaultQuarantineField is the name that other milters use.
 	DefaultQuarantineField = "X-Disposition-Quarantine"
 	// DefaultEndOfMessage is below the 10 seconds after which Sendmail gives up
@@ -64,6 +67,10 @@ type Settings struct {
 	// MaxMessages bounds the messages in flight. Any message beyond it passes
 	// unverified, and any field that claims otherwise is removed.
 	MaxMessages int
+	// MaxForged bounds the forged fields that are removed from one message. A message
+	// with more is refused: rejected, or deferred if DeferForged is set.
+	MaxForged   int
+	DeferForged bool
 	// EndOfMessage bounds how long the MTA waits after the last octet.
 	EndOfMessage time.Duration
 	// ExplainRules records in each Verdict the rules that were tried.
@@ -166,6 +173,9 @@ func (s *Server) Set(settings *Settings) {
 	c := *settings
 	if c.MaxMessages == 0 {
 		c.MaxMessages = DefaultMaxMessages
+	}
+	if c.MaxForged == 0 {
+		c.MaxForged = DefaultMaxForged
 	}
 	if c.QuarantineField == "" {
 		c.QuarantineField = DefaultQuarantineField

@@ -22,6 +22,20 @@ const (
 // Skips returns every Skip except NotSkipped.
 func Skips() []Skip { return []Skip{Authenticated, LocalNetwork, Overload, ByOverride} }
 
+// Refusal is why a message is refused whatever the policy: a field that claims to be
+// ours would stay in it, and readers behind us would believe it.
+type Refusal string
+
+// The reasons to refuse a message.
+const (
+	NotRefused    Refusal = ""
+	OddFieldName  Refusal = "field_name"    // no MTA could be asked to remove a field of this name
+	TooManyForged Refusal = "forged_fields" // removing them all would keep the MTA busy for too long
+)
+
+// Refusals returns every Refusal except NotRefused.
+func Refusals() []Refusal { return []Refusal{OddFieldName, TooManyForged} }
+
 // Sealing is the outcome of adding an ARC Set to a message.
 type Sealing struct {
 	// Done reports that a set was added. Err is why there is none although
@@ -67,6 +81,9 @@ type Verdict struct {
 	// Signing is the outcome of signing a message that was skipped because it is
 	// ours.
 	Signing Signing
+	// Refused is why the message is refused whatever the policy; Decision has the
+	// reply.
+	Refused Refusal
 	// Removed counts the fields that claimed to be ours and were deleted, and
 	// HarmlessRemoved those among them that are [Harmless]. The others are forged.
 	Removed         Removed

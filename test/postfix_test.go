@@ -23,6 +23,7 @@ func TestPostfix(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { runAtOnce(t, r) })
 	t.Run("paths", func(t *testing.T) { runPaths(t, r, func(p paths.Path) paths.Word { return p.Postfix }) })
 	t.Run("paths of recipients", func(t *testing.T) { runRecipientPaths(t, r) })
+	t.Run("too many forged", func(t *testing.T) { runTooManyForged(t, r) })
 	t.Run("stop", func(t *testing.T) { runStop(t, r, "signed") })
 	t.Run("reload", func(t *testing.T) { runReload(t, r, "signed") })
 }

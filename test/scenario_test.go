@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"flag"
 	"slices"
 	"strings"
@@ -100,6 +101,20 @@ func runAtOnce(t *testing.T, r rig) {
 			})
 		}
 	})
+}
+
+// runTooManyForged sends a message with more forged fields than the MTA is asked to
+// remove: it is refused, and the next message on the connection is not affected.
+func runTooManyForged(t *testing.T, r rig) {
+	s := findScenario(t, loadScenarios(t), "signed")
+	r.serve(t, dnstest.MustParse(t, s.Zone), s.Config)
+	flood := s.Message
+	flood.Data = append(bytes.Repeat([]byte("Authentication-Results: "+mta.Hostname+"; dmarc=pass\r\n"), 2000), flood.Data...)
+	d := r.mta.Deliver(t, s.Client, flood, s.Message)
+	if want := "550 5.6.0 more than 200 header fields claim to be results of this host"; !strings.HasPrefix(d[0].Reply, want) {
+		t.Errorf("reply %q, want %q", d[0].Reply, want)
+	}
+	s.Check(t, d[1], false)
 }
 
 // runStop stops the milter while it waits for a key. The message still gets its

@@ -35,6 +35,9 @@ func (m messageLog) Observe(v *policy.Verdict) {
 	if n := v.HarmlessRemoved; n > 0 {
 		attrs = append(attrs, slog.Int("harmless_removed", n))
 	}
+	if v.Refused != policy.NotRefused {
+		attrs = append(attrs, slog.String("refused", string(v.Refused)))
+	}
 	if v.Skip != policy.NotSkipped {
 		attrs = append(attrs, slog.String("skipped", string(v.Skip)))
 		if v.DKIMOnly != nil {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 
@@ -9,7 +10,7 @@ import (
 
 // Warnings returns warnings about settings that are valid but probably a mistake.
 func (c *Config) Warnings() []string {
-	warnings := slices.Concat(c.keyWarnings, c.overrideWarnings(), c.relayWarnings())
+	warnings := slices.Concat(c.keyWarnings, c.overrideWarnings(), c.relayWarnings(), c.reachableWarnings())
 	options := c.VerifyOptions(nil)
 	if missing := options.MissingQueries(); missing > 0 {
 		err := badKey("limits.dns_queries", "SPF records that RFC 7208 allows can need more; %d is enough", options.MaxQueries+missing)
@@ -71,6 +72,28 @@ func (f *File) relayWarnings() (warnings []string) {
 		}
 	}
 	return warnings
+}
+
+// reachableWarnings returns warnings about addresses that other hosts can reach.
+func (f *File) reachableWarnings() (warnings []string) {
+	warn := func(key, format string, args ...any) {
+		warnings = append(warnings, f.source.locate(badKey(key, format, args...)).Error())
+	}
+	for _, a := range f.Listen {
+		if host, ok := a.Host(); ok && !isLoopback(host) {
+			warn("listen", "other hosts can reach %v, and the milter protocol has no authentication: let a firewall admit your MTAs only", a)
+		}
+	}
+	if host, _, err := net.SplitHostPort(f.Metrics.Listen); err == nil && !isLoopback(host) {
+		warn("metrics.listen", "other hosts can reach %s, which needs no password", f.Metrics.Listen)
+	}
+	return warnings
+}
+
+// isLoopback reports whether only this host can reach host, an address or a name.
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback() || host == "localhost"
 }
 
 // within reports whether every address of a normalized network is in one of list.

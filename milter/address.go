@@ -66,6 +66,10 @@ func (a Address) String() string {
 	return fmt.Sprintf("inet:%d@%s", a.port, a.host)
 }
 
+// Host returns the IP address or host name that a TCP listener listens on; ok is false
+// for a unix socket.
+func (a Address) Host() (host string, ok bool) { return a.host, a.network != "unix" }
+
 // postfixQueue is the default directory in which smtpd runs, with or without a
 // chroot.
 const postfixQueue = "/var/spool/postfix/"

@@ -58,6 +58,7 @@ var homes = map[string][]string{
 	"github.com/rogpeppe/go-internal":     {"cmd/authmilter"},
 	"github.com/emersion/go-msgauth":      {"milter"},
 	"golang.org/x/net/idna":               {"verify/domain"},
+	"golang.org/x/net/netutil":            {"web"},
 	"golang.org/x/net/publicsuffix":       {"verify/dmarc"},
 	"gopkg.in/yaml.v3":                    {"verify/spf", "verify/arc"},
 }

@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Server serves a handler at an address that may change while it runs. It is not
@@ -32,7 +35,7 @@ func (s *Server) Listen(addr string) error {
 	var l net.Listener
 	if addr != "" {
 		var err error
-		if l, err = net.Listen("tcp", addr); err != nil {
+		if l, err = net.Listen(network(addr), addr); err != nil {
 			return fmt.Errorf("%s: %w", addr, reason(err))
 		}
 	}
@@ -40,6 +43,7 @@ func (s *Server) Listen(addr string) error {
 	if l == nil {
 		return nil
 	}
+	l = netutil.LimitListener(l, maxConnections)
 	server := newHTTPServer(s.handler)
 	server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.server, s.listener = server, l
@@ -50,6 +54,19 @@ func (s *Server) Listen(addr string) error {
 		}
 	}()
 	return nil
+}
+
+// maxConnections bounds the connections at once. Further ones wait in the kernel's
+// queue, where they take no file descriptor from the milter.
+const maxConnections = 32
+
+// network returns the network to listen on at addr. Go would open "0.0.0.0" for IPv6
+// too.
+func network(addr string) string {
+	if a, err := netip.ParseAddrPort(addr); err == nil && a.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // Addr returns the address served, "" if there is none.
@@ -74,8 +91,8 @@ func newHTTPServer(h http.Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      2 * time.Minute, // longer than a profile of the usual 30 seconds
-		IdleTimeout:       2 * time.Minute,
+		WriteTimeout:      2 * time.Minute,  // longer than a profile of the usual 30 seconds
+		IdleTimeout:       10 * time.Second, // an idle connection keeps others waiting
 		MaxHeaderBytes:    16 << 10,
 	}
 }

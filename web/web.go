@@ -37,6 +37,9 @@ type Config struct {
 
 // Handler returns a handler for /metrics; /healthz, which answers as long as the
 // process runs; /readyz; the status page at /; and profiles below /debug/pprof/.
+//
+// The first three answer under any host name: monitoring reaches them under names that
+// nobody has told us, and they tell nothing about a message or a person.
 func Handler(c Config) http.Handler {
 	mux := http.NewServeMux()
 	if c.Metrics != nil {

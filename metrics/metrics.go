@@ -55,6 +55,7 @@ type Metrics struct {
 	violations       *prometheus.CounterVec
 	errors           *prometheus.CounterVec
 	panics           prometheus.Counter
+	logDropped       prometheus.Counter
 
 	keys       *prometheus.GaugeVec
 	reloadOK   prometheus.Gauge
@@ -111,6 +112,7 @@ func New(c Config) *Metrics {
 	m.violations = m.counterVec("milter_protocol_errors_total", "violations of the milter protocol: no_message deferred a message, unreadable_address left a client without an SPF result, all others closed the connection", "reason")
 	m.errors = m.counterVec("errors_total", "errors caused by authmilter or the host, by stage; the log has the details", "stage")
 	m.panics = m.counter("panics_total", "panics, each confined to one message, whose results are temperror; please report them")
+	m.logDropped = m.counter("log_lines_dropped_total", "log lines dropped because standard error did not take them in time; the log says where they are missing")
 
 	m.keys = m.gaugeVec("key_state", "state of the DNS record of each of our keys, checked at start, at reload and every hour: 1 for the current state, 0 for the others", "use", "domain", "selector", "state")
 	m.reloadOK = m.gauge("config_last_reload_successful", "1 if the last configuration was accepted, 0 if it was rejected and the previous one kept")
@@ -177,6 +179,9 @@ func (m *Metrics) Error(stage string) { m.errors.WithLabelValues(stage).Inc() }
 
 // Panic counts a panic that was confined to one message.
 func (m *Metrics) Panic() { m.panics.Inc() }
+
+// LogLinesDropped counts lines that are missing from the log.
+func (m *Metrics) LogLinesDropped(lines int) { m.logDropped.Add(float64(lines)) }
 
 // Reloaded records whether a configuration was accepted at now.
 func (m *Metrics) Reloaded(ok bool, now time.Time) {

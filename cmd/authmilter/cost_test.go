@@ -176,6 +176,7 @@ func newChangedRig(t testing.TB, o corpus.Options, observers func(*service) []po
 	cfg.AuthservID = "mx.rcpt.example"
 	change(cfg)
 	s := newService("", cfg, io.Discard)
+	t.Cleanup(s.closeLog)
 	s.show(cfg)
 	resolver := dns.New(dns.Config{Servers: []string{"zone"}, Transport: dnstest.MustParse(t, mail.Zone), Observer: s.seen})
 	server := milter.NewServer(milter.Config{Observers: observers(s), Counter: s.seen, Log: s.log}, cfg.Settings(resolver))

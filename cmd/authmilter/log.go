@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -14,13 +15,24 @@ import (
 // loggers use it.
 type logTarget struct {
 	w io.Writer
-	// journal reports that w is connected to systemd's journal, which adds the time.
+	// journal reports that w leads to systemd's journal, which adds the time.
 	journal bool
-	current atomic.Pointer[slog.Handler]
+	current atomic.Pointer[logFormat]
 }
 
-func newLogTarget(w io.Writer) *logTarget {
-	return &logTarget{w: w, journal: isJournal(w, os.Getenv("JOURNAL_STREAM"))}
+// logFormat is the handler that writes lines, and the function that has made it.
+type logFormat struct {
+	slog.Handler
+	made func(io.Writer) slog.Handler
+}
+
+// newLogTarget returns a target that logs to w, and the log between them, through which
+// no logger waits for w. dropped counts the lines that it drops.
+func newLogTarget(w io.Writer, dropped func(lines int)) (*logTarget, *asyncLog) {
+	t := &logTarget{journal: isJournal(w, os.Getenv("JOURNAL_STREAM"))}
+	lines := newAsyncLog(w, dropped, t.notice)
+	t.w = lines
+	return t, lines
 }
 
 // set applies the configuration c to the log.
@@ -35,13 +47,19 @@ func (t *logTarget) set(c config.Log) {
 		}
 		return slog.NewTextHandler(w, opts)
 	}
-	var h slog.Handler
 	if t.journal {
-		h = newJournalHandler(t.w, made)
-	} else {
-		h = made(t.w)
+		plain := made
+		made = func(w io.Writer) slog.Handler { return newJournalHandler(w, plain) }
 	}
-	t.current.Store(&h)
+	t.current.Store(&logFormat{made(t.w), made})
+}
+
+// notice returns the line that replaces lines that were dropped. It is an error so that
+// every level shows it.
+func (t *logTarget) notice(lines int) []byte {
+	var b bytes.Buffer
+	slog.New(t.current.Load().made(&b)).Error("log lines were dropped", "lines", lines)
+	return b.Bytes()
 }
 
 func withoutTime(groups []string, a slog.Attr) slog.Attr {
@@ -51,7 +69,7 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-func (t *logTarget) handler() slog.Handler { return *t.current.Load() }
+func (t *logTarget) handler() slog.Handler { return t.current.Load().Handler }
 
 // Enabled implements [slog.Handler].
 func (t *logTarget) Enabled(ctx context.Context, l slog.Level) bool {

@@ -45,7 +45,11 @@ Sockets passed by systemd replace the configured listeners.`,
 				return err
 			}
 			tuneGC()
+			// A log that nobody reads any more must not end the process.
+			signal.Ignore(syscall.SIGPIPE)
 			s := newService(path, cfg, cmd.ErrOrStderr())
+			defer s.closeLog()
+			s.endInTime(cmd.Context())
 			s.warn(cfg.Warnings())
 			return s.run(cmd.Context())
 		},
@@ -58,6 +62,7 @@ Sockets passed by systemd replace the configured listeners.`,
 type service struct {
 	path    string
 	target  *logTarget
+	lines   *asyncLog
 	log     *slog.Logger
 	seen    *monitor
 	milter  *milter.Server
@@ -69,6 +74,9 @@ type service struct {
 	failed   atomic.Bool
 	// profiling is set if profiles are served.
 	profiling atomic.Bool
+	// limit is limits.shutdown in nanoseconds; stopped is closed when shutdown has ended.
+	limit   atomic.Int64
+	stopped chan struct{}
 
 	// The following are used only by run's goroutine.
 	cfg       *config.Config
@@ -76,10 +84,11 @@ type service struct {
 }
 
 func newService(path string, cfg *config.Config, stderr io.Writer) *service {
-	s := &service{path: path, cfg: cfg, target: newLogTarget(stderr)}
+	s := &service{path: path, cfg: cfg, seen: newMonitor(), stopped: make(chan struct{})}
+	s.limit.Store(int64(cfg.Limits.Shutdown))
+	s.target, s.lines = newLogTarget(stderr, s.seen.LogLinesDropped)
 	s.target.set(cfg.Log)
 	s.log = slog.New(s.target)
-	s.seen = newMonitor()
 	s.keys = &keyCheck{log: s.log, seen: s.seen}
 	return s
 }
@@ -209,6 +218,7 @@ func (s *service) reload() error {
 	}
 	// Nothing can fail from here on.
 	s.target.set(cfg.Log)
+	s.limit.Store(int64(cfg.Limits.Shutdown))
 	s.resolver.Store(resolver)
 	s.milter.Set(cfg.Settings(resolver))
 	s.replaceListeners(cfg, opened)
@@ -264,6 +274,7 @@ func (s *service) shutdown() error {
 	s.keys.stop()
 	s.web.Close()
 	s.log.Info("stopped")
+	close(s.stopped)
 	return nil
 }
 

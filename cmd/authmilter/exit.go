@@ -5,7 +5,7 @@ import "errors"
 // Exit codes.
 const (
 	exitOK      = 0
-	exitFinding = 1 // a check failed, the configuration is invalid, or the service could not start
+	exitFinding = 1 // a check failed, the configuration is invalid, or the service could not start or end
 	exitUsage   = 2
 )
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"time"
 )
 
@@ -17,10 +16,10 @@ func (s *service) endInTime(ctx context.Context) {
 			return
 		case <-time.After(limit + spare):
 		}
-		time.AfterFunc(spare, func() { os.Exit(exitFinding) }) // even if logging hangs
+		time.AfterFunc(spare, func() { exit(exitFinding) }) // even if logging hangs
 		s.log.Error("ending although the shutdown has not finished", "limit", limit)
 		s.closeLog()
-		os.Exit(exitFinding)
+		exit(exitFinding)
 	})
 }
 

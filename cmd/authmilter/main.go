@@ -15,7 +15,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// exit ends the process at once. Besides main, only what ends a service that hangs may
+// call it.
+func exit(status int) { os.Exit(status) }
 
 func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -50,7 +54,7 @@ message and adds the results in an Authentication-Results field. It can also enf
 DMARC policies, add ARC seals to inbound mail, and DKIM-sign mail from your own users.
 
 Exit status: 0 success, 1 a failed check, an invalid configuration or a service that
-could not start, 2 a usage error.`,
+could not start or end in time, 2 a usage error.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -365,6 +366,15 @@ func TestServeReload(t *testing.T) {
 	d.reload(strings.Replace(config("two.example", "", first), ":0\"", ":1x\"", 1), ":4: metrics.listen")
 	if _, err := os.Stat(sockets + "/second"); !os.IsNotExist(err) {
 		t.Errorf("a socket from a refused configuration: %v", err)
+	}
+	// A file that is not regular is neither waited for nor read forever.
+	if err := errors.Join(os.Rename(d.path, d.path+".old"), syscall.Mkfifo(d.path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	d.signal(syscall.SIGHUP)
+	d.waitLog(d.path + ": is a FIFO, not a regular file")
+	if err := os.Rename(d.path+".old", d.path); err != nil {
+		t.Fatal(err)
 	}
 
 	// A valid one applies to messages that begin from now on.

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"authmilter/verify/domain"
 )
 
 // Address is the address of a listener, at which the MTA finds us.
@@ -32,10 +36,10 @@ func ParseAddress(s string) (Address, error) {
 	case "inet", "inet6":
 		port, host, ok := strings.Cut(rest, "@")
 		number, err := strconv.ParseUint(port, 10, 16)
-		if !ok || err != nil || host == "" {
+		host, valid := parseHost(host, kind == "inet6")
+		if !ok || err != nil || !valid {
 			return Address{}, fmt.Errorf(`%q is not an address such as "%s:8894@%s"`, s, kind, loopback[kind])
 		}
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 		return Address{network: networks[kind], host: host, port: uint16(number)}, nil
 	}
 	return Address{}, fmt.Errorf(`%q is not an address such as "inet:8894@127.0.0.1" or "unix:/run/authmilter.sock"`, s)
@@ -45,6 +49,27 @@ var (
 	networks = map[string]string{"inet": "tcp4", "inet6": "tcp6"}
 	loopback = map[string]string{"inet": "127.0.0.1", "inet6": "::1"}
 )
+
+// number matches names that the C library can take for an IPv4 address: "0" for
+// 0.0.0.0, "127.1" for 127.0.0.1.
+var number = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
+
+// parseHost returns a host without the brackets that it may be in, and whether it is
+// an IP address of the right family or a host name. An empty host is neither: it
+// would stand for every address that this host has.
+func parseHost(text string, v6 bool) (host string, ok bool) {
+	host = text
+	if inside, bracketed := strings.CutPrefix(text, "["); bracketed {
+		if host, ok = strings.CutSuffix(inside, "]"); !ok {
+			return "", false
+		}
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return host, ip.Is6() == v6 && !ip.Is4In6()
+	}
+	name, err := domain.ToASCII(host)
+	return host, err == nil && !number.MatchString(name)
+}
 
 // MustParseAddress is [ParseAddress] for constants.
 func MustParseAddress(s string) Address {

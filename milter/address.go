@@ -1,16 +1,12 @@
 package milter
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"authmilter/verify/domain"
 )
@@ -120,58 +116,4 @@ smtpd_milters = { %s, connect_timeout=10s, default_action=accept }
 dnl Sendmail, sendmail.mc
 INPUT_MAIL_FILTER(`+"`authmilter', `S=%s"+`, T=C:30s;S:30s;R:60s;E:5m')dnl
 `, a.Postfix(), a.Sendmail())
-}
-
-// Listen opens the address. A unix socket gets the permissions mode, and replaces
-// a stale one left by a dead process. The error names the address.
-func (a Address) Listen(mode fs.FileMode) (net.Listener, error) {
-	l, err := a.listen(mode)
-	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = errors.New("address already in use")
-		}
-		return nil, fmt.Errorf("%v: %w", a, err)
-	}
-	return l, nil
-}
-
-func (a Address) listen(mode fs.FileMode) (net.Listener, error) {
-	if a.network != "unix" {
-		return net.Listen(a.network, net.JoinHostPort(a.host, strconv.Itoa(int(a.port))))
-	}
-	if err := removeStale(a.path); err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("unix", a.path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(a.path, mode); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-// removeStale removes the socket at path if nobody listens on it.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode()&fs.ModeSocket == 0 {
-		return errors.New("the file exists and is not a socket")
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-		return syscall.EADDRINUSE
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
 }

@@ -1,7 +1,6 @@
 package milter
 
 import (
-	"net"
 	"strings"
 	"testing"
 )
@@ -89,24 +88,4 @@ func TestParseAddress(t *testing.T) {
 			t.Errorf("%q: written %q, read %v", test.in, a, again)
 		}
 	}
-}
-
-func TestListen(t *testing.T) {
-	path := t.TempDir() + "/s"
-	a := MustParseAddress("unix:" + path)
-	first, err := a.Listen(0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := a.Listen(0o600); err == nil || err.Error() != "unix:"+path+": address already in use" {
-		t.Errorf("second listener: %v", err)
-	}
-	// A stale socket is replaced.
-	first.(*net.UnixListener).SetUnlinkOnClose(false)
-	first.Close()
-	second, err := a.Listen(0o640)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second.Close()
 }

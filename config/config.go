@@ -5,7 +5,11 @@
 // milter. Errors of both name the file, the line and the key.
 package config
 
-import "os"
+import "authmilter/verify/regular"
+
+// maxFile is the maximum size of a configuration file, in octets: enough for 100,000
+// overrides.
+const maxFile = 16 << 20
 
 // Config is a complete configuration: a file and the private keys that it names.
 type Config struct {
@@ -36,7 +40,7 @@ func Read(path string) (*File, error) {
 	var content []byte
 	if path != "" {
 		var err error
-		if content, err = os.ReadFile(path); err != nil {
+		if content, _, err = regular.ReadFile(path, maxFile); err != nil {
 			return nil, FileError(path, err)
 		}
 	}

@@ -2,12 +2,10 @@ package config
 
 import (
 	"fmt"
-	"io"
-	"os"
-	"syscall"
 
 	"authmilter/verify/dkim"
 	"authmilter/verify/domain"
+	"authmilter/verify/regular"
 )
 
 // KeyUse is the purpose of a private key.
@@ -115,20 +113,7 @@ const maxKeyFile = 64 << 10
 
 // readKeyFile reads a private key. The warning, if any, and the error name the file.
 func readKeyFile(path string) (key *dkim.PrivateKey, warning string, err error) {
-	// Nonblocking, because opening a FIFO would wait for a writer.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, "", FileError(path, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, "", FileError(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, "", fmt.Errorf("%s: not a regular file", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	text, info, err := regular.ReadFile(path, maxKeyFile)
 	if err != nil {
 		return nil, "", FileError(path, err)
 	}

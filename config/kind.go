@@ -12,15 +12,21 @@ import (
 // duration of five nanoseconds, and its errors would name Go types.
 func checkKinds(all []setting) error {
 	types := keyTypes()
+	begun := map[string]bool{} // the lists of tables that have one
 	for _, s := range all {
-		t, known := types[strings.ToLower(s.key)] // the decoder ignores case too
+		key := strings.ToLower(s.key) // the decoder ignores case too
+		t, known := types[key]
 		if !known {
 			continue // decode refuses it
 		}
+		list, _, _ := strings.Cut(key, ".")
+		begun[key] = begun[key] || s.kind == kindTableItem
 		isList := t.Kind() == reflect.Slice
 		switch {
+		case s.kind == kindTable && isTables(t), list != key && isTables(types[list]) && !begun[list]:
+			return badKey(s.key, "there can be several such tables: write [[%[1]s]], not [%[1]s]", list)
 		case s.isHeader():
-			if isItem := s.kind == kindTableItem; isItem != isList || wanted(t) != aTable && !isList {
+			if s.kind == kindTable && wanted(t) != aTable || s.kind == kindTableItem && !isTables(t) {
 				return badKey(s.key, "is not %s", s.kind)
 			}
 		case isList && s.kind == kindList:
@@ -34,6 +40,11 @@ func checkKinds(all []setting) error {
 		}
 	}
 	return nil
+}
+
+// isTables reports whether t is a list of tables.
+func isTables(t reflect.Type) bool {
+	return t != nil && t.Kind() == reflect.Slice && wanted(t.Elem()) == aTable
 }
 
 // keyTypes returns the type of each dotted key.

@@ -135,7 +135,7 @@ func (f *File) checkDurations() error {
 		{"limits.shutdown", f.Limits.Shutdown, 10 * time.Minute},
 	} {
 		if d.value <= 0 || time.Duration(d.value) > d.max {
-			return badKey(d.key, "%v is not between 0 and %v", time.Duration(d.value), d.max)
+			return badKey(d.key, "must be above 0 and at most %v, not %v", d.max, time.Duration(d.value))
 		}
 	}
 	return nil

@@ -120,9 +120,13 @@ func ParseHostPort(text string) (h HostPort, err error) {
 
 func (h HostPort) MarshalText() ([]byte, error) { return []byte(h.text), nil }
 
-// checkHostPort checks that s is host:port with a numeric port.
+// checkHostPort checks that s is host:port with a numeric port. The host can be left
+// out, but not be empty brackets.
 func checkHostPort(s, example string) error {
 	_, port, err := net.SplitHostPort(s)
+	if err == nil && strings.HasPrefix(s, "[]") {
+		err = strconv.ErrSyntax
+	}
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}

@@ -1,14 +1,14 @@
 package milter
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
+	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"authmilter/verify/domain"
 )
 
 // Address is the address of a listener, at which the MTA finds us.
@@ -32,10 +32,10 @@ func ParseAddress(s string) (Address, error) {
 	case "inet", "inet6":
 		port, host, ok := strings.Cut(rest, "@")
 		number, err := strconv.ParseUint(port, 10, 16)
-		if !ok || err != nil || host == "" {
+		host, valid := parseHost(host, kind == "inet6")
+		if !ok || err != nil || !valid {
 			return Address{}, fmt.Errorf(`%q is not an address such as "%s:8894@%s"`, s, kind, loopback[kind])
 		}
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 		return Address{network: networks[kind], host: host, port: uint16(number)}, nil
 	}
 	return Address{}, fmt.Errorf(`%q is not an address such as "inet:8894@127.0.0.1" or "unix:/run/authmilter.sock"`, s)
@@ -45,6 +45,27 @@ var (
 	networks = map[string]string{"inet": "tcp4", "inet6": "tcp6"}
 	loopback = map[string]string{"inet": "127.0.0.1", "inet6": "::1"}
 )
+
+// number matches names that the C library can take for an IPv4 address: "0" for
+// 0.0.0.0, "127.1" for 127.0.0.1.
+var number = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
+
+// parseHost returns a host without the brackets that it may be in, and whether it is
+// an IP address of the right family or a host name. An empty host is neither: it
+// would stand for every address that this host has.
+func parseHost(text string, v6 bool) (host string, ok bool) {
+	host = text
+	if inside, bracketed := strings.CutPrefix(text, "["); bracketed {
+		if host, ok = strings.CutSuffix(inside, "]"); !ok {
+			return "", false
+		}
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return host, ip.Is6() == v6 && !ip.Is4In6()
+	}
+	name, err := domain.ToASCII(host)
+	return host, err == nil && !number.MatchString(name)
+}
 
 // MustParseAddress is [ParseAddress] for constants.
 func MustParseAddress(s string) Address {
@@ -99,58 +120,4 @@ smtpd_milters = { %s, connect_timeout=10s, default_action=accept }
 dnl Sendmail, sendmail.mc
 INPUT_MAIL_FILTER(`+"`authmilter', `S=%s"+`, T=C:30s;S:30s;R:60s;E:5m')dnl
 `, a.Postfix(), a.Sendmail())
-}
-
-// Listen opens the address. A unix socket gets the permissions mode, and replaces
-// a stale one left by a dead process. The error names the address.
-func (a Address) Listen(mode fs.FileMode) (net.Listener, error) {
-	l, err := a.listen(mode)
-	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = errors.New("address already in use")
-		}
-		return nil, fmt.Errorf("%v: %w", a, err)
-	}
-	return l, nil
-}
-
-func (a Address) listen(mode fs.FileMode) (net.Listener, error) {
-	if a.network != "unix" {
-		return net.Listen(a.network, net.JoinHostPort(a.host, strconv.Itoa(int(a.port))))
-	}
-	if err := removeStale(a.path); err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("unix", a.path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(a.path, mode); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-// removeStale removes the socket at path if nobody listens on it.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode()&fs.ModeSocket == 0 {
-		return errors.New("the file exists and is not a socket")
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-		return syscall.EADDRINUSE
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
 }

@@ -36,12 +36,13 @@ var house = map[string][]string{
 	"verify/trace": {"verify/message"},
 
 	"verify/message": {"verify/domain", "verify/clean", "verify/ascii"},
-	"verify/dns":     {"verify/domain", "verify/clean", "verify/ascii"},
+	"verify/dns":     {"verify/domain", "verify/clean", "verify/ascii", "verify/regular"},
 	"verify/authres": {"verify/domain", "verify/clean", "verify/ascii"},
 	"verify/domain":  {"verify/ascii"},
 	"verify/clean":   {},
 	"verify/ascii":   {},
 	"verify/fault":   {},
+	"verify/regular": {},
 
 	"verify/dns/dnstest": {"verify/dns"},
 }

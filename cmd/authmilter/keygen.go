@@ -1,17 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"authmilter/config"
 	"authmilter/verify/dkim"
 	"authmilter/verify/domain"
 )
@@ -35,7 +30,7 @@ func keygenCommand() *cobra.Command {
 file, for a web form and, if it is long, split into strings of 255 octets.
 
 The key is written to a file that only its owner can read. An existing file is not
-overwritten without --force. Ed25519 keys are short and fast, but many receivers
+overwritten without --force, and anything but a regular file is never replaced. Ed25519 keys are short and fast, but many receivers
 support only RSA: sign with both, or with RSA.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.generate(cmd.OutOrStdout()) },
@@ -89,44 +84,6 @@ func (f *keygenFlags) generate(out io.Writer) error {
 		return err
 	}
 	return printRecord(out, f, key)
-}
-
-// writeKey writes a private key to a file that only its owner can read.
-func writeKey(path string, text []byte, force bool) error {
-	if !force {
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s exists; --force overwrites it", path)
-		}
-		if err != nil {
-			return config.FileError(path, err)
-		}
-		if err := writeAll(file, text); err != nil {
-			_ = os.Remove(path)
-			return config.FileError(path, err)
-		}
-		return nil
-	}
-	// The old key stays until the new one is complete.
-	file, err := os.CreateTemp(filepath.Dir(path), ".authmilter-key-")
-	if err != nil {
-		return config.FileError(path, err)
-	}
-	err = writeAll(file, text)
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name())
-		return config.FileError(path, err)
-	}
-	return nil
-}
-
-// writeAll writes text to file, syncs it to disk and closes it.
-func writeAll(file *os.File, text []byte) error {
-	_, err := file.Write(text)
-	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // maxString is the length of one string of a TXT record (RFC 1035 section 3.3).

@@ -235,15 +235,15 @@ func (s *service) show(cfg *config.Config) {
 	s.seen.inForce(cfg)
 }
 
-// replaceListeners stops the listeners that are not in cfg and serves the newly opened
-// ones.
+// replaceListeners stops the listeners that are not in cfg, or were opened again, and
+// serves the newly opened ones.
 func (s *service) replaceListeners(cfg *config.Config, opened map[string]net.Listener) {
 	wanted := map[string]bool{}
 	for _, a := range cfg.Listen {
 		wanted[a.String()] = true
 	}
 	for name, l := range s.listeners {
-		if !wanted[name] {
+		if !wanted[name] || opened[name] != nil {
 			s.milter.Stop(l)
 			delete(s.listeners, name)
 			continue

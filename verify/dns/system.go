@@ -6,8 +6,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
+
+	"authmilter/verify/regular"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 // library, it skips lines that do not give an IP address. A file without any
 // resolver is an error.
 func SystemServers(path string) ([]string, error) {
-	file, err := os.Open(path)
+	file, _, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"authmilter/verify/dns"
@@ -50,8 +51,15 @@ func TestSystemServers(t *testing.T) {
 	if _, err := dns.SystemServers(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	if _, err := dns.SystemServers(t.TempDir()); err == nil {
-		t.Error("a directory was read")
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Reading a FIFO would wait for a writer.
+	for _, path := range []string{t.TempDir(), fifo, "/dev/zero"} {
+		if _, err := dns.SystemServers(path); err == nil || !strings.Contains(err.Error(), path+": is a") {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
 
